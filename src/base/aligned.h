@@ -1,0 +1,43 @@
+// Memory aligned to a cache line, for tensors, packed weights and arenas.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace narrow {
+
+constexpr int64_t kCacheLine = 64;
+
+constexpr int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+constexpr int64_t div_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
+
+/// An owned block, 64-byte aligned, readable for 64 bytes past its end (vector loads of tails stay inside).
+class AlignedBuffer {
+ public:
+  AlignedBuffer() = default;
+  /// Uninitialised; `bytes` may be 0.
+  explicit AlignedBuffer(int64_t bytes);
+  static AlignedBuffer zeroed(int64_t bytes);
+
+  std::byte* data() { return memory_.get(); }
+  const std::byte* data() const { return memory_.get(); }
+  template <class T>
+  T* as() {
+    return reinterpret_cast<T*>(memory_.get());
+  }
+  template <class T>
+  const T* as() const {
+    return reinterpret_cast<const T*>(memory_.get());
+  }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const;
+  };
+  std::unique_ptr<std::byte[], Free> memory_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace narrow

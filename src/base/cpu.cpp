@@ -1,0 +1,107 @@
+#include "base/cpu.h"
+
+#include <cpuid.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+
+namespace narrow {
+namespace {
+
+constexpr std::array kIsaNames = {"plain", "avx2", "avx512", "avx512_vnni", "amx"};
+
+struct Leaf {
+  uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+
+Leaf cpuid(uint32_t leaf, uint32_t subleaf = 0) {
+  Leaf r;
+  if (__get_cpuid_max(leaf & 0x80000000U, nullptr) < leaf) return r;
+  __cpuid_count(leaf, subleaf, r.eax, r.ebx, r.ecx, r.edx);
+  return r;
+}
+
+bool bit(uint32_t word, int index) { return ((word >> index) & 1U) != 0; }
+
+uint64_t xgetbv() {
+  uint32_t low = 0, high = 0;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (static_cast<uint64_t>(high) << 32) | low;
+}
+
+/// Linux gives a process the AMX tile data only when asked: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA).
+bool ask_for_amx_tiles() { return syscall(SYS_arch_prctl, 0x1023, 18) == 0; }
+
+Isa probe_isa(const Leaf& one, const Leaf& seven) {
+  if (!bit(one.ecx, 27)) return Isa::plain;  // OSXSAVE
+  const uint64_t os = xgetbv();
+  const bool avx2 = (os & 0x6) == 0x6 && bit(seven.ebx, 5) && bit(one.ecx, 12) && bit(one.ecx, 29) && bit(seven.ebx, 8);
+  if (!avx2) return Isa::plain;
+  const bool avx512 = (os & 0xe6) == 0xe6 && bit(seven.ebx, 16) && bit(seven.ebx, 17) && bit(seven.ebx, 28) &&
+                      bit(seven.ebx, 30) && bit(seven.ebx, 31);
+  if (!avx512) return Isa::avx2;
+  const bool vnni = bit(seven.ecx, 11) && bit(seven.ecx, 1);  // AVX512_VNNI and AVX512_VBMI
+  if (!vnni) return Isa::avx512;
+  const bool amx = (os & 0x60000) == 0x60000 && bit(seven.edx, 22) && bit(seven.edx, 24) && bit(seven.edx, 25) &&
+                   bit(cpuid(7, 1).eax, 5) && ask_for_amx_tiles();
+  return amx ? Isa::amx : Isa::avx512_vnni;
+}
+
+std::string brand() {
+  std::array<char, 49> text{};
+  for (uint32_t i = 0; i < 3; ++i) {
+    const Leaf leaf = cpuid(0x80000002U + i);
+    std::memcpy(text.data() + i * 16, &leaf, 16);
+  }
+  std::string name(text.data());
+  name.erase(0, name.find_first_not_of(' '));
+  return name.empty() ? "unknown processor" : name;
+}
+
+int64_t cache_bytes(int name, int64_t fallback) {
+  const long bytes = sysconf(name);
+  return bytes > 0 ? bytes : fallback;
+}
+
+CpuFeatures probe() {
+  CpuFeatures cpu;
+  const Leaf one = cpuid(1), seven = cpuid(7);
+  cpu.best = probe_isa(one, seven);
+  cpu.avx512_fp16 = cpu.best >= Isa::avx512_vnni && bit(seven.edx, 23);
+  cpu.avx512_bf16 = cpu.best >= Isa::avx512_vnni && bit(cpuid(7, 1).eax, 5);
+  cpu.model = brand();
+  cpu_set_t mask;
+  cpu.cores = sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 1;
+  cpu.l1d_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, cpu.l1d_bytes);
+  cpu.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, cpu.l2_bytes);
+  cpu.l3_bytes = cache_bytes(_SC_LEVEL3_CACHE_SIZE, cpu.l3_bytes);
+  return cpu;
+}
+
+}  // namespace
+
+const char* to_string(Isa isa) { return kIsaNames.at(static_cast<size_t>(isa)); }
+
+std::optional<Isa> parse_isa(std::string_view name) {
+  for (size_t i = 0; i < kIsaNames.size(); ++i)
+    if (name == kIsaNames.at(i)) return static_cast<Isa>(i);
+  return std::nullopt;
+}
+
+const CpuFeatures& cpu_features() {
+  static const CpuFeatures features = probe();
+  return features;
+}
+
+Isa usable_isa() {
+  const char* cap = std::getenv("NARROW_MAX_ISA");
+  const auto isa = cap != nullptr ? parse_isa(cap) : std::nullopt;
+  return isa ? std::min(*isa, cpu_features().best) : cpu_features().best;
+}
+
+}  // namespace narrow

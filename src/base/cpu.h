@@ -1,0 +1,33 @@
+// What this processor and its operating system let a kernel use.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace narrow {
+
+/// Instruction sets in the order in which dispatch prefers them; each includes the ones before it.
+enum class Isa : uint8_t { plain, avx2, avx512, avx512_vnni, amx };
+
+const char* to_string(Isa isa);
+std::optional<Isa> parse_isa(std::string_view name);
+
+struct CpuFeatures {
+  Isa best = Isa::plain;     // what the machine has
+  bool avx512_fp16 = false;  // native half arithmetic
+  bool avx512_bf16 = false;
+  std::string model;  // as the processor names itself
+  int cores = 1;      // that this process may run on
+  int64_t l1d_bytes = 32 << 10, l2_bytes = 1 << 20, l3_bytes = 8 << 20;
+};
+
+/// Probed once, AMX tile permission asked of the operating system.
+const CpuFeatures& cpu_features();
+
+/// The best ISA kernels may use: cpu_features().best, capped by the environment variable NARROW_MAX_ISA
+/// (plain, avx2, avx512, avx512_vnni, amx). Read anew at each call; an unknown value caps nothing.
+Isa usable_isa();
+
+}  // namespace narrow

@@ -1,0 +1,33 @@
+#include "base/error.h"
+
+namespace narrow {
+
+const char* to_string(Code code) {
+  switch (code) {
+    case Code::usage: return "usage";
+    case Code::invalid_argument: return "invalid_argument";
+    case Code::invalid_model: return "invalid_model";
+    case Code::invalid_data: return "invalid_data";
+    case Code::unsupported: return "unsupported";
+    case Code::not_found: return "not_found";
+    case Code::io: return "io";
+    case Code::numerical: return "numerical";
+    case Code::internal: return "internal";
+  }
+  return "unknown";
+}
+
+std::string Error::message() const {
+  std::string text = subject;
+  const auto append = [&text](const char* separator, const std::string& part) {
+    if (part.empty()) return;
+    if (!text.empty()) text += separator;
+    text += part;
+  };
+  append(": expected ", expected);
+  append(expected.empty() ? ": " : ", got ", got);
+  if (!hint.empty()) text += " (" + hint + ")";
+  return text;
+}
+
+}  // namespace narrow

@@ -1,0 +1,67 @@
+// A fixed team of threads that is passed to whoever computes; nothing in narrow reaches for a global one.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace narrow {
+
+/// run() hands task indices 0..count-1 to the team; the caller works too. Workers spin for a bounded time after a job,
+/// then park, so an idle pool costs nothing. One run() at a time; calling run() from inside a task runs it serially.
+class ThreadPool {
+ public:
+  /// threads <= 0: one per core of this process.
+  explicit ThreadPool(int threads = 0);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  /// Calls task(index) once for every index in [0, count), on any thread, and returns when all are done.
+  /// Tasks must not depend on which thread runs them: results are then the same for every thread count.
+  template <class F>
+  void run(int64_t count, F&& task) {
+    if (count <= 0) return;
+    if (count == 1 || workers_.empty()) {
+      for (int64_t i = 0; i < count; ++i) task(i);
+      return;
+    }
+    auto call = [](void* context, int64_t index) { (*static_cast<std::remove_reference_t<F>*>(context))(index); };
+    run_job(count, call, const_cast<void*>(static_cast<const void*>(&task)));
+  }
+
+ private:
+  using Call = void (*)(void* context, int64_t index);
+  void run_job(int64_t count, Call call, void* context);
+  void work();
+  void drain(uint32_t generation);
+
+  std::vector<std::thread> workers_;
+  // The job: `ticket_` holds (generation << 32 | next index), so a late worker cannot take a task of another job.
+  std::atomic<uint64_t> ticket_{0};
+  std::atomic<int64_t> count_{0}, done_{0};
+  std::atomic<Call> call_{nullptr};
+  std::atomic<void*> context_{nullptr};
+  std::atomic<uint32_t> generation_{0};
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> busy_{false};
+  std::mutex mutex_;  // guards parked_ and the parking itself
+  std::condition_variable wake_;
+  int parked_ = 0;
+};
+
+/// Splits [0, n) into pieces of `grain` and calls body(begin, end) for each.
+template <class F>
+void parallel_for(ThreadPool& pool, int64_t n, int64_t grain, F&& body) {
+  if (n <= 0) return;
+  const int64_t pieces = (n + grain - 1) / grain;
+  pool.run(pieces, [&](int64_t piece) { body(piece * grain, piece * grain + grain < n ? piece * grain + grain : n); });
+}
+
+}  // namespace narrow
