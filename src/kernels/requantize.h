@@ -7,21 +7,34 @@
 
 namespace narrow::kernels {
 
-/// acc -> real:       r = float(acc) * scale            scale = x_scale * w_scale[channel]
-/// residual:          r = fma(residual - r_zero, r_scale, r)   (residual as stored integer, difference as float)
+/// acc -> real:       r = float(acc) * (x_scale * w_scale[channel])          (the product of scales rounded to float)
+/// residual:          r = fma(float(residual - r_zero), r_scale, r)          (float residual: r = r + residual)
 /// activation:        r = act(r)
-/// integer out:       q = clamp(round_half_even(r * inverse_out_scale) + out_zero, low, high)
-/// without residual and with a clamp-like activation, scale and inverse_out_scale are one factor:
+/// integer out:       q = clamp(round_half_even(r * (1 / out_scale)) + out_zero, low, high)
+/// Without residual and with a clamp-like activation (none, relu, clip) all scales are one factor:
 ///                    q = clamp(round_half_even(float(acc) * multiplier) + out_zero, low, high)
-///                    where multiplier = float(double(x_scale) * w_scale / out_scale) and the activation's bounds are
-///                    folded into [low, high].
-/// float(acc) rounds to nearest even; the bias is already in acc.
-inline int32_t requantize(int32_t acc, float multiplier, int32_t zero_point, int32_t low, int32_t high) {
-  const float r = std::nearbyintf(static_cast<float>(acc) * multiplier);
+///                    multiplier = float(double(x_scale) * w_scale / out_scale)
+/// [low, high] is the type's range narrowed by the activation's bounds (requantize_bound). float(acc) rounds to nearest
+/// even; the bias is already in acc. NaN gives low.
+inline int32_t round_and_clamp(float r, int32_t zero_point, int32_t low, int32_t high) {
   // Clamp in float first: beyond 2^31 the conversion would be undefined. 2^24 is exact and far outside [low, high].
-  const float bounded = r < -16777216.0F ? -16777216.0F : (r > 16777216.0F ? 16777216.0F : r);
+  const float rounded = std::nearbyintf(r);
+  const float bounded = !(rounded > -16777216.0F) ? -16777216.0F : (rounded > 16777216.0F ? 16777216.0F : rounded);
   const int32_t q = static_cast<int32_t>(bounded) + zero_point;
   return q < low ? low : (q > high ? high : q);
+}
+
+inline int32_t requantize(int32_t acc, float multiplier, int32_t zero_point, int32_t low, int32_t high) {
+  return round_and_clamp(static_cast<float>(acc) * multiplier, zero_point, low, high);
+}
+
+inline int32_t requantize_real(float r, float out_scale, int32_t zero_point, int32_t low, int32_t high) {
+  return round_and_clamp(r * (1.0F / out_scale), zero_point, low, high);
+}
+
+/// The stored integer of an activation's bound; +-Inf gives a number outside every type's range.
+inline int32_t requantize_bound(float bound, float out_scale, int32_t zero_point) {
+  return round_and_clamp(bound * (1.0F / out_scale), zero_point, -16777216, 16777216);
 }
 
 }  // namespace narrow::kernels

@@ -1,0 +1,29 @@
+// The .narrow container: one memory-mappable file with the graph as text, constants in a blob, and JSON about its origin.
+//
+//   bytes 0..7    magic "NARROW\0\1" (the last byte is the format version)
+//   8..15         u64 offset and 16..23 u64 size of the header JSON; 24..31 u64 XXH3-64 of all that follows the header
+//   blob at 4096  constants at 64-byte offsets; then the graph text; then the header JSON, which names both
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "ir/graph.h"
+
+namespace narrow::artifact {
+
+struct Package {
+  ir::Graph graph;  // portable: standard ops, Q/DQ and casts
+  Json about;       // precision, model and data hash, tool version, calibration sketch, tactics
+};
+
+/// Deterministic: same package, same bytes.
+Status write(const std::filesystem::path& path, const Package& package);
+/// Constants borrow from the mapped file. Errors: not_found, io, invalid_model (what is wrong where).
+Result<Package> read(const std::filesystem::path& path);
+/// True when the file begins with the magic.
+bool is_artifact(const std::filesystem::path& path);
+
+}  // namespace narrow::artifact

@@ -1,0 +1,105 @@
+// A model ready to run: graph -> passes -> plan per input shape -> execution. Thread-safe only from the outside: one
+// Session serves one caller at a time; many sessions share weights and live in one process.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/cpu.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "ir/graph.h"
+#include "parallel/thread_pool.h"
+#include "tensor/tensor.h"
+
+namespace narrow::runtime {
+
+struct SessionOptions {
+  Isa max_isa = usable_isa();
+  /// Fusion off: every value of the portable graph is computed and can be observed (calibration).
+  bool observe_all = false;
+  /// Use the plain reference backend for every node (tests).
+  bool reference_only = false;
+  std::vector<std::string> disabled_passes;
+};
+
+/// A value in memory while a plan runs. Quantized and channels-last values show as they lie.
+struct ValueView {
+  const ir::Value* value;
+  Shape shape;
+  void* data;
+
+  /// As FP32 in the axes of value->origin: dequantized, widened, permuted back.
+  Tensor to_reference() const;
+  /// Overwrites the memory from FP32 in the axes of value->origin: permuted, narrowed, quantized.
+  void set_from_reference(const Tensor& reference) const;
+};
+
+/// Called around every step of a plan, on the calling thread.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  /// May overwrite inputs (constants are not among them).
+  virtual void before(const ir::Node& node, std::span<const ValueView> inputs) {
+    (void)node;
+    (void)inputs;
+  }
+  virtual void after(const ir::Node& node, std::span<const ValueView> outputs) {
+    (void)node;
+    (void)outputs;
+  }
+};
+
+/// Which kernel a node got and why the ones before it in the table did not serve.
+struct StepChoice {
+  std::string node, op, kernel;
+  std::vector<std::string> outputs;  // names of the values it makes
+  std::vector<std::string> formats;  // of its outputs: "u8", "bf16"
+  struct Rejected {
+    std::string kernel, reason;
+  };
+  std::vector<Rejected> rejected;
+  bool emulated = false;  // the format is not native here
+};
+
+struct PlanInfo {
+  std::vector<StepChoice> steps;
+  int64_t arena_bytes = 0;   // activations, planned statically
+  int64_t arena_lower_bound = 0;  // most bytes alive at one step
+  int64_t weight_bytes = 0;  // packed
+};
+
+class Session {
+ public:
+  /// From a portable graph (standard ONNX, Q/DQ and casts honoured).
+  static Result<Session> create(const ir::Graph& graph, std::shared_ptr<ThreadPool> pool, const SessionOptions& options = {});
+  /// From an .onnx or .narrow file.
+  static Result<Session> open(const std::filesystem::path& path, std::shared_ptr<ThreadPool> pool, const SessionOptions& options = {});
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  const std::vector<ir::Value*>& inputs() const;  // of the portable graph: names, types, symbolic dims
+  const std::vector<ir::GraphOutput>& outputs() const;
+  const ir::Graph& graph() const;
+
+  /// Missing, unknown, mistyped or misshapen inputs are errors invalid_data. Integer and float element types are cast
+  /// to the input's type when that loses nothing of the kind (u8 pixels into f32).
+  Result<TensorMap> run(const TensorMap& inputs, Observer* observer = nullptr);
+  /// Plans for these shapes ahead of the first run (part of load time).
+  Status prepare(const std::map<std::string, Shape>& shapes);
+  /// The plan for these input shapes (prepared when needed), for explain and inspect.
+  Result<PlanInfo> plan_info(const std::map<std::string, Shape>& shapes);
+  /// The graph the engine runs for these shapes.
+  Result<const ir::Graph*> engine_graph(const std::map<std::string, Shape>& shapes);
+
+ private:
+  struct State;
+  explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace narrow::runtime
