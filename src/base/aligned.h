@@ -9,7 +9,9 @@ namespace narrow {
 
 constexpr int64_t kCacheLine = 64;
 
-constexpr int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+constexpr int64_t round_up(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 constexpr int64_t div_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 /// An owned block, 64-byte aligned, readable for 64 bytes past its end (vector loads of tails stay inside).

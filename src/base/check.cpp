@@ -6,7 +6,8 @@
 namespace narrow {
 
 void check_failed(const char* condition, const char* file, int line) {
-  std::fprintf(stderr, "narrow: defect: %s does not hold (%s:%d); please report this\n", condition, file, line);
+  std::fprintf(stderr, "narrow: defect: %s does not hold (%s:%d); please report this\n", condition, file,
+               line);
   std::abort();
 }
 

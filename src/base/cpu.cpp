@@ -34,21 +34,23 @@ uint64_t xgetbv() {
   return (static_cast<uint64_t>(high) << 32) | low;
 }
 
-/// Linux gives a process the AMX tile data only when asked: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA).
+/// Linux gives a process the AMX tile data only when asked: arch_prctl(ARCH_REQ_XCOMP_PERM,
+/// XFEATURE_XTILEDATA).
 bool ask_for_amx_tiles() { return syscall(SYS_arch_prctl, 0x1023, 18) == 0; }
 
 Isa probe_isa(const Leaf& one, const Leaf& seven) {
   if (!bit(one.ecx, 27)) return Isa::plain;  // OSXSAVE
   const uint64_t os = xgetbv();
-  const bool avx2 = (os & 0x6) == 0x6 && bit(seven.ebx, 5) && bit(one.ecx, 12) && bit(one.ecx, 29) && bit(seven.ebx, 8);
+  const bool avx2 =
+      (os & 0x6) == 0x6 && bit(seven.ebx, 5) && bit(one.ecx, 12) && bit(one.ecx, 29) && bit(seven.ebx, 8);
   if (!avx2) return Isa::plain;
   const bool avx512 = (os & 0xe6) == 0xe6 && bit(seven.ebx, 16) && bit(seven.ebx, 17) && bit(seven.ebx, 28) &&
                       bit(seven.ebx, 30) && bit(seven.ebx, 31);
   if (!avx512) return Isa::avx2;
   const bool vnni = bit(seven.ecx, 11) && bit(seven.ecx, 1);  // AVX512_VNNI and AVX512_VBMI
   if (!vnni) return Isa::avx512;
-  const bool amx = (os & 0x60000) == 0x60000 && bit(seven.edx, 22) && bit(seven.edx, 24) && bit(seven.edx, 25) &&
-                   bit(cpuid(7, 1).eax, 5) && ask_for_amx_tiles();
+  const bool amx = (os & 0x60000) == 0x60000 && bit(seven.edx, 22) && bit(seven.edx, 24) &&
+                   bit(seven.edx, 25) && bit(cpuid(7, 1).eax, 5) && ask_for_amx_tiles();
   return amx ? Isa::amx : Isa::avx512_vnni;
 }
 

@@ -4,15 +4,24 @@ namespace narrow {
 
 const char* to_string(Code code) {
   switch (code) {
-    case Code::usage: return "usage";
-    case Code::invalid_argument: return "invalid_argument";
-    case Code::invalid_model: return "invalid_model";
-    case Code::invalid_data: return "invalid_data";
-    case Code::unsupported: return "unsupported";
-    case Code::not_found: return "not_found";
-    case Code::io: return "io";
-    case Code::numerical: return "numerical";
-    case Code::internal: return "internal";
+    case Code::usage:
+      return "usage";
+    case Code::invalid_argument:
+      return "invalid_argument";
+    case Code::invalid_model:
+      return "invalid_model";
+    case Code::invalid_data:
+      return "invalid_data";
+    case Code::unsupported:
+      return "unsupported";
+    case Code::not_found:
+      return "not_found";
+    case Code::io:
+      return "io";
+    case Code::numerical:
+      return "numerical";
+    case Code::internal:
+      return "internal";
   }
   return "unknown";
 }

@@ -46,7 +46,10 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const fs::path& path)
   struct stat info {};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd);
-    return Error{.code = Code::io, .subject = path.string(), .expected = "a regular file", .got = "something else (a folder?)"};
+    return Error{.code = Code::io,
+                 .subject = path.string(),
+                 .expected = "a regular file",
+                 .got = "something else (a folder?)"};
   }
   std::shared_ptr<MappedFile> file(new MappedFile);
   file->size_ = static_cast<size_t>(info.st_size);
@@ -72,7 +75,8 @@ Status write_file(const fs::path& path, std::string_view content) {
   if (fd < 0) return io_error(path, "a path that can be written", errno);
   Status status = write_all(fd, content, path);
   if (::close(fd) != 0 && status.ok()) status = io_error(path, "a file that can be closed", errno);
-  if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) status = io_error(path, "a path that can be replaced", errno);
+  if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0)
+    status = io_error(path, "a path that can be replaced", errno);
   if (!status.ok()) ::unlink(temporary.c_str());
   return status;
 }
@@ -83,13 +87,27 @@ Result<StagedFolder> StagedFolder::create(const fs::path& target) {
   folder.target_ = fs::absolute(target, error).lexically_normal();
   if (!folder.target_.has_filename()) folder.target_ = folder.target_.parent_path();
   if (fs::exists(folder.target_, error) && !fs::is_directory(folder.target_, error))
-    return Error{.code = Code::io, .subject = target.string(), .expected = "a folder or nothing", .got = "a file", .hint = "choose another --out"};
+    return Error{.code = Code::io,
+                 .subject = target.string(),
+                 .expected = "a folder or nothing",
+                 .got = "a file",
+                 .hint = "choose another --out"};
   fs::create_directories(folder.target_.parent_path(), error);
-  if (error) return Error{.code = Code::io, .subject = target.string(), .expected = "a folder that can be made", .got = error.message(), .hint = "choose another --out"};
-  const fs::path staging = folder.target_.parent_path() / fmt::format(".{}.{}.staging", folder.target_.filename().string(), ::getpid());
+  if (error)
+    return Error{.code = Code::io,
+                 .subject = target.string(),
+                 .expected = "a folder that can be made",
+                 .got = error.message(),
+                 .hint = "choose another --out"};
+  const fs::path staging = folder.target_.parent_path() /
+                           fmt::format(".{}.{}.staging", folder.target_.filename().string(), ::getpid());
   fs::remove_all(staging, error);
   if (!fs::create_directory(staging, error))
-    return Error{.code = Code::io, .subject = target.string(), .expected = "a folder that can be written", .got = error.message(), .hint = "choose another --out"};
+    return Error{.code = Code::io,
+                 .subject = target.string(),
+                 .expected = "a folder that can be written",
+                 .got = error.message(),
+                 .hint = "choose another --out"};
   folder.staging_ = staging;
   return folder;
 }
@@ -114,7 +132,11 @@ Status StagedFolder::commit() {
       fs::rename(old, target_, ignored);
     }
   }
-  if (error) return Error{.code = Code::io, .subject = target_.string(), .expected = "a folder that can be replaced", .got = error.message()};
+  if (error)
+    return Error{.code = Code::io,
+                 .subject = target_.string(),
+                 .expected = "a folder that can be replaced",
+                 .got = error.message()};
   staging_.clear();
   fs::remove_all(old, error);
   return {};

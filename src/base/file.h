@@ -30,11 +30,12 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// Writes beside `path` and renames over it: a reader sees the old file or the new one. Errors: io (full disk, …).
+/// Writes beside `path` and renames over it: a reader sees the old file or the new one. Errors: io (full
+/// disk, …).
 Status write_file(const std::filesystem::path& path, std::string_view content);
 
-/// A folder that appears at `target` complete or not at all: files are written into a hidden sibling and commit()
-/// swaps it in. An existing `target` is replaced as a whole.
+/// A folder that appears at `target` complete or not at all: files are written into a hidden sibling and
+/// commit() swaps it in. An existing `target` is replaced as a whole.
 class StagedFolder {
  public:
   /// Errors: io (the parent cannot be made or written, target is a file).

@@ -14,8 +14,10 @@ template <class T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -71,15 +73,15 @@ using Status = Result<void>;
 /// NARROW_TRY(const Shape y, matmul_shape(a, b));  declares y, or returns the error from this function.
 #define NARROW_TRY(declaration, ...) \
   NARROW_TRY_IMPL(NARROW_CONCAT(narrow_result_, __COUNTER__), declaration, __VA_ARGS__)
-#define NARROW_TRY_IMPL(result, declaration, ...)        \
-  auto result = (__VA_ARGS__);                           \
-  if (!result.ok()) return std::move(result).error();    \
+#define NARROW_TRY_IMPL(result, declaration, ...)     \
+  auto result = (__VA_ARGS__);                        \
+  if (!result.ok()) return std::move(result).error(); \
   declaration = std::move(result).value()
 
 /// NARROW_DO(write(...));  returns the error of a Status (or Result, its value unused) from this function.
 #define NARROW_DO(...) NARROW_DO_IMPL(NARROW_CONCAT(narrow_status_, __COUNTER__), __VA_ARGS__)
-#define NARROW_DO_IMPL(status, ...)                                           \
-  do {                                                                        \
-    auto status = (__VA_ARGS__);                                              \
-    if (!status.ok()) return std::move(status).error();                       \
+#define NARROW_DO_IMPL(status, ...)                     \
+  do {                                                  \
+    auto status = (__VA_ARGS__);                        \
+    if (!status.ok()) return std::move(status).error(); \
   } while (false)

@@ -19,7 +19,9 @@ TensorType TensorType::of(DType dtype, const Shape& shape) {
   return {.dtype = dtype, .ranked = true, .dims = {shape.begin(), shape.end()}, .quant = nullptr};
 }
 
-TensorType TensorType::unranked(DType dtype) { return {.dtype = dtype, .ranked = false, .dims = {}, .quant = nullptr}; }
+TensorType TensorType::unranked(DType dtype) {
+  return {.dtype = dtype, .ranked = false, .dims = {}, .quant = nullptr};
+}
 
 bool TensorType::is_static() const {
   return ranked && std::all_of(dims.begin(), dims.end(), [](const Dim& d) { return d.known(); });
@@ -50,7 +52,8 @@ std::string to_string(const TensorType& type) {
   text += fmt::format("<{};", q.axis);
   for (size_t i = 0; i < q.scale.size(); ++i) text += fmt::format("{}{:.9g}", i > 0 ? "," : "", q.scale[i]);
   text += ';';
-  for (size_t i = 0; i < q.zero_point.size(); ++i) text += fmt::format("{}{}", i > 0 ? "," : "", q.zero_point[i]);
+  for (size_t i = 0; i < q.zero_point.size(); ++i)
+    text += fmt::format("{}{}", i > 0 ? "," : "", q.zero_point[i]);
   return text + ">";
 }
 
@@ -66,8 +69,12 @@ T get_attr(const Attributes& attrs, const std::string& name, T fallback) {
 }
 }  // namespace
 
-int64_t Node::int_attr(const std::string& attr, int64_t fallback) const { return get_attr(attrs, attr, fallback); }
-float Node::float_attr(const std::string& attr, float fallback) const { return get_attr(attrs, attr, fallback); }
+int64_t Node::int_attr(const std::string& attr, int64_t fallback) const {
+  return get_attr(attrs, attr, fallback);
+}
+float Node::float_attr(const std::string& attr, float fallback) const {
+  return get_attr(attrs, attr, fallback);
+}
 std::string Node::string_attr(const std::string& attr, const std::string& fallback) const {
   return get_attr(attrs, attr, fallback);
 }
@@ -115,8 +122,8 @@ Value* Graph::add_constant(const std::string& value_name, Tensor tensor) {
   return value;
 }
 
-Node* Graph::add_node(Op op, std::vector<Value*> inputs, const std::vector<std::string>& output_names, Attributes attrs,
-                      std::string node_name) {
+Node* Graph::add_node(Op op, std::vector<Value*> inputs, const std::vector<std::string>& output_names,
+                      Attributes attrs, std::string node_name) {
   auto node = std::make_unique<Node>();
   node->op_ = op;
   node->name = std::move(node_name);
@@ -132,7 +139,9 @@ Node* Graph::add_node(Op op, std::vector<Value*> inputs, const std::vector<std::
   return nodes_.back().get();
 }
 
-void Graph::add_output(const std::string& output_name, Value* value) { outputs_.push_back({output_name, value}); }
+void Graph::add_output(const std::string& output_name, Value* value) {
+  outputs_.push_back({output_name, value});
+}
 
 // ---------------------------------------------------------------- reading
 
@@ -166,11 +175,13 @@ Value* Graph::find_value(const std::string& value_name) const {
 }
 
 bool Graph::is_graph_output(const Value* value) const {
-  return std::any_of(outputs_.begin(), outputs_.end(), [&](const GraphOutput& o) { return o.value == value; });
+  return std::any_of(outputs_.begin(), outputs_.end(),
+                     [&](const GraphOutput& o) { return o.value == value; });
 }
 
 int64_t Graph::readers(const Value* value) const {
-  const auto as_output = std::count_if(outputs_.begin(), outputs_.end(), [&](const GraphOutput& o) { return o.value == value; });
+  const auto as_output =
+      std::count_if(outputs_.begin(), outputs_.end(), [&](const GraphOutput& o) { return o.value == value; });
   return static_cast<int64_t>(value->uses_.size()) + as_output;
 }
 
@@ -182,7 +193,8 @@ Node* producer_if_only_use(const Graph& graph, const Value* value, Op op) {
 // ---------------------------------------------------------------- changing
 
 void Graph::set_input(Node* node, int index, Value* value) {
-  if (index >= static_cast<int>(node->inputs_.size())) node->inputs_.resize(static_cast<size_t>(index) + 1, nullptr);
+  if (index >= static_cast<int>(node->inputs_.size()))
+    node->inputs_.resize(static_cast<size_t>(index) + 1, nullptr);
   Value*& slot = node->inputs_[static_cast<size_t>(index)];
   if (slot != nullptr) std::erase(slot->uses_, Use{node, index});
   slot = value;
@@ -257,7 +269,10 @@ Status Graph::sort() {
   if (order.size() != live.size()) {
     for (const Node* node : live)
       if (waiting[node] > 0)
-        return Error{.code = Code::invalid_model, .subject = node->location(), .expected = "an acyclic graph", .got = "a node that depends on itself"};
+        return Error{.code = Code::invalid_model,
+                     .subject = node->location(),
+                     .expected = "an acyclic graph",
+                     .got = "a node that depends on itself"};
   }
   std::unordered_map<const Node*, std::unique_ptr<Node>> owners;
   for (auto& node : nodes_)

@@ -1,7 +1,8 @@
 // The graph between all parts of narrow: typed values, nodes in topological order, constants beside them.
 //
-// A value's element type may carry a Quantization: integers that stand for real numbers. Standard ONNX semantics
-// (Q/DQ nodes) and narrow's integer operators meet there: `Add` of three quantized values is an integer addition.
+// A value's element type may carry a Quantization: integers that stand for real numbers. Standard ONNX
+// semantics (Q/DQ nodes) and narrow's integer operators meet there: `Add` of three quantized values is an
+// integer addition.
 #pragma once
 
 #include <functional>
@@ -25,7 +26,7 @@ struct Dim {
   int64_t value = -1;
   std::string symbol;
   Dim() = default;
-  Dim(int64_t v) : value(v) {}                         // NOLINT(google-explicit-constructor)
+  Dim(int64_t v) : value(v) {}  // NOLINT(google-explicit-constructor)
   explicit Dim(std::string s) : symbol(std::move(s)) {}
   bool known() const { return value >= 0; }
   bool operator==(const Dim&) const = default;
@@ -34,7 +35,7 @@ std::string to_string(const Dim& dim);
 
 struct TensorType {
   DType dtype = DType::undefined;
-  bool ranked = false;     // false: nothing known of the shape, dims is empty
+  bool ranked = false;  // false: nothing known of the shape, dims is empty
   std::vector<Dim> dims;
   std::shared_ptr<const Quantization> quant;  // null: the elements are the numbers
 
@@ -94,7 +95,9 @@ class Node {
 
   Op op() const { return op_; }
   /// nullptr: an optional input that is absent (also beyond the last).
-  Value* input(int i) const { return i < static_cast<int>(inputs_.size()) ? inputs_[static_cast<size_t>(i)] : nullptr; }
+  Value* input(int i) const {
+    return i < static_cast<int>(inputs_.size()) ? inputs_[static_cast<size_t>(i)] : nullptr;
+  }
   Value* output(int i = 0) const { return outputs_.at(static_cast<size_t>(i)); }
   const std::vector<Value*>& inputs() const { return inputs_; }
   const std::vector<Value*>& outputs() const { return outputs_; }
@@ -134,9 +137,10 @@ class Graph {
   Value* add_input(const std::string& value_name, TensorType type);
   /// The name is made unique by a suffix when it is taken. The type follows from the tensor.
   Value* add_constant(const std::string& value_name, Tensor tensor);
-  /// Adds a node with fresh outputs named `output_names` (made unique). Types are undefined until set or inferred.
-  Node* add_node(Op op, std::vector<Value*> inputs, const std::vector<std::string>& output_names, Attributes attrs = {},
-                 std::string node_name = {});
+  /// Adds a node with fresh outputs named `output_names` (made unique). Types are undefined until set or
+  /// inferred.
+  Node* add_node(Op op, std::vector<Value*> inputs, const std::vector<std::string>& output_names,
+                 Attributes attrs = {}, std::string node_name = {});
   void add_output(const std::string& output_name, Value* value);
 
   // --- reading

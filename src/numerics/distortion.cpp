@@ -56,6 +56,8 @@ double Distortion::cosine() const {
 double Distortion::mean_shift() const { return count_ == 0 ? 0 : error_sum_ / static_cast<double>(count_); }
 double Distortion::mae() const { return count_ == 0 ? 0 : error_abs_ / static_cast<double>(count_); }
 double Distortion::rmse() const { return std::sqrt(noise_power()); }
-double Distortion::zero_share() const { return count_ == 0 ? 0 : static_cast<double>(zeros_) / static_cast<double>(count_); }
+double Distortion::zero_share() const {
+  return count_ == 0 ? 0 : static_cast<double>(zeros_) / static_cast<double>(count_);
+}
 
 }  // namespace narrow

@@ -49,7 +49,8 @@ struct f16 {
     if (magnitude > 0x7f800000U) return static_cast<uint16_t>(sign | 0x7e00U | ((magnitude >> 13) & 0x3ffU));
     if (magnitude >= 0x477ff000U) return sign | 0x7c00U;  // 65520 and above round to Inf
     if (magnitude < 0x38800000U) {                        // below 2^-14: a multiple of 2^-24
-      const float scaled = std::bit_cast<float>(magnitude) + 0.5F;  // the adder rounds to nearest even at 2^-24
+      const float scaled =
+          std::bit_cast<float>(magnitude) + 0.5F;  // the adder rounds to nearest even at 2^-24
       return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(scaled) - 0x3f000000U));
     }
     const uint32_t rounded = magnitude + 0xfffU + ((magnitude >> 13) & 1U);

@@ -16,7 +16,8 @@ AffineParameters affine_from_range(float low, float high, IntegerRange range) {
   const auto scale = static_cast<float>((static_cast<double>(high) - low) / steps);
   if (!(scale > kSmallestScale)) return {1.0F, range.low < 0 ? 0 : range.low};
   const double zero = range.low - static_cast<double>(low) / scale;
-  return {scale, static_cast<int32_t>(std::clamp(std::nearbyint(zero), static_cast<double>(range.low), static_cast<double>(range.high)))};
+  return {scale, static_cast<int32_t>(std::clamp(std::nearbyint(zero), static_cast<double>(range.low),
+                                                 static_cast<double>(range.high)))};
 }
 
 AffineParameters symmetric_from_magnitude(float magnitude, IntegerRange range) {

@@ -1,4 +1,5 @@
-// The affine quantization of ONNX:  q = saturate(round_half_even(x / scale) + zero_point),  x' = (q - zero_point) * scale
+// The affine quantization of ONNX:  q = saturate(round_half_even(x / scale) + zero_point),  x' = (q -
+// zero_point) * scale
 #pragma once
 
 #include <cmath>

@@ -8,8 +8,8 @@
 namespace narrow {
 namespace {
 
-// About 50 us of pause: longer than the gap between two layers, shorter than a scheduler tick. A worker that finds no
-// job by then sleeps, so a busy neighbour gets the core.
+// About 50 us of pause: longer than the gap between two layers, shorter than a scheduler tick. A worker that
+// finds no job by then sleeps, so a busy neighbour gets the core.
 constexpr int kSpins = 2000;
 
 thread_local bool t_inside_task = false;
@@ -58,7 +58,8 @@ void ThreadPool::run_job(int64_t count, Call call, void* context) {
 void ThreadPool::drain(uint32_t generation) {
   t_inside_task = true;
   uint64_t ticket = ticket_.load();
-  while (static_cast<uint32_t>(ticket >> 32) == generation && static_cast<int64_t>(ticket & 0xffffffffU) < count_.load()) {
+  while (static_cast<uint32_t>(ticket >> 32) == generation &&
+         static_cast<int64_t>(ticket & 0xffffffffU) < count_.load()) {
     const Call call = call_.load();
     void* const context = context_.load();
     if (!ticket_.compare_exchange_weak(ticket, ticket + 1)) continue;

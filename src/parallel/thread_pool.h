@@ -11,8 +11,9 @@
 
 namespace narrow {
 
-/// run() hands task indices 0..count-1 to the team; the caller works too. Workers spin for a bounded time after a job,
-/// then park, so an idle pool costs nothing. One run() at a time; calling run() from inside a task runs it serially.
+/// run() hands task indices 0..count-1 to the team; the caller works too. Workers spin for a bounded time
+/// after a job, then park, so an idle pool costs nothing. One run() at a time; calling run() from inside a
+/// task runs it serially.
 class ThreadPool {
  public:
   /// threads <= 0: one per core of this process.
@@ -32,7 +33,9 @@ class ThreadPool {
       for (int64_t i = 0; i < count; ++i) task(i);
       return;
     }
-    auto call = [](void* context, int64_t index) { (*static_cast<std::remove_reference_t<F>*>(context))(index); };
+    auto call = [](void* context, int64_t index) {
+      (*static_cast<std::remove_reference_t<F>*>(context))(index);
+    };
     run_job(count, call, const_cast<void*>(static_cast<const void*>(&task)));
   }
 
@@ -43,7 +46,8 @@ class ThreadPool {
   void drain(uint32_t generation);
 
   std::vector<std::thread> workers_;
-  // The job: `ticket_` holds (generation << 32 | next index), so a late worker cannot take a task of another job.
+  // The job: `ticket_` holds (generation << 32 | next index), so a late worker cannot take a task of another
+  // job.
   std::atomic<uint64_t> ticket_{0};
   std::atomic<int64_t> count_{0}, done_{0};
   std::atomic<Call> call_{nullptr};
@@ -61,7 +65,9 @@ template <class F>
 void parallel_for(ThreadPool& pool, int64_t n, int64_t grain, F&& body) {
   if (n <= 0) return;
   const int64_t pieces = (n + grain - 1) / grain;
-  pool.run(pieces, [&](int64_t piece) { body(piece * grain, piece * grain + grain < n ? piece * grain + grain : n); });
+  pool.run(pieces, [&](int64_t piece) {
+    body(piece * grain, piece * grain + grain < n ? piece * grain + grain : n);
+  });
 }
 
 }  // namespace narrow

@@ -1,5 +1,5 @@
-// A model ready to run: graph -> passes -> plan per input shape -> execution. Thread-safe only from the outside: one
-// Session serves one caller at a time; many sessions share weights and live in one process.
+// A model ready to run: graph -> passes -> plan per input shape -> execution. Thread-safe only from the
+// outside: one Session serves one caller at a time; many sessions share weights and live in one process.
 #pragma once
 
 #include <filesystem>
@@ -67,17 +67,19 @@ struct StepChoice {
 
 struct PlanInfo {
   std::vector<StepChoice> steps;
-  int64_t arena_bytes = 0;   // activations, planned statically
+  int64_t arena_bytes = 0;        // activations, planned statically
   int64_t arena_lower_bound = 0;  // most bytes alive at one step
-  int64_t weight_bytes = 0;  // packed
+  int64_t weight_bytes = 0;       // packed
 };
 
 class Session {
  public:
   /// From a portable graph (standard ONNX, Q/DQ and casts honoured).
-  static Result<Session> create(const ir::Graph& graph, std::shared_ptr<ThreadPool> pool, const SessionOptions& options = {});
+  static Result<Session> create(const ir::Graph& graph, std::shared_ptr<ThreadPool> pool,
+                                const SessionOptions& options = {});
   /// From an .onnx or .narrow file.
-  static Result<Session> open(const std::filesystem::path& path, std::shared_ptr<ThreadPool> pool, const SessionOptions& options = {});
+  static Result<Session> open(const std::filesystem::path& path, std::shared_ptr<ThreadPool> pool,
+                              const SessionOptions& options = {});
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
@@ -86,8 +88,8 @@ class Session {
   const std::vector<ir::GraphOutput>& outputs() const;
   const ir::Graph& graph() const;
 
-  /// Missing, unknown, mistyped or misshapen inputs are errors invalid_data. Integer and float element types are cast
-  /// to the input's type when that loses nothing of the kind (u8 pixels into f32).
+  /// Missing, unknown, mistyped or misshapen inputs are errors invalid_data. Integer and float element types
+  /// are cast to the input's type when that loses nothing of the kind (u8 pixels into f32).
   Result<TensorMap> run(const TensorMap& inputs, Observer* observer = nullptr);
   /// Plans for these shapes ahead of the first run (part of load time).
   Status prepare(const std::map<std::string, Shape>& shapes);

@@ -4,7 +4,8 @@
 
 namespace narrow {
 namespace {
-constexpr std::array kNames = {"undefined", "f32", "f64", "f16", "bf16", "s8", "u8", "s16", "u16", "s32", "u32", "s64", "u64", "bool"};
+constexpr std::array kNames = {"undefined", "f32", "f64", "f16", "bf16", "s8",  "u8",
+                               "s16",       "u16", "s32", "u32", "s64",  "u64", "bool"};
 constexpr std::array<int64_t, kNames.size()> kBytes = {0, 4, 8, 2, 2, 1, 1, 2, 2, 4, 4, 8, 8, 1};
 }  // namespace
 

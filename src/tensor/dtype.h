@@ -15,7 +15,9 @@ const char* to_string(DType type);
 std::optional<DType> parse_dtype(std::string_view name);
 /// Bytes of one element; 0 for undefined.
 int64_t bytes_of(DType type);
-constexpr bool is_float(DType t) { return t == DType::f32 || t == DType::f64 || t == DType::f16 || t == DType::bf16; }
+constexpr bool is_float(DType t) {
+  return t == DType::f32 || t == DType::f64 || t == DType::f16 || t == DType::bf16;
+}
 constexpr bool is_int8(DType t) { return t == DType::s8 || t == DType::u8; }
 constexpr bool is_integer(DType t) { return t >= DType::s8 && t <= DType::u64; }
 
@@ -45,20 +47,47 @@ NARROW_DTYPE_OF(bool, boolean)
 template <class F>
 bool dispatch(DType type, F&& f) {
   switch (type) {
-    case DType::f32: f(float{}); return true;
-    case DType::f64: f(double{}); return true;
-    case DType::f16: f(f16{}); return true;
-    case DType::bf16: f(bf16{}); return true;
-    case DType::s8: f(int8_t{}); return true;
-    case DType::u8: f(uint8_t{}); return true;
-    case DType::s16: f(int16_t{}); return true;
-    case DType::u16: f(uint16_t{}); return true;
-    case DType::s32: f(int32_t{}); return true;
-    case DType::u32: f(uint32_t{}); return true;
-    case DType::s64: f(int64_t{}); return true;
-    case DType::u64: f(uint64_t{}); return true;
-    case DType::boolean: f(bool{}); return true;
-    case DType::undefined: return false;
+    case DType::f32:
+      f(float{});
+      return true;
+    case DType::f64:
+      f(double{});
+      return true;
+    case DType::f16:
+      f(f16{});
+      return true;
+    case DType::bf16:
+      f(bf16{});
+      return true;
+    case DType::s8:
+      f(int8_t{});
+      return true;
+    case DType::u8:
+      f(uint8_t{});
+      return true;
+    case DType::s16:
+      f(int16_t{});
+      return true;
+    case DType::u16:
+      f(uint16_t{});
+      return true;
+    case DType::s32:
+      f(int32_t{});
+      return true;
+    case DType::u32:
+      f(uint32_t{});
+      return true;
+    case DType::s64:
+      f(int64_t{});
+      return true;
+    case DType::u64:
+      f(uint64_t{});
+      return true;
+    case DType::boolean:
+      f(bool{});
+      return true;
+    case DType::undefined:
+      return false;
   }
   return false;
 }

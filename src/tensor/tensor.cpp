@@ -25,8 +25,12 @@ std::vector<int64_t> row_major_strides(const Shape& shape) {
 Result<int64_t> checked_elements(const Shape& shape, int64_t element_bytes) {
   int64_t n = 1, bytes = element_bytes;
   for (const int64_t d : shape)
-    if (d < 0 || __builtin_mul_overflow(n, d, &n) || __builtin_mul_overflow(bytes, std::max<int64_t>(d, 1), &bytes))
-      return Error{.code = Code::invalid_data, .subject = "shape " + to_string(shape), .expected = "dimensions >= 0 that fit in 63 bits", .got = fmt::format("{}", d)};
+    if (d < 0 || __builtin_mul_overflow(n, d, &n) ||
+        __builtin_mul_overflow(bytes, std::max<int64_t>(d, 1), &bytes))
+      return Error{.code = Code::invalid_data,
+                   .subject = "shape " + to_string(shape),
+                   .expected = "dimensions >= 0 that fit in 63 bits",
+                   .got = fmt::format("{}", d)};
   return n;
 }
 
@@ -79,7 +83,8 @@ bool Tensor::same_bits(const Tensor& other) const {
 
 namespace {
 
-/// ONNX Cast for one element. Out-of-range float to integer is undefined in ONNX; narrow saturates and maps NaN to 0.
+/// ONNX Cast for one element. Out-of-range float to integer is undefined in ONNX; narrow saturates and maps
+/// NaN to 0.
 template <class To, class From>
 To cast_one(From from) {
   constexpr bool from_small = std::is_same_v<From, bf16> || std::is_same_v<From, f16>;

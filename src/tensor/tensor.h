@@ -18,13 +18,14 @@ namespace narrow {
 
 using Shape = std::vector<int64_t>;
 
-int64_t elements_of(const Shape& shape);         // 1 for a scalar
-std::string to_string(const Shape& shape);       // "[1,3,224,224]"
+int64_t elements_of(const Shape& shape);                     // 1 for a scalar
+std::string to_string(const Shape& shape);                   // "[1,3,224,224]"
 std::vector<int64_t> row_major_strides(const Shape& shape);  // in elements
 /// elements_of with overflow and sign checked: for shapes that come from outside.
 Result<int64_t> checked_elements(const Shape& shape, int64_t element_bytes);
 
-/// Copying a Tensor shares its storage. Writing goes through mutable_*(), which a borrowed tensor does not allow.
+/// Copying a Tensor shares its storage. Writing goes through mutable_*(), which a borrowed tensor does not
+/// allow.
 class Tensor {
  public:
   Tensor() = default;

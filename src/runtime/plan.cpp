@@ -1,0 +1,112 @@
+#include "runtime/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "runtime/memory_plan.h"
+#include "runtime/storage.h"
+
+namespace narrow::runtime {
+namespace {
+
+std::vector<std::string> formats_of(const ir::Node& node) {
+  std::vector<std::string> formats;
+  for (const ir::Value* output : node.outputs()) formats.emplace_back(to_string(output->type.dtype));
+  return formats;
+}
+
+/// Formats this machine has no arithmetic for: they are widened on load.
+bool is_emulated(const ir::Node& node, Isa isa) {
+  for (const ir::Value* input : node.inputs())
+    if (input != nullptr && input->is_constant() && input->type.dtype == DType::bf16) return isa < Isa::amx;
+  return false;
+}
+
+Error no_kernel(const ir::Node& node, const StepChoice& choice) {
+  std::string types, reasons;
+  for (const ir::Value* input : node.inputs())
+    types += (types.empty() ? "" : ", ") + (input != nullptr ? ir::to_string(input->type) : "-");
+  for (const auto& rejected : choice.rejected)
+    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", rejected.kernel, rejected.reason);
+  return {.code = Code::unsupported,
+          .subject = node.location(),
+          .expected = "an op and types some kernel runs",
+          .got = fmt::format("{}({}){}", ir::to_string(node.op()), types,
+                             reasons.empty() ? "" : " [" + reasons + "]")};
+}
+
+Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& options, StepChoice& choice) {
+  for (const Implementation& candidate : implementations(c.node.op())) {
+    std::string reason;
+    if (candidate.isa > options.isa)
+      reason = fmt::format("needs {}", to_string(candidate.isa));
+    else if (options.reference_only && candidate.name != "reference")
+      reason = "only the reference is wanted";
+    else
+      reason = candidate.unsupported(c);
+    if (!reason.empty()) {
+      choice.rejected.push_back({candidate.name, reason});
+      continue;
+    }
+    choice.kernel = candidate.name;
+    return candidate.create(c);
+  }
+  return no_kernel(c.node, choice);
+}
+
+Status check_static(const ir::Graph& graph) {
+  for (const ir::Node* node : graph.nodes())
+    for (const ir::Value* output : node->outputs())
+      if (!output->type.is_static() || output->type.dtype == DType::undefined)
+        return Error{.code = Code::unsupported,
+                     .subject = node->location(),
+                     .expected = "a shape that follows from the input shapes",
+                     .got = ir::to_string(output->type),
+                     .hint = "outputs whose shape depends on data cannot be planned yet"};
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions& options, PackCache& packs) {
+  NARROW_DO(check_static(graph));
+  auto plan = std::make_shared<Plan>();
+  plan->graph = std::move(graph);
+  const std::vector<ir::Node*> nodes = plan->graph.nodes();
+  const Storage storage = assign_storage(plan->graph, nodes);
+  for (const ir::Node* node : nodes) {
+    StepChoice choice{.node = node->name,
+                      .op = ir::to_string(node->op()),
+                      .kernel = {},
+                      .outputs = {},
+                      .formats = formats_of(*node),
+                      .rejected = {},
+                      .emulated = is_emulated(*node, options.isa)};
+    for (const ir::Value* output : node->outputs()) choice.outputs.push_back(output->name);
+    if (storage.is_alias(*node)) {
+      choice.kernel = "alias";
+      plan->info.steps.push_back(std::move(choice));
+      continue;
+    }
+    const NodeCase c{.node = *node, .isa = options.isa, .threads = options.threads, .packs = &packs};
+    NARROW_TRY(std::unique_ptr<Kernel> kernel, choose(c, options, choice));
+    plan->scratch_bytes = std::max(plan->scratch_bytes, kernel->scratch_bytes());
+    plan->info.weight_bytes += kernel->packed_bytes();
+    Step step{.node = node, .kernel = std::move(kernel), .inputs = {}, .outputs = {}};
+    for (const ir::Value* input : node->inputs())
+      step.inputs.push_back(input != nullptr ? storage.at(input)
+                                             : Location{.kind = Location::Kind::constant});
+    for (const ir::Value* output : node->outputs()) step.outputs.push_back(storage.at(output));
+    plan->steps.push_back(std::move(step));
+    plan->info.steps.push_back(std::move(choice));
+  }
+  plan->copies = storage.copies;
+  plan->arena_bytes = storage.arena_bytes;
+  plan->info.arena_bytes = storage.arena_bytes;
+  plan->info.arena_lower_bound = storage.lower_bound;
+  return std::shared_ptr<const Plan>(std::move(plan));
+}
+
+}  // namespace narrow::runtime

@@ -1,0 +1,53 @@
+// A graph with static shapes as a list of steps over one arena: chosen kernels, offsets, aliases. Immutable.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "ir/graph.h"
+#include "runtime/kernel.h"
+#include "runtime/session.h"
+
+namespace narrow::runtime {
+
+/// Where a value's bytes are when the plan runs.
+struct Location {
+  enum class Kind : uint8_t { arena, input, output, constant } kind = Kind::arena;
+  int64_t index = 0;           // arena: byte offset; input, output: position in the graph's list
+  const void* data = nullptr;  // constant
+};
+
+struct Step {
+  const ir::Node* node;
+  std::unique_ptr<Kernel> kernel;
+  std::vector<Location> inputs;  // absent inputs: constant null
+  std::vector<Location> outputs;
+};
+
+struct Plan {
+  ir::Graph graph;  // the engine's graph; steps point into it
+  std::vector<Step> steps;
+  /// Outputs that share memory with an input, a constant or another output: copied from there at the end.
+  struct Copy {
+    Location from;
+    int64_t output;
+    int64_t bytes;
+  };
+  std::vector<Copy> copies;
+  int64_t arena_bytes = 0, scratch_bytes = 0;
+  PlanInfo info;
+};
+
+struct PlanOptions {
+  Isa isa;
+  int threads;
+  bool reference_only = false;
+};
+
+/// `graph`: what the engine passes left, all types static. Errors: unsupported, naming the node, its types
+/// and why each candidate refused.
+Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions& options, PackCache& packs);
+
+}  // namespace narrow::runtime

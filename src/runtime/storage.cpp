@@ -1,0 +1,194 @@
+#include "runtime/storage.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "runtime/memory_plan.h"
+
+namespace narrow::runtime {
+namespace {
+
+int64_t bytes_of(const ir::Value* value) {
+  return elements_of(value->type.shape()) * narrow::bytes_of(value->type.dtype);
+}
+
+/// The bytes of the output are the bytes of input 0.
+bool keeps_bytes(const ir::Node& node) {
+  switch (node.op()) {
+    case ir::Op::Reshape:
+    case ir::Op::Flatten:
+    case ir::Op::Squeeze:
+    case ir::Op::Unsqueeze:
+      return true;
+    case ir::Op::Identity:
+      return node.input(0)->type.dtype == node.output()->type.dtype &&
+             (!node.input(0)->type.quant || !node.output()->type.quant ||
+              *node.input(0)->type.quant == *node.output()->type.quant);
+    case ir::Op::Transpose: {
+      // A transpose that only moves axes of length one.
+      const auto perm = node.ints_attr("perm");
+      const Shape shape = node.input(0)->type.shape();
+      int64_t last = -1;
+      if (perm.size() != shape.size()) return false;
+      for (const int64_t axis : perm) {
+        if (shape[static_cast<size_t>(axis)] == 1) continue;
+        if (axis < last) return false;
+        last = axis;
+      }
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+class Builder {
+ public:
+  Builder(const ir::Graph& graph, const std::vector<ir::Node*>& order) : graph_(graph), order_(order) {
+    for (size_t i = 0; i < order.size(); ++i) step_[order[i]] = static_cast<int64_t>(i);
+  }
+
+  Storage build() {
+    for (ir::Value* value : graph_.values()) index_of(value);
+    for (const ir::Node* node : order_) {
+      for (const ir::Value* input : node->inputs())
+        if (input != nullptr) index_of(input);
+      for (const ir::Value* output : node->outputs()) index_of(output);
+    }
+    for (const ir::GraphOutput& output : graph_.outputs()) index_of(output.value);
+    parent_.resize(values_.size());
+    std::iota(parent_.begin(), parent_.end(), size_t{0});
+    for (const ir::Node* node : order_)
+      if (keeps_bytes(*node)) {
+        join(index_of(node->output()), index_of(node->input(0)));
+        storage_.aliases.insert(node);
+      }
+    measure();
+    overwrite_residuals();
+    measure();
+    place();
+    return std::move(storage_);
+  }
+
+ private:
+  struct Piece {
+    int64_t first = std::numeric_limits<int64_t>::max(), last = -1, bytes = 0;
+    int64_t input = -1, output = -1;
+    const void* constant = nullptr;
+    bool is_constant = false;
+  };
+
+  size_t index_of(const ir::Value* value) {
+    const auto [it, fresh] = index_.try_emplace(value, values_.size());
+    if (fresh) values_.push_back(value);
+    return it->second;
+  }
+  size_t find(size_t i) {
+    while (parent_[i] != i) i = parent_[i] = parent_[parent_[i]];
+    return i;
+  }
+  void join(size_t child, size_t into) { parent_[find(child)] = find(into); }
+
+  /// Lifetime and kind of every piece of shared memory.
+  void measure() {
+    pieces_.assign(values_.size(), {});
+    for (size_t i = 0; i < values_.size(); ++i) {
+      const ir::Value* value = values_[i];
+      Piece& piece = pieces_[find(i)];
+      if (value->is_constant()) {
+        piece.is_constant = true;
+        piece.constant = value->constant().raw();
+        continue;
+      }
+      piece.bytes = std::max(piece.bytes, bytes_of(value));
+      if (value->producer() != nullptr) {
+        piece.first = std::min(piece.first, step_.at(value->producer()));
+        piece.last = std::max(piece.last, step_.at(value->producer()));
+      }
+      for (const ir::Use& use : value->uses())
+        if (step_.contains(use.node)) piece.last = std::max(piece.last, step_.at(use.node));
+    }
+    for (size_t i = 0; i < graph_.inputs().size(); ++i)
+      pieces_[find(index_of(graph_.inputs()[i]))].input = static_cast<int64_t>(i);
+    for (size_t i = 0; i < graph_.outputs().size(); ++i) {
+      Piece& piece = pieces_[find(index_of(graph_.outputs()[i].value))];
+      if (piece.output < 0) piece.output = static_cast<int64_t>(i);
+      piece.last = static_cast<int64_t>(order_.size());
+    }
+  }
+
+  bool in_arena(const Piece& piece) const {
+    return piece.input < 0 && piece.output < 0 && !piece.is_constant;
+  }
+
+  /// dst may be the residual's memory (kernels/conv/conv.h) when nothing reads the residual later.
+  void overwrite_residuals() {
+    for (const ir::Node* node : order_) {
+      if (node->op() != ir::Op::FusedConv && node->op() != ir::Op::FusedMatMul) continue;
+      const ir::Value* residual = node->input(3);
+      if (residual == nullptr || residual == node->input(0)) continue;
+      const size_t from = find(index_of(residual)), to = find(index_of(node->output()));
+      const Piece &old = pieces_[from], &now = pieces_[to];
+      const bool dies_here = old.last == step_.at(node);
+      const bool same_type = residual->type.dtype == node->output()->type.dtype &&
+                             residual->type.shape() == node->output()->type.shape();
+      if (from == find(index_of(node->input(0)))) continue;
+      if (in_arena(old) && in_arena(now) && dies_here && same_type && old.bytes == now.bytes) {
+        join(to, from);
+        measure();
+      }
+    }
+  }
+
+  void place() {
+    std::vector<Lifetime> lifetimes;
+    std::vector<size_t> roots;
+    for (size_t i = 0; i < values_.size(); ++i)
+      if (find(i) == i && in_arena(pieces_[i]) && pieces_[i].last >= 0) {
+        lifetimes.push_back({pieces_[i].bytes, pieces_[i].first, pieces_[i].last});
+        roots.push_back(i);
+      }
+    const MemoryPlan plan = plan_memory(lifetimes);
+    storage_.arena_bytes = plan.arena_bytes;
+    storage_.lower_bound = plan.lower_bound;
+    std::unordered_map<size_t, int64_t> offsets;
+    for (size_t k = 0; k < roots.size(); ++k) offsets[roots[k]] = plan.offsets[k];
+    for (size_t i = 0; i < values_.size(); ++i) {
+      const Piece& piece = pieces_[find(i)];
+      Location location;
+      if (piece.is_constant)
+        location = {Location::Kind::constant, 0, piece.constant};
+      else if (piece.input >= 0)
+        location = {Location::Kind::input, piece.input, nullptr};
+      else if (piece.output >= 0)
+        location = {Location::Kind::output, piece.output, nullptr};
+      else
+        location = {Location::Kind::arena, offsets.contains(find(i)) ? offsets.at(find(i)) : 0, nullptr};
+      storage_.locations[values_[i]] = location;
+    }
+    for (size_t i = 0; i < graph_.outputs().size(); ++i) {
+      const ir::Value* value = graph_.outputs()[i].value;
+      const Location& at = storage_.locations.at(value);
+      if (at.kind != Location::Kind::output || at.index != static_cast<int64_t>(i))
+        storage_.copies.push_back({at, static_cast<int64_t>(i), bytes_of(value)});
+    }
+  }
+
+  const ir::Graph& graph_;
+  const std::vector<ir::Node*>& order_;
+  std::unordered_map<const ir::Node*, int64_t> step_;
+  std::unordered_map<const ir::Value*, size_t> index_;
+  std::vector<const ir::Value*> values_;
+  std::vector<size_t> parent_;
+  std::vector<Piece> pieces_;
+  Storage storage_;
+};
+
+}  // namespace
+
+Storage assign_storage(const ir::Graph& graph, const std::vector<ir::Node*>& order) {
+  return Builder(graph, order).build();
+}
+
+}  // namespace narrow::runtime

@@ -1,0 +1,28 @@
+// Which values share memory, and where each piece of memory is.
+#pragma once
+
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "ir/graph.h"
+#include "runtime/plan.h"
+
+namespace narrow::runtime {
+
+struct Storage {
+  std::unordered_map<const ir::Value*, Location> locations;
+  std::unordered_set<const ir::Node*>
+      aliases;  // nodes that need no step: their output is their input's memory
+  std::vector<Plan::Copy> copies;
+  int64_t arena_bytes = 0, lower_bound = 0;
+
+  const Location& at(const ir::Value* value) const { return locations.at(value); }
+  bool is_alias(const ir::Node& node) const { return aliases.contains(&node); }
+};
+
+/// Reshape-like nodes become aliases; a fused residual whose last reader is the node is overwritten in place;
+/// the rest is packed by plan_memory().
+Storage assign_storage(const ir::Graph& graph, const std::vector<ir::Node*>& order);
+
+}  // namespace narrow::runtime
