@@ -14,6 +14,7 @@
 
 #include "base/cpu.h"
 #include "kernels/activation.h"
+#include "kernels/tensor_quant.h"
 #include "parallel/thread_pool.h"
 #include "tensor/dtype.h"
 
@@ -29,12 +30,6 @@ struct ConvShape {
   int64_t macs() const { return n * oh * ow * oc * kh * kw * (c / groups); }
   bool is_pointwise() const { return kh == 1 && kw == 1 && pad_top == 0 && pad_left == 0 && stride_h == 1 && stride_w == 1 && oh == h && ow == w; }
   bool is_depthwise() const { return groups == c && groups == oc && groups > 1; }
-};
-
-/// Scale and zero point of a per-tensor quantized value. Real value = (q - zero_point) * scale.
-struct TensorQuant {
-  float scale = 1;
-  int32_t zero_point = 0;
 };
 
 struct ConvSpec {
