@@ -1,0 +1,121 @@
+// QuantizeLinear, DequantizeLinear, Cast and requantization -> kernels/quantize, kernels/elementwise.
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/quantize/quantize.h"
+#include "runtime/lower/format.h"
+#include "runtime/lower/lower.h"
+
+namespace narrow::runtime::lower {
+namespace {
+
+using ir::Op;
+
+/// Scales and zero points of a Q or DQ node with its channel axis unrolled; empty reason when kernels know
+/// it.
+struct LinearCase {
+  std::vector<float> scale;
+  std::vector<int32_t> zero_point;
+  int64_t outer = 1, channels = 1, inner = 1;
+};
+
+std::string make_linear(const NodeCase& c, LinearCase& linear) {
+  if (c.constant(1) == nullptr || (c.has(2) && c.constant(2) == nullptr))
+    return "scale or zero point is not constant";
+  if (c.node.int_attr("block_size", 0) != 0) return "blocked scales";
+  const Shape shape = c.in(0).shape();
+  linear.scale = to_floats(*c.constant(1));
+  linear.zero_point.assign(linear.scale.size(), 0);
+  if (c.has(2)) {
+    const std::vector<int64_t> zeros = to_ints(*c.constant(2));
+    if (zeros.size() != linear.scale.size()) return "scale and zero point differ in size";
+    linear.zero_point.assign(zeros.begin(), zeros.end());
+  }
+  linear.inner = elements_of(shape);
+  if (c.constant(1)->rank() == 0 || linear.scale.size() == 1) return "";
+  int64_t axis = c.node.int_attr("axis", 1);
+  if (axis < 0) axis += c.in(0).rank();
+  if (axis < 0 || axis >= c.in(0).rank() ||
+      shape[static_cast<size_t>(axis)] != static_cast<int64_t>(linear.scale.size()))
+    return "axis and scales disagree";
+  linear.channels = shape[static_cast<size_t>(axis)];
+  linear.outer = elements_of(Shape(shape.begin(), shape.begin() + axis));
+  linear.inner = elements_of(Shape(shape.begin() + axis + 1, shape.end()));
+  return "";
+}
+
+std::string linear_unsupported(const NodeCase& c) {
+  const bool quantize = c.node.op() == Op::QuantizeLinear;
+  const DType narrow_type = quantize ? c.out().dtype : c.in(0).dtype,
+              wide_type = quantize ? c.in(0).dtype : c.out().dtype;
+  if (!(is_int8(narrow_type) || (!quantize && narrow_type == DType::s32)) || !is_kernel_float(wide_type))
+    return "types are not 8-bit and float";
+  LinearCase linear;
+  return make_linear(c, linear);
+}
+
+Result<std::unique_ptr<Kernel>> create_linear(const NodeCase& c) {
+  LinearCase linear;
+  NARROW_CHECK(make_linear(c, linear).empty());
+  const bool quantize = c.node.op() == Op::QuantizeLinear;
+  const DType src = c.in(0).dtype, dst = c.out().dtype;
+  return make_kernel(
+      [linear = std::move(linear), quantize, src, dst, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+        const kernels::QuantizeSpec spec{.src = src,
+                                         .dst = dst,
+                                         .outer = linear.outer,
+                                         .channels = linear.channels,
+                                         .inner = linear.inner,
+                                         .scale = linear.scale.data(),
+                                         .zero_point = linear.zero_point.data()};
+        if (quantize)
+          kernels::quantize_linear(spec, b.inputs[0], b.outputs[0], isa, pool);
+        else
+          kernels::dequantize_linear(spec, b.inputs[0], b.outputs[0], isa, pool);
+      });
+}
+
+std::string cast_unsupported(const NodeCase& c) {
+  return c.in(0).quant || c.out().quant ? "quantized types" : "";
+}
+
+Result<std::unique_ptr<Kernel>> create_cast(const NodeCase& c) {
+  return make_kernel([from = c.in(0).dtype, to = c.out().dtype, n = elements_of(c.out().shape()),
+                      isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    kernels::convert(from, to, b.inputs[0], b.outputs[0], n, isa, pool);
+  });
+}
+
+/// Identity between two formats: requantization by table, or a float conversion.
+std::string requantize_unsupported(const NodeCase& c) {
+  return has_format(c.in(0)) && has_format(c.out()) ? "" : "types are not float or 8-bit per tensor";
+}
+
+Result<std::unique_ptr<Kernel>> create_requantize(const NodeCase& c) {
+  const kernels::UnarySpec spec{.function = {},
+                                .src = format_of(c.in(0)),
+                                .dst = format_of(c.out()),
+                                .count = elements_of(c.out().shape())};
+  if (!is_int8(spec.src.type))
+    return make_kernel([spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+      kernels::unary(spec, b.inputs[0], b.outputs[0], isa, pool);
+    });
+  return make_kernel([table = kernels::unary_table(spec), n = spec.count, isa = c.isa](const StepBuffers& b,
+                                                                                       ThreadPool& pool) {
+    kernels::unary_lookup(table, b.inputs[0], b.outputs[0], n, isa, pool);
+  });
+}
+
+}  // namespace
+
+void add_conversions(Table& table) {
+  for (const Op op : {Op::QuantizeLinear, Op::DequantizeLinear})
+    table[op].push_back(
+        {.name = "quantize", .isa = Isa::plain, .unsupported = linear_unsupported, .create = create_linear});
+  table[Op::Cast].push_back(
+      {.name = "convert", .isa = Isa::plain, .unsupported = cast_unsupported, .create = create_cast});
+  table[Op::Identity].push_back({.name = "requantize",
+                                 .isa = Isa::plain,
+                                 .unsupported = requantize_unsupported,
+                                 .create = create_requantize});
+}
+
+}  // namespace narrow::runtime::lower

@@ -1,0 +1,378 @@
+// Transpose, Concat, Split, Slice, Gather, Expand, Pad, Resize -> kernels/layout.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/layout/copy.h"
+#include "kernels/layout/resize.h"
+#include "runtime/lower/format.h"
+#include "runtime/lower/lower.h"
+
+namespace narrow::runtime::lower {
+namespace {
+
+using ir::Op;
+
+int64_t element_bytes(const ir::TensorType& type) { return bytes_of(type.dtype); }
+
+int64_t positive_axis(int64_t axis, int64_t rank) { return axis < 0 ? axis + rank : axis; }
+
+std::string moves_unchanged(const NodeCase& c) {
+  if (!same_format(c.in(0), c.out())) return "formats of input and output differ";
+  return c.in(0).rank() <= kernels::kMaxCopyRank ? "" : fmt::format("{} axes", c.in(0).rank());
+}
+
+Result<std::unique_ptr<Kernel>> create_transpose(const NodeCase& c) {
+  const Shape shape = c.in(0).shape();
+  std::vector<int64_t> perm = c.node.ints_attr("perm");
+  if (perm.empty())
+    for (int64_t i = c.in(0).rank(); i-- > 0;) perm.push_back(i);
+  const kernels::CopySpec spec = kernels::transpose_spec(shape, perm, element_bytes(c.in(0)));
+  return make_kernel([spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    kernels::copy_nd(spec, b.inputs[0], b.outputs[0], isa, pool);
+  });
+}
+
+std::string expand_unsupported(const NodeCase& c) {
+  const std::string reason = moves_unchanged(c);
+  return reason.empty() && c.out().rank() > kernels::kMaxCopyRank ? "too many axes" : reason;
+}
+
+Result<std::unique_ptr<Kernel>> create_expand(const NodeCase& c) {
+  const Shape x = c.in(0).shape(), y = c.out().shape();
+  const std::vector<int64_t> xs = row_major_strides(x), ys = row_major_strides(y);
+  kernels::CopySpec spec{.rank = static_cast<int>(y.size()), .element_bytes = element_bytes(c.in(0))};
+  const size_t missing = y.size() - x.size();
+  for (size_t i = 0; i < y.size(); ++i) {
+    spec.extents[i] = y[i];
+    spec.dst_strides[i] = ys[i];
+    spec.src_strides[i] = i < missing || x[i - missing] == 1 ? 0 : xs[i - missing];
+  }
+  return make_kernel([spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    kernels::copy_nd(spec, b.inputs[0], b.outputs[0], isa, pool);
+  });
+}
+
+// ---- concat: rows of each input side by side; inputs of other scales go through a table into place
+
+struct ConcatPart {
+  int64_t row_bytes, offset;
+  bool convert = false;
+  kernels::UnarySpec spec;
+};
+
+std::string concat_unsupported(const NodeCase& c) {
+  for (size_t i = 0; i < c.node.inputs().size(); ++i) {
+    const ir::TensorType& type = c.in(static_cast<int>(i));
+    if (!same_format(type, c.out()) && !(has_format(type) && has_format(c.out())))
+      return "formats cannot be converted";
+  }
+  return "";
+}
+
+/// One input into its columns of the output, row by row through its conversion.
+void place_converted(const ConcatPart& part, const kernels::UnaryTable& table, const std::byte* src,
+                     std::byte* dst, int64_t pitch, int64_t rows, Isa isa, ThreadPool& pool) {
+  const int64_t row = part.spec.count;
+  const int64_t src_row = row * bytes_of(part.spec.src.type);
+  pool.run(rows, [&](int64_t r) {
+    kernels::UnarySpec spec = part.spec;
+    if (is_int8(spec.src.type))
+      kernels::unary_lookup(table, src + r * src_row, dst + r * pitch + part.offset, row, isa, pool);
+    else
+      kernels::unary(spec, src + r * src_row, dst + r * pitch + part.offset, isa, pool);
+  });
+}
+
+Result<std::unique_ptr<Kernel>> create_concat(const NodeCase& c) {
+  const Shape y = c.out().shape();
+  const int64_t axis = positive_axis(c.node.int_attr("axis", 0), c.out().rank());
+  const int64_t rows = elements_of(Shape(y.begin(), y.begin() + axis)), bytes = element_bytes(c.out());
+  const int64_t pitch = elements_of(Shape(y.begin() + axis, y.end())) * bytes;
+  std::vector<ConcatPart> parts;
+  std::vector<kernels::UnaryTable> tables;
+  int64_t offset = 0;
+  for (size_t i = 0; i < c.node.inputs().size(); ++i) {
+    const ir::TensorType& type = c.in(static_cast<int>(i));
+    const Shape x = type.shape();
+    const int64_t count = elements_of(Shape(x.begin() + axis, x.end()));
+    ConcatPart part{
+        .row_bytes = count * bytes, .offset = offset, .convert = !same_format(type, c.out()), .spec = {}};
+    if (part.convert)
+      part.spec = {.function = {}, .src = format_of(type), .dst = format_of(c.out()), .count = count};
+    tables.push_back(part.convert && is_int8(type.dtype) ? kernels::unary_table(part.spec)
+                                                         : kernels::UnaryTable{});
+    parts.push_back(part);
+    offset += count * bytes;
+  }
+  return make_kernel([parts = std::move(parts), tables = std::move(tables), pitch, rows, isa = c.isa](
+                         const StepBuffers& b, ThreadPool& pool) {
+    auto* dst = static_cast<std::byte*>(b.outputs[0]);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const auto* src = static_cast<const std::byte*>(b.inputs[i]);
+      if (parts[i].convert)
+        place_converted(parts[i], tables[i], src, dst, pitch, rows, isa, pool);
+      else
+        kernels::copy_rows(dst + parts[i].offset, pitch, src, parts[i].row_bytes, rows, parts[i].row_bytes,
+                           pool);
+    }
+  });
+}
+
+Result<std::unique_ptr<Kernel>> create_split(const NodeCase& c) {
+  const Shape x = c.in(0).shape();
+  const int64_t axis = positive_axis(c.node.int_attr("axis", 0), c.in(0).rank()),
+                bytes = element_bytes(c.in(0));
+  const int64_t rows = elements_of(Shape(x.begin(), x.begin() + axis)),
+                pitch = elements_of(Shape(x.begin() + axis, x.end())) * bytes;
+  std::vector<int64_t> row_bytes;
+  for (const ir::Value* output : c.node.outputs()) {
+    const Shape y = output->type.shape();
+    row_bytes.push_back(elements_of(Shape(y.begin() + axis, y.end())) * bytes);
+  }
+  return make_kernel([row_bytes = std::move(row_bytes), rows, pitch](const StepBuffers& b, ThreadPool& pool) {
+    const auto* src = static_cast<const std::byte*>(b.inputs[0]);
+    for (size_t i = 0; i < row_bytes.size(); src += row_bytes[i++])
+      kernels::copy_rows(b.outputs[i], row_bytes[i], src, pitch, rows, row_bytes[i], pool);
+  });
+}
+
+// ---- slice: a strided view copied
+
+std::string make_slice(const NodeCase& c, kernels::CopySpec& spec, int64_t& first) {
+  const std::string reason = moves_unchanged(c);
+  if (!reason.empty()) return reason;
+  for (int i = 1; i < 5; ++i)
+    if (c.has(i) && c.constant(i) == nullptr) return "bounds are not constant";
+  const Shape x = c.in(0).shape(), y = c.out().shape();
+  const std::vector<int64_t> starts = to_ints(*c.constant(1));
+  std::vector<int64_t> axes, steps(starts.size(), 1);
+  if (c.has(3))
+    axes = to_ints(*c.constant(3));
+  else
+    for (size_t i = 0; i < starts.size(); ++i) axes.push_back(static_cast<int64_t>(i));
+  if (c.has(4)) steps = to_ints(*c.constant(4));
+  if (axes.size() != starts.size() || steps.size() != starts.size())
+    return "axes and starts differ in number";
+  const std::vector<int64_t> xs = row_major_strides(x), ys = row_major_strides(y);
+  spec = {.rank = static_cast<int>(x.size()), .element_bytes = element_bytes(c.in(0))};
+  first = 0;
+  for (size_t i = 0; i < x.size(); ++i)
+    spec.extents[i] = y[i], spec.dst_strides[i] = ys[i], spec.src_strides[i] = xs[i];
+  for (size_t k = 0; k < axes.size(); ++k) {
+    const int64_t axis = positive_axis(axes[k], c.in(0).rank());
+    if (axis < 0 || axis >= c.in(0).rank()) return "axis out of range";
+    const int64_t extent = x[static_cast<size_t>(axis)];
+    const int64_t wrapped = starts[k] < 0 ? starts[k] + extent : starts[k];
+    const int64_t start = std::clamp<int64_t>(wrapped, 0, steps[k] < 0 ? extent - 1 : extent);
+    first += start * xs[static_cast<size_t>(axis)];
+    spec.src_strides[axis] = xs[static_cast<size_t>(axis)] * steps[k];
+  }
+  return "";
+}
+
+Result<std::unique_ptr<Kernel>> create_slice(const NodeCase& c) {
+  kernels::CopySpec spec;
+  int64_t first = 0;
+  NARROW_CHECK(make_slice(c, spec, first).empty());
+  if (spec.count() == 0) return make_kernel([](const StepBuffers&, ThreadPool&) {});
+  return make_kernel([spec, first, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    kernels::copy_nd(spec, static_cast<const std::byte*>(b.inputs[0]) + first * spec.element_bytes,
+                     b.outputs[0], isa, pool);
+  });
+}
+
+// ---- gather
+
+class GatherStep final : public Kernel {
+ public:
+  explicit GatherStep(const NodeCase& c) : location_(c.node.location()), wide_(c.in(1).dtype == DType::s64) {
+    const Shape x = c.in(0).shape();
+    const int64_t axis = positive_axis(c.node.int_attr("axis", 0), c.in(0).rank());
+    outer_ = elements_of(Shape(x.begin(), x.begin() + axis));
+    extent_ = x[static_cast<size_t>(axis)];
+    row_bytes_ = elements_of(Shape(x.begin() + axis + 1, x.end())) * element_bytes(c.in(0));
+    count_ = elements_of(c.in(1).shape());
+  }
+  Status run(const StepBuffers& b, ThreadPool& pool) const override {
+    const int64_t bad =
+        wide_ ? kernels::gather_rows(b.outputs[0], b.inputs[0], static_cast<const int64_t*>(b.inputs[1]),
+                                     outer_, extent_, count_, row_bytes_, pool)
+              : kernels::gather_rows(b.outputs[0], b.inputs[0], static_cast<const int32_t*>(b.inputs[1]),
+                                     outer_, extent_, count_, row_bytes_, pool);
+    if (bad < 0) return {};
+    const int64_t index =
+        wide_ ? static_cast<const int64_t*>(b.inputs[1])[bad] : static_cast<const int32_t*>(b.inputs[1])[bad];
+    return Error{.code = Code::invalid_data,
+                 .subject = location_,
+                 .expected = fmt::format("indices in [{}, {})", -extent_, extent_),
+                 .got = fmt::format("{} at position {}", index, bad)};
+  }
+
+ private:
+  std::string location_;
+  bool wide_;
+  int64_t outer_ = 1, extent_ = 1, row_bytes_ = 1, count_ = 1;
+};
+
+std::string gather_unsupported(const NodeCase& c) {
+  if (!same_format(c.in(0), c.out())) return "formats of input and output differ";
+  return c.in(1).dtype == DType::s64 || c.in(1).dtype == DType::s32 ? "" : "indices are not integers";
+}
+
+// ---- pad
+
+std::string make_pad(const NodeCase& c, kernels::PadSpec& spec, std::vector<std::byte>& value) {
+  const std::string reason = moves_unchanged(c);
+  if (!reason.empty()) return reason;
+  if (c.constant(1) == nullptr || (c.has(2) && c.constant(2) == nullptr) ||
+      (c.has(3) && c.constant(3) == nullptr))
+    return "pads are not constant";
+  const std::string mode = c.node.string_attr("mode", "constant");
+  const Shape x = c.in(0).shape();
+  const std::vector<int64_t> pads = to_ints(*c.constant(1));
+  std::vector<int64_t> axes;
+  if (c.has(3))
+    axes = to_ints(*c.constant(3));
+  else
+    for (int64_t i = 0; i < c.in(0).rank(); ++i) axes.push_back(i);
+  if (pads.size() != 2 * axes.size()) return "pads and axes differ in number";
+  spec.rank = static_cast<int>(x.size());
+  spec.element_bytes = element_bytes(c.in(0));
+  spec.mode = mode == "reflect" ? kernels::PadMode::reflect
+              : mode == "edge"  ? kernels::PadMode::edge
+              : mode == "wrap"  ? kernels::PadMode::wrap
+                                : kernels::PadMode::constant;
+  std::copy(x.begin(), x.end(), spec.shape);
+  for (size_t k = 0; k < axes.size(); ++k) {
+    const int64_t axis = positive_axis(axes[k], c.in(0).rank());
+    if (axis < 0 || axis >= c.in(0).rank()) return "axis out of range";
+    spec.before[axis] = pads[k];
+    spec.after[axis] = pads[k + axes.size()];
+  }
+  // The value is a number: quantized tensors store it as their scale says, and 0 as their zero point.
+  value.assign(static_cast<size_t>(spec.element_bytes), std::byte{0});
+  const float number = c.has(2) && c.constant(2)->elements() == 1 ? to_floats(*c.constant(2))[0] : 0.0F;
+  const kernels::TensorQuant quant = tensor_quant(c.in(0));
+  if (c.in(0).quant) {
+    const IntegerRange range = c.in(0).dtype == DType::u8 ? kRangeU8 : kRangeS8;
+    value[0] = static_cast<std::byte>(quantize(number, quant.scale, quant.zero_point, range));
+  } else if (c.has(2)) {
+    const Tensor stored = cast(*c.constant(2), c.in(0).dtype);
+    std::memcpy(value.data(), stored.raw(), value.size());
+  }
+  return "";
+}
+
+Result<std::unique_ptr<Kernel>> create_pad(const NodeCase& c) {
+  kernels::PadSpec spec;
+  std::vector<std::byte> value;
+  NARROW_CHECK(make_pad(c, spec, value).empty());
+  return make_kernel([spec, value = std::move(value)](const StepBuffers& b, ThreadPool& pool) {
+    kernels::pad(spec, b.inputs[0], value.data(), b.outputs[0], pool);
+  });
+}
+
+// ---- resize
+
+template <class E>
+bool pick(const std::string& name, std::initializer_list<std::pair<const char*, E>> choices, E& out) {
+  for (const auto& [label, value] : choices)
+    if (name == label) {
+      out = value;
+      return true;
+    }
+  return false;
+}
+
+std::string make_resize(const NodeCase& c, kernels::ResizeSpec& spec) {
+  using namespace kernels;
+  const ir::Node& node = c.node;
+  if (node.int_attr("channels_last", 0) != 1 || c.in(0).rank() != 4) return "channels are not last";
+  if (!same_format(c.in(0), c.out()) || !has_format(c.out())) return "formats of input and output differ";
+  if (node.int_attr("antialias", 0) != 0 || node.has("axes") ||
+      node.string_attr("keep_aspect_ratio_policy", "stretch") != "stretch")
+    return "antialias, axes or aspect policy";
+  if (!pick(node.string_attr("mode", "nearest"),
+            {std::pair{"nearest", ResizeMode::nearest}, {"linear", ResizeMode::linear}}, spec.mode))
+    return "mode";
+  if (!pick(node.string_attr("coordinate_transformation_mode", "half_pixel"),
+            {std::pair{"half_pixel", ResizeCoordinates::half_pixel},
+             {"pytorch_half_pixel", ResizeCoordinates::pytorch_half_pixel},
+             {"asymmetric", ResizeCoordinates::asymmetric},
+             {"align_corners", ResizeCoordinates::align_corners}},
+            spec.coordinates))
+    return "coordinate_transformation_mode";
+  if (!pick(node.string_attr("nearest_mode", "round_prefer_floor"),
+            {std::pair{"round_prefer_floor", ResizeNearest::round_prefer_floor},
+             {"round_prefer_ceil", ResizeNearest::round_prefer_ceil},
+             {"floor", ResizeNearest::floor},
+             {"ceil", ResizeNearest::ceil}},
+            spec.nearest))
+    return "nearest_mode";
+  const Shape x = c.in(0).shape(), y = c.out().shape();
+  if (x[0] != y[0] || x[3] != y[3]) return "batch or channels change";
+  spec.type = c.in(0).dtype;
+  spec.n = x[0], spec.h = x[1], spec.w = x[2], spec.c = x[3], spec.oh = y[1], spec.ow = y[2];
+  spec.scale_h = static_cast<float>(y[1]) / static_cast<float>(x[1]);
+  spec.scale_w = static_cast<float>(y[2]) / static_cast<float>(x[2]);
+  if (c.has(2) && c.constant(2) != nullptr && c.constant(2)->elements() == 4) {
+    const std::vector<float> scales = to_floats(*c.constant(2));
+    spec.scale_h = scales[1], spec.scale_w = scales[2];
+  }
+  return "";
+}
+
+Result<std::unique_ptr<Kernel>> create_resize(const NodeCase& c) {
+  kernels::ResizeSpec spec;
+  NARROW_CHECK(make_resize(c, spec).empty());
+  return make_kernel(
+      [spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+        kernels::resize(spec, b.inputs[0], b.outputs[0], b.scratch, isa, pool);
+      },
+      kernels::resize_scratch_bytes(spec));
+}
+
+}  // namespace
+
+void add_movement(Table& table) {
+  const auto add = [&](Op op, const char* name, std::string (*unsupported)(const NodeCase&),
+                       Result<std::unique_ptr<Kernel>> (*create)(const NodeCase&)) {
+    table[op].push_back({.name = name, .isa = Isa::plain, .unsupported = unsupported, .create = create});
+  };
+  add(Op::Transpose, "copy", moves_unchanged, create_transpose);
+  add(Op::Expand, "copy", expand_unsupported, create_expand);
+  add(Op::Concat, "copy", concat_unsupported, create_concat);
+  add(
+      Op::Split, "copy", [](const NodeCase& c) { return moves_unchanged(c); }, create_split);
+  add(
+      Op::Slice, "copy",
+      [](const NodeCase& c) {
+        kernels::CopySpec spec;
+        int64_t first = 0;
+        return make_slice(c, spec, first);
+      },
+      create_slice);
+  add(Op::Gather, "gather", gather_unsupported, [](const NodeCase& c) -> Result<std::unique_ptr<Kernel>> {
+    return std::unique_ptr<Kernel>(std::make_unique<GatherStep>(c));
+  });
+  add(
+      Op::Pad, "pad",
+      [](const NodeCase& c) {
+        kernels::PadSpec spec;
+        std::vector<std::byte> value;
+        return make_pad(c, spec, value);
+      },
+      create_pad);
+  add(
+      Op::Resize, "resize",
+      [](const NodeCase& c) {
+        kernels::ResizeSpec spec;
+        return make_resize(c, spec);
+      },
+      create_resize);
+}
+
+}  // namespace narrow::runtime::lower

@@ -1,0 +1,83 @@
+// LayerNormalization, RMSNormalization, Softmax -> kernels/norm, kernels/softmax.
+#include "kernels/norm/norm.h"
+
+#include "kernels/softmax/softmax.h"
+#include "runtime/lower/format.h"
+#include "runtime/lower/lower.h"
+
+namespace narrow::runtime::lower {
+namespace {
+
+using ir::Op;
+
+bool is_last_axis(const NodeCase& c, int64_t axis) { return axis == -1 || axis == c.in(0).rank() - 1; }
+
+bool is_vector(const NodeCase& c, int i, int64_t length) {
+  return !c.has(i) ||
+         (c.in(i).dtype == DType::f32 && c.in(i).is_static() && elements_of(c.in(i).shape()) == length);
+}
+
+std::string norm_unsupported(const NodeCase& c) {
+  if (!has_format(c.in(0)) || !has_format(c.out())) return "types are not float or 8-bit per tensor";
+  if (c.node.outputs().size() > 1) return "mean or deviation is wanted";
+  if (c.in(0).rank() < 1 || !is_last_axis(c, c.node.int_attr("axis", -1))) return "axis is not the last";
+  const int64_t columns = c.in(0).shape().back();
+  if (!is_vector(c, 1, columns) || !is_vector(c, 2, columns)) return "scale or bias is not an f32 vector";
+  return "";
+}
+
+Result<std::unique_ptr<Kernel>> create_norm(const NodeCase& c) {
+  const Shape shape = c.in(0).shape();
+  kernels::NormSpec spec;
+  spec.rms = c.node.op() == Op::RMSNormalization;
+  spec.columns = shape.back();
+  spec.rows = spec.columns == 0 ? 0 : elements_of(shape) / spec.columns;
+  spec.epsilon = c.node.float_attr("epsilon", 1e-5F);
+  spec.src = format_of(c.in(0));
+  spec.dst = format_of(c.out());
+  const auto run = [spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    const auto vector = [&](size_t i) {
+      return b.inputs.size() > i ? static_cast<const float*>(b.inputs[i]) : nullptr;
+    };
+    kernels::norm(spec,
+                  {.src = b.inputs[0],
+                   .gamma = vector(1),
+                   .beta = vector(2),
+                   .dst = b.outputs[0],
+                   .scratch = b.scratch},
+                  isa, pool);
+  };
+  return make_kernel(run, kernels::norm_scratch_bytes(spec, c.threads));
+}
+
+std::string softmax_unsupported(const NodeCase& c) {
+  if (!has_format(c.in(0)) || !has_format(c.out())) return "types are not float or 8-bit per tensor";
+  return c.in(0).rank() >= 1 && is_last_axis(c, c.node.int_attr("axis", -1)) ? "" : "axis is not the last";
+}
+
+Result<std::unique_ptr<Kernel>> create_softmax(const NodeCase& c) {
+  const Shape shape = c.in(0).shape();
+  kernels::SoftmaxSpec spec;
+  spec.log = c.node.op() == Op::LogSoftmax;
+  spec.columns = shape.back();
+  spec.rows = spec.columns == 0 ? 0 : elements_of(shape) / spec.columns;
+  spec.src = format_of(c.in(0));
+  spec.dst = format_of(c.out());
+  const auto run = [spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    kernels::softmax(spec, b.inputs[0], b.outputs[0], b.scratch, isa, pool);
+  };
+  return make_kernel(run, kernels::softmax_scratch_bytes(spec, c.threads));
+}
+
+}  // namespace
+
+void add_norms(Table& table) {
+  for (const Op op : {Op::LayerNormalization, Op::RMSNormalization})
+    table[op].push_back(
+        {.name = "norm", .isa = Isa::plain, .unsupported = norm_unsupported, .create = create_norm});
+  for (const Op op : {Op::Softmax, Op::LogSoftmax})
+    table[op].push_back(
+        {.name = "softmax", .isa = Isa::plain, .unsupported = softmax_unsupported, .create = create_softmax});
+}
+
+}  // namespace narrow::runtime::lower
