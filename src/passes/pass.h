@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -38,11 +39,14 @@ Result<std::vector<PassRecord>> run_passes(ir::Graph& graph, std::span<const Pas
                                            std::span<const std::string> disabled = {});
 
 /// Standard ONNX in, standard ONNX out: what calibration, quantization and export see.
-/// fold_constants, clean_up, fold_batchnorm, batchnorm_to_conv, fuse nothing.
+/// Folds and simplifies, fuses nothing.
 std::span<const Pass> portable_passes();
 /// Standard ONNX (with Q/DQ and casts) in, the engine's graph out: patterns recognised, everything fused, integer
 /// regions formed, channels last. Wants bound (static) shapes.
 std::span<const Pass> engine_passes();
+/// The engine's layout and kernels without fusion: every value of the portable graph is still computed, under its own
+/// origin. For calibration. Wants bound shapes.
+std::span<const Pass> observable_passes();
 /// Every pass there is, by name (for tests and --disable-pass).
 const Pass* find_pass(std::string_view name);
 

@@ -1,0 +1,42 @@
+// Every pass's function; lists.cpp puts them in order.
+#pragma once
+
+#include "passes/pass.h"
+
+namespace narrow::passes {
+
+#define NARROW_PASS(name) Result<int64_t> name(ir::Graph& graph, const PassContext& context)
+
+// shapes, constants, housekeeping
+NARROW_PASS(fold_constants);
+NARROW_PASS(fold_narrow_constants);
+NARROW_PASS(clean_up);
+NARROW_PASS(share_common);
+NARROW_PASS(resolve_auto_pad);
+// affine arithmetic into weights
+NARROW_PASS(fold_batchnorm);
+NARROW_PASS(fold_affine);
+NARROW_PASS(batchnorm_to_conv);
+// patterns
+NARROW_PASS(recognise_gelu);
+NARROW_PASS(recognise_silu);
+NARROW_PASS(recognise_layernorm);
+NARROW_PASS(recognise_rmsnorm);
+NARROW_PASS(recognise_attention);
+NARROW_PASS(recognise_shuffle);
+// fusion
+NARROW_PASS(fuse_conv);
+NARROW_PASS(lower_conv);
+NARROW_PASS(fuse_matmul);
+NARROW_PASS(lower_matmul);
+NARROW_PASS(fuse_casts);
+// integers
+NARROW_PASS(expand_qlinear);
+NARROW_PASS(sink_dequantize);
+NARROW_PASS(lower_quantized);
+// layout
+NARROW_PASS(channels_last);
+
+#undef NARROW_PASS
+
+}  // namespace narrow::passes
