@@ -1,0 +1,63 @@
+// Source rows into the zero-padded bf16 copy that tiles load from.
+#include "kernels/math/simd_avx512.h"
+
+#include "kernels/conv/bf16_amx.h"
+
+namespace narrow::kernels {
+namespace {
+
+__mmask32 first_lanes(int64_t n) { return n >= 32 ? 0xffffffffU : (1U << n) - 1; }
+
+void zero(uint16_t* dst, int64_t n) {
+  for (int64_t i = 0; i < n; i += 32)
+    _mm512_mask_storeu_epi16(dst + i, first_lanes(n - i), _mm512_setzero_si512());
+}
+
+/// n elements of src at `offset`, as bf16.
+void copy(const Bf16AmxRow& row, int64_t offset, int64_t n, uint16_t* dst) {
+  for (int64_t i = 0; i < n; i += 32) {
+    const __mmask32 live = first_lanes(n - i);
+    __m512i v;
+    if (row.src_is_f32) {
+      const float* src = static_cast<const float*>(row.src) + offset + i;
+      const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(live), src);
+      const __m512 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(live >> 16), src + 16);
+      v = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+    } else {
+      v = _mm512_maskz_loadu_epi16(live, static_cast<const uint16_t*>(row.src) + offset + i);
+    }
+    _mm512_mask_storeu_epi16(dst + i, live, v);
+  }
+}
+
+/// Three channels stored as four, four pixels at a time: the network's first layer. Returns the pixels done.
+int64_t copy_c3_as_c4(const Bf16AmxRow& row, uint16_t* dst) {
+  const float* src = static_cast<const float*>(row.src);
+  int64_t x = 0;
+  for (; x + 4 <= row.count; x += 4) {
+    const __m512 pixels = _mm512_maskz_expandloadu_ps(0x7777, src + x * 3);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst + x * 4),
+                        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(pixels)));
+  }
+  return x;
+}
+
+}  // namespace
+
+void bf16_amx_copy_row(const Bf16AmxRow& row, uint16_t* dst) {
+  if (row.src == nullptr) return zero(dst, row.total * row.stored_c);
+  zero(dst, row.left * row.stored_c);
+  dst += row.left * row.stored_c;
+  if (row.c == row.stored_c && row.pixel_step == 1) {
+    copy(row, 0, row.count * row.c, dst);
+  } else {
+    const bool image = row.c == 3 && row.stored_c == 4 && row.pixel_step == 1 && row.src_is_f32;
+    for (int64_t x = image ? copy_c3_as_c4(row, dst) : 0; x < row.count; ++x) {
+      copy(row, x * row.pixel_step * row.c, row.c, dst + x * row.stored_c);
+      zero(dst + x * row.stored_c + row.c, row.stored_c - row.c);
+    }
+  }
+  zero(dst + row.count * row.stored_c, (row.total - row.left - row.count) * row.stored_c);
+}
+
+}  // namespace narrow::kernels

@@ -1,0 +1,133 @@
+#include "kernels/conv/dw_half_case.h"
+
+namespace narrow::kernels {
+ConvCandidate conv_bf16_amx();
+
+namespace {
+using namespace testing_conv;
+
+#define NEEDS_AMX() \
+  if (usable_isa() < Isa::amx) GTEST_SKIP() << "amx not available here"
+
+ConvSpec bf16_spec(const ConvShape& s) {
+  ConvSpec spec;
+  spec.shape = s;
+  spec.src = spec.weights = DType::bf16;
+  spec.bias = true;
+  return spec;
+}
+
+void check(const ConvSpec& spec, uint64_t seed) {
+  const Case c = make_case(spec, seed);
+  const Bytes one = run(conv_bf16_amx(), c, 1);
+  expect_near_reference(c, one);
+  for (const int threads : {2, 3})
+    EXPECT_EQ(run(conv_bf16_amx(), c, threads), one) << text(spec) << " threads " << threads;
+}
+
+TEST(ConvBf16Amx, Products) {
+  NEEDS_AMX();
+  for (const int64_t m : {1, 2, 15, 16, 17, 31, 32, 33, 49, 100})
+    for (const int64_t k : {1, 2, 7, 24, 32, 33, 64, 70, 144})
+      for (const int64_t n : {1, 16, 17, 40}) check(bf16_spec(shape(1, 1, m, k, n, 1, 1, 1, 0)), 1);
+}
+
+TEST(ConvBf16Amx, Windows) {
+  NEEDS_AMX();
+  for (const int64_t size : {5, 8, 13})
+    for (const int64_t channels : {1, 3, 15, 16, 32, 33, 48, 64})
+      for (const int64_t kernel : {1, 2, 3, 5})
+        for (const int64_t stride : {1, 2, 3})
+          for (const int64_t pad : {0, 1, 2}) {
+            const ConvShape s = shape(1, size, size + 2, channels, 20, kernel, kernel, stride, pad);
+            check(bf16_spec(s), 2);
+          }
+}
+
+TEST(ConvBf16Amx, BatchDilationAndUnevenPadding) {
+  NEEDS_AMX();
+  for (const int64_t batch : {1, 3})
+    for (const int64_t dilation : {1, 2, 3})
+      check(bf16_spec(shape(batch, 9, 8, 24, 33, 3, 3, 1, 2, dilation)), 3);
+  ConvShape s = shape(2, 10, 9, 12, 18, 3, 2, 1, 0);
+  s.pad_top = 2, s.pad_left = 0, s.stride_h = 3, s.stride_w = 2;
+  s.oh = 5, s.ow = 5;  // beyond the input on the far side
+  check(bf16_spec(s), 4);
+  s.pad_left = 4, s.ow = 3, s.w = 3;
+  check(bf16_spec(s), 5);
+  s.pad_left = 1, s.pad_top = 0, s.ow = 6, s.oh = 12, s.kh = s.kw = 1;
+  check(bf16_spec(s), 6);
+  ConvShape rectangle = shape(1, 6, 30, 40, 32, 1, 7, 1, 0);
+  rectangle.pad_left = 3, rectangle.ow = 30;
+  check(bf16_spec(rectangle), 7);
+}
+
+TEST(ConvBf16Amx, TypesResidualsActivations) {
+  NEEDS_AMX();
+  for (const DType dst : {DType::f32, DType::bf16, DType::f16, DType::u8, DType::s8})
+    for (const DType residual : {DType::undefined, DType::f32, DType::bf16, DType::f16, DType::u8, DType::s8})
+      for (const Activation act :
+           {Activation{}, Activation{Act::relu}, Activation{Act::clip, -0.5F, 2}, Activation{Act::gelu}}) {
+        ConvSpec spec = bf16_spec(shape(1, 7, 6, 40, 36, 3, 3, 1, 1));
+        spec.dst = dst;
+        spec.residual = residual;
+        spec.activation = act;
+        spec.dst_quant = {0.05F, dst == DType::u8 ? 128 : 3};
+        spec.residual_quant = {0.01F, residual == DType::u8 ? 100 : -5};
+        check(spec, 8);
+      }
+}
+
+TEST(ConvBf16Amx, SingleSourceRoundsToBf16) {
+  NEEDS_AMX();
+  for (const ConvShape& s : {shape(1, 12, 11, 3, 32, 3, 3, 2, 1), shape(1, 5, 5, 64, 32, 1, 1, 1, 0),
+                             shape(2, 9, 9, 20, 8, 3, 3, 1, 1)}) {
+    Case narrow_case = make_case(bf16_spec(s), 9), wide_case = narrow_case;
+    wide_case.spec.src = DType::f32;
+    const int64_t n = s.n * s.h * s.w * s.c;
+    wide_case.src.resize(static_cast<size_t>(n) * 4);
+    Random random(10);
+    for (int64_t i = 0; i < n; ++i) {
+      const auto x = static_cast<float>(random.uniform(-4, 4));
+      put(DType::f32, wide_case.src.data(), i, x);
+      put(DType::bf16, narrow_case.src.data(), i, x);
+    }
+    EXPECT_EQ(run(conv_bf16_amx(), wide_case, 2), run(conv_bf16_amx(), narrow_case, 2));
+  }
+}
+
+TEST(ConvBf16Amx, ResidualMayBeDst) {
+  NEEDS_AMX();
+  ConvSpec spec = bf16_spec(shape(1, 14, 14, 64, 72, 1, 1, 1, 0));
+  spec.dst = spec.residual = DType::bf16;
+  spec.activation = {Act::relu};
+  const Case c = make_case(spec, 11);
+  EXPECT_EQ(run(conv_bf16_amx(), c, 2, true), run(conv_bf16_amx(), c, 1));
+}
+
+TEST(ConvBf16Amx, NotANumberStaysInItsWindow) {
+  NEEDS_AMX();
+  for (const int64_t channels : {3, 24, 33, 64}) {
+    Case c = make_case(bf16_spec(shape(1, 9, 9, channels, 17, 3, 3, 1, 1)), 12);
+    put(DType::bf16, c.src.data(), (4 * 9 + 4) * channels, NAN);
+    const Bytes got = run(conv_bf16_amx(), c, 1);
+    for (int64_t i = 0; i < c.outputs(); ++i) {
+      const int64_t x = i / 17 % 9, y = i / 17 / 9;
+      const bool inside = x >= 3 && x <= 5 && y >= 3 && y <= 5;
+      EXPECT_EQ(std::isnan(get(DType::f32, got.data(), i)), inside) << channels << " at " << y << "," << x;
+    }
+  }
+}
+
+TEST(ConvBf16Amx, SaysWhyNot) {
+  ConvSpec spec = bf16_spec(shape(1, 4, 4, 8, 8, 3, 3, 1, 1));
+  EXPECT_EQ(conv_bf16_amx().unsupported(spec), "");
+  spec.shape.groups = 2;
+  EXPECT_EQ(conv_bf16_amx().unsupported(spec), "groups = 2: wants 1");
+  spec.shape.groups = 1;
+  spec.weights = DType::f32;
+  EXPECT_EQ(conv_bf16_amx().unsupported(spec), "weights are f32: wants bf16");
+}
+
+}  // namespace
+}  // namespace narrow::kernels

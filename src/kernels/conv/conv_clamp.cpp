@@ -1,0 +1,31 @@
+#include "kernels/conv/conv_clamp.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/requantize.h"
+
+namespace narrow::kernels {
+
+IntegerBounds integer_bounds(const ConvSpec& spec) {
+  if (!is_int8(spec.dst)) return {};
+  IntegerBounds b = spec.dst == DType::u8 ? IntegerBounds{0, 255} : IntegerBounds{-128, 127};
+  const auto stored = [&](float v) {
+    return requantize_bound(v, spec.dst_quant.scale, spec.dst_quant.zero_point);
+  };
+  if (spec.activation.kind == Act::relu) b.low = std::max(b.low, spec.dst_quant.zero_point);
+  if (spec.activation.kind == Act::clip) {
+    b.low = std::max(b.low, stored(spec.activation.alpha));
+    b.high = std::min(b.high, stored(spec.activation.beta));
+  }
+  return b;
+}
+
+Activation as_clip(const Activation& activation) {
+  const float inf = std::numeric_limits<float>::infinity();
+  if (activation.kind == Act::none) return {Act::clip, -inf, inf};
+  if (activation.kind == Act::relu) return {Act::clip, 0, inf};
+  return activation;
+}
+
+}  // namespace narrow::kernels
