@@ -1,0 +1,64 @@
+// Representative inputs, read a few samples at a time: photos, arrays, what a dataset.toml describes
+// (PRODUCT.md, "Data").
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "parallel/thread_pool.h"
+#include "tensor/tensor.h"
+
+namespace narrow::data {
+
+/// What the model wants: -1 is a free dimension.
+struct InputSpec {
+  std::string name;
+  DType dtype = DType::f32;
+  Shape dims;
+  bool ranked = true;
+};
+
+struct Batch {
+  int64_t count = 0;            // samples
+  TensorMap inputs;             // by the model's input names, first axis the sample
+  std::vector<int64_t> labels;  // empty when the data has none
+  TensorMap targets;            // expected answers, first axis the sample
+};
+
+/// What the files say beside the samples.
+struct DatasetInfo {
+  std::string path;
+  std::string hash;    // of the description and every file
+  std::string metric;  // what a gate speaks of by default; may be empty
+  bool has_labels = false;
+  std::vector<std::string> targets;
+  std::string next_token;     // the input whose tokens are predicted by their predecessors; may be empty
+  int64_t largest_batch = 0;  // 0: any; 1 when the model's first axis is fixed to one
+};
+
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+  virtual int64_t size() const = 0;
+  /// Samples [first, first + count), decoded on the pool. count respects info().largest_batch.
+  virtual Result<Batch> read(int64_t first, int64_t count, ThreadPool& pool) const = 0;
+  const DatasetInfo& info() const { return info_; }
+  /// Samples per read that suit both memory and the model: at most `wanted`.
+  int64_t batch_of(int64_t wanted) const {
+    return info_.largest_batch > 0 && info_.largest_batch < wanted ? info_.largest_batch : wanted;
+  }
+
+ protected:
+  DatasetInfo info_;
+};
+
+/// A .toml, a folder with dataset.toml, an .npz or an .npy. Checked against the model's inputs.
+/// Errors: not_found, io, invalid_data (no samples, a missing label, a shape the model does not take, unknown
+/// keys).
+Result<std::unique_ptr<Dataset>> open_dataset(const std::filesystem::path& path,
+                                              const std::vector<InputSpec>& inputs);
+
+}  // namespace narrow::data

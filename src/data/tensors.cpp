@@ -1,0 +1,217 @@
+// Arrays: .npz files whose first axis is the sample.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "data/dataset_kinds.h"
+#include "data/npz.h"
+
+namespace narrow::data {
+namespace fs = std::filesystem;
+namespace {
+
+/// One file's arrays and how many samples they hold.
+struct Part {
+  TensorMap arrays;
+  int64_t samples = 0;
+};
+
+Tensor rows(const Tensor& tensor, int64_t first, int64_t count) {
+  Shape shape = tensor.shape();
+  const int64_t row = shape[0] == 0 ? 0 : tensor.bytes() / shape[0];
+  shape[0] = count;
+  Tensor out = Tensor::allocate(tensor.dtype(), shape);
+  if (out.bytes() > 0)
+    std::memcpy(out.mutable_raw(), static_cast<const std::byte*>(tensor.raw()) + first * row,
+                static_cast<size_t>(out.bytes()));
+  return out;
+}
+
+/// Puts `piece` under the rows already gathered.
+Tensor stack(const Tensor& above, const Tensor& piece) {
+  if (!above.defined()) return piece;
+  Shape shape = above.shape();
+  shape[0] += piece.dim(0);
+  Tensor out = Tensor::allocate(above.dtype(), shape);
+  std::memcpy(out.mutable_raw(), above.raw(), static_cast<size_t>(above.bytes()));
+  std::memcpy(static_cast<std::byte*>(out.mutable_raw()) + above.bytes(), piece.raw(),
+              static_cast<size_t>(piece.bytes()));
+  return out;
+}
+
+class Tensors final : public Dataset {
+ public:
+  Tensors(Config config, std::vector<InputSpec> inputs, std::vector<Part> parts, DatasetInfo info)
+      : config_(std::move(config)), inputs_(std::move(inputs)), parts_(std::move(parts)) {
+    info_ = std::move(info);
+    for (const Part& part : parts_) size_ += part.samples;
+  }
+  int64_t size() const override { return size_; }
+
+  Result<Batch> read(int64_t first, int64_t count, ThreadPool& /*pool*/) const override {
+    Batch batch{.count = count, .inputs = {}, .labels = {}, .targets = {}};
+    for (const InputSpec& input : inputs_)
+      batch.inputs[input.name] = cast(prepare(gather(input.name, first, count), input), input.dtype);
+    if (!config_.labels.empty()) batch.labels = to_ints(gather(config_.labels, first, count));
+    for (const std::string& target : config_.targets) batch.targets[target] = gather(target, first, count);
+    return batch;
+  }
+
+ private:
+  Tensor gather(const std::string& name, int64_t first, int64_t count) const {
+    Tensor out;
+    for (const Part& part : parts_) {
+      const int64_t take = std::min(count, part.samples - first);
+      if (take > 0) {
+        out = stack(out, rows(part.arrays.at(name), first, take));
+        first = 0;
+        count -= take;
+      } else {
+        first -= part.samples;
+      }
+      if (count == 0) break;
+    }
+    return out;
+  }
+
+  /// Normalisation applies to floats-to-be of rank 2 and more: axis 1 (NCHW) or the last (NHWC) is the
+  /// channel.
+  Tensor prepare(const Tensor& raw, const InputSpec& input) const {
+    if (!config_.normalise || !is_float(input.dtype)) return raw;
+    Tensor out = cast(raw, DType::f32).clone();
+    const Normalisation normalise{config_.scale, config_.mean, config_.std};
+    const bool planar = config_.layout == Layout::nchw;
+    const int64_t channels = out.rank() < 2 ? 1 : planar ? out.dim(1) : out.dim(out.rank() - 1);
+    int64_t inner = 1;
+    if (planar)
+      for (int64_t axis = 2; axis < out.rank(); ++axis) inner *= out.dim(axis);
+    auto values = out.mutable_data<float>();
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = normalise(values[i], out.rank() < 2 ? 0 : static_cast<int64_t>(i) / inner % channels);
+    return out;
+  }
+
+  Config config_;
+  std::vector<InputSpec> inputs_;
+  std::vector<Part> parts_;
+  int64_t size_ = 0;
+};
+
+Error bad_array(const std::string& file, const std::string& name, std::string expected, std::string got) {
+  return {.code = Code::invalid_data,
+          .subject = file + ": array '" + name + "'",
+          .expected = std::move(expected),
+          .got = std::move(got)};
+}
+
+Status check_input(const Tensor& tensor, const InputSpec& input, const std::string& file) {
+  const bool kind_fits = is_float(input.dtype) || !is_float(tensor.dtype());
+  if (!kind_fits) return bad_array(file, input.name, to_string(input.dtype), to_string(tensor.dtype()));
+  bool fits =
+      tensor.rank() >= 1 && (!input.ranked || static_cast<size_t>(tensor.rank()) == input.dims.size());
+  for (size_t i = 1; fits && input.ranked && i < input.dims.size(); ++i)
+    fits = input.dims[i] < 0 || input.dims[i] == tensor.shape()[i];
+  if (!fits)
+    return bad_array(file, input.name, "shape " + to_string(input.dims) + " with the samples first",
+                     to_string(tensor.shape()));
+  return {};
+}
+
+Result<Part> check_part(TensorMap arrays, const Config& config, const std::vector<InputSpec>& inputs,
+                        const std::string& file) {
+  std::vector<std::string> wanted;
+  for (const InputSpec& input : inputs) wanted.push_back(input.name);
+  if (!config.labels.empty()) wanted.push_back(config.labels);
+  wanted.insert(wanted.end(), config.targets.begin(), config.targets.end());
+  std::string present;
+  for (const auto& [name, tensor] : arrays) present += (present.empty() ? "" : ", ") + name;
+  Part part;
+  for (const std::string& name : wanted) {
+    const auto it = arrays.find(name);
+    if (it == arrays.end())
+      return bad_array(file, name, "to be there", "only " + (present.empty() ? "nothing" : present));
+    if (it->second.rank() == 0) return bad_array(file, name, "samples along the first axis", "a scalar");
+    if (name == wanted.front()) part.samples = it->second.dim(0);
+    if (it->second.dim(0) != part.samples)
+      return bad_array(file, name, fmt::format("{} samples as in '{}'", part.samples, wanted.front()),
+                       fmt::format("{}", it->second.dim(0)));
+    part.arrays[name] = it->second;
+  }
+  for (const InputSpec& input : inputs) NARROW_DO(check_input(part.arrays.at(input.name), input, file));
+  if (!config.labels.empty()) {
+    const Tensor& labels = part.arrays.at(config.labels);
+    if (labels.rank() != 1 || is_float(labels.dtype()))
+      return bad_array(file, config.labels, "one class index per sample",
+                       fmt::format("{}{}", to_string(labels.dtype()), to_string(labels.shape())));
+    for (const int64_t label : to_ints(labels))
+      if (label < 0) return bad_array(file, config.labels, "class indices >= 0", fmt::format("{}", label));
+  }
+  return part;
+}
+
+Result<std::unique_ptr<Dataset>> assemble(const Config& config, const std::vector<InputSpec>& inputs,
+                                          std::vector<Part> parts, const fs::path& path, std::string hash) {
+  int64_t samples = 0, batch = 0;
+  for (const Part& part : parts) samples += part.samples;
+  if (samples == 0)
+    return Error{.code = Code::invalid_data,
+                 .subject = path.string(),
+                 .expected = "at least one sample",
+                 .got = "none"};
+  for (const InputSpec& input : inputs) batch = std::max(batch, fixed_batch(input));
+  if (config.normalise && !inputs.empty() && parts[0].arrays.at(inputs[0].name).rank() >= 2) {
+    const Tensor& first = parts[0].arrays.at(inputs[0].name);
+    NARROW_DO(check_normalisation(
+        config, config.layout == Layout::nchw ? first.dim(1) : first.dim(first.rank() - 1), path.string()));
+  }
+  if (!config.next_token.empty() && std::none_of(inputs.begin(), inputs.end(), [&](const InputSpec& i) {
+        return i.name == config.next_token;
+      }))
+    return Error{.code = Code::invalid_data,
+                 .subject = path.string() + ": key 'next_token'",
+                 .expected = "one of the model's inputs",
+                 .got = "'" + config.next_token + "'"};
+  DatasetInfo info{.path = path.string(),
+                   .hash = std::move(hash),
+                   .metric = config.metric,
+                   .has_labels = !config.labels.empty(),
+                   .targets = config.targets,
+                   .next_token = config.next_token,
+                   .largest_batch = batch};
+  return std::unique_ptr<Dataset>(
+      std::make_unique<Tensors>(config, inputs, std::move(parts), std::move(info)));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Dataset>> open_tensors(const Config& config, const fs::path& path,
+                                              const std::vector<InputSpec>& inputs) {
+  NARROW_TRY(const std::vector<fs::path> files, list_files(config));
+  Hasher hasher;
+  NARROW_TRY(const auto description, MappedFile::open(path));
+  hasher.add(description->bytes());
+  std::vector<Part> parts;
+  for (const fs::path& file : files) {
+    NARROW_TRY(const auto content, MappedFile::open(file));
+    hasher.add(file.filename().string()).add(content->bytes());
+    NARROW_TRY(TensorMap arrays, read_npz(file));
+    NARROW_TRY(Part part, check_part(std::move(arrays), config, inputs, file.string()));
+    parts.push_back(std::move(part));
+  }
+  return assemble(config, inputs, std::move(parts), path, hasher.hex());
+}
+
+Result<std::unique_ptr<Dataset>> open_arrays(TensorMap arrays, const fs::path& path,
+                                             const std::vector<InputSpec>& inputs) {
+  NARROW_TRY(const auto content, MappedFile::open(path));
+  const std::string hash = hash_hex(content->bytes());
+  NARROW_TRY(Part part, check_part(std::move(arrays), {}, inputs, path.string()));
+  std::vector<Part> parts;
+  parts.push_back(std::move(part));
+  return assemble({}, inputs, std::move(parts), path, hash);
+}
+
+}  // namespace narrow::data
