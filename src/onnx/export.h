@@ -9,9 +9,9 @@
 
 namespace narrow::onnx {
 
-/// The serialized model, deterministic: same graph, same bytes. A graph that holds narrow's own ops (FusedConv, ...)
-/// or quantized types cannot be written: error unsupported, naming the node.
-/// bf16 and f16 regions are written for runtimes that compute in FP32: weights stay narrow behind a Cast to float,
+/// The serialized model, deterministic: same graph, same bytes. A graph that holds narrow's own ops
+/// (FusedConv, ...) or quantized types cannot be written: error unsupported, naming the node. bf16 and f16
+/// regions are written for runtimes that compute in FP32: weights stay narrow behind a Cast to float,
 /// activations pass through a Cast to the narrow type and back wherever the graph stores one.
 Result<std::string> export_bytes(const ir::Graph& graph);
 

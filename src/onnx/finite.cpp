@@ -1,0 +1,61 @@
+#include "onnx/finite.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+namespace narrow::onnx {
+namespace {
+
+struct Census {
+  int64_t first_nan = -1, first_inf = -1;
+  bool finite_are_zero = true;
+};
+
+template <class T>
+Census census_of(std::span<const T> values) {
+  using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  Census census;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto v = static_cast<Wide>(values[i]);
+    if (std::isfinite(v)) {
+      census.finite_are_zero = census.finite_are_zero && v == 0;
+    } else if (int64_t& first = std::isnan(v) ? census.first_nan : census.first_inf; first < 0) {
+      first = static_cast<int64_t>(i);
+    }
+  }
+  return census;
+}
+
+bool read_as_mask(const ir::Value& value) {
+  return std::all_of(value.uses().begin(), value.uses().end(), [](const ir::Use& use) {
+    return use.node->op() == ir::Op::Where || use.node->op() == ir::Op::Add;
+  });
+}
+
+}  // namespace
+
+Status check_finite(const ir::Graph& graph) {
+  for (const ir::Value* value : graph.values()) {
+    if (!value->is_constant() || !is_float(value->type.dtype) || value->constant().elements() <= 1) continue;
+    Census census;
+    dispatch(value->type.dtype, [&](auto tag) {
+      using T = decltype(tag);
+      if constexpr (!std::is_integral_v<T>) census = census_of(value->constant().data<T>());
+    });
+    const bool mask = census.finite_are_zero || read_as_mask(*value);
+    const bool nan = census.first_nan >= 0;
+    if (!nan && (census.first_inf < 0 || mask)) continue;
+    return Error{
+        .code = Code::invalid_model,
+        .subject = "initializer '" + value->name + "'",
+        .expected = "finite weights",
+        .got = fmt::format("{} at index {}", nan ? "NaN" : "Inf", nan ? census.first_nan : census.first_inf),
+        .hint = "the training run may have diverged; export a healthy checkpoint again"};
+  }
+  return {};
+}
+
+}  // namespace narrow::onnx
