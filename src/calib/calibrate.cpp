@@ -1,0 +1,123 @@
+#include "calib/calibrate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "runtime/session.h"
+
+namespace narrow::calib {
+namespace {
+
+/// Feeds every float output of every step to its profile. Pieces go to the pool's threads; integer counts
+/// make the merged histogram independent of the split.
+class Recorder final : public runtime::Observer {
+ public:
+  Recorder(Profile& profile, ThreadPool& pool) : profile_(profile), pool_(pool) {}
+
+  void after(const ir::Node& node, std::span<const runtime::ValueView> outputs) override {
+    for (const runtime::ValueView& view : outputs) {
+      if (view.value->type.dtype != DType::f32 || view.value->origin.empty()) continue;
+      const std::span<const float> values(static_cast<const float*>(view.data),
+                                          static_cast<size_t>(elements_of(view.shape)));
+      record(view.value->origin, values, view.shape, channel_axis(view));
+      if (profile_.values[view.value->origin].histogram.non_finite() > 0 && !bad_) bad_ = node.location();
+    }
+  }
+
+  void record(const std::string& name, std::span<const float> values, const Shape& shape, int64_t axis) {
+    ValueProfile& value = profile_.values[name];
+    constexpr size_t kPiece = 1 << 16;
+    const size_t pieces = std::max<size_t>(1, values.size() / kPiece);
+    if (pieces == 1) {
+      value.histogram.add(values);
+    } else {
+      const size_t workers = std::min<size_t>(pieces, static_cast<size_t>(pool_.threads()));
+      std::vector<Histogram> partial(workers);
+      pool_.run(static_cast<int64_t>(workers), [&](int64_t w) {
+        const size_t first = values.size() * static_cast<size_t>(w) / workers,
+                     last = values.size() * (static_cast<size_t>(w) + 1) / workers;
+        partial[static_cast<size_t>(w)].add(values.subspan(first, last - first));
+      });
+      for (const Histogram& h : partial) value.histogram.merge(h);
+    }
+    if (axis >= 0) record_channels(value, values, shape, axis);
+  }
+
+  const std::optional<std::string>& bad_node() const { return bad_; }
+
+ private:
+  /// The channel axis of the ONNX value, as it lies here; -1 for values without one.
+  static int64_t channel_axis(const runtime::ValueView& view) {
+    const auto rank = static_cast<int64_t>(view.shape.size());
+    if (rank < 2) return -1;
+    const int64_t wanted = rank >= 4 ? 1 : rank - 1;
+    if (view.value->origin_perm.empty()) return wanted;
+    const auto& perm = view.value->origin_perm;
+    return std::find(perm.begin(), perm.end(), wanted) - perm.begin();
+  }
+
+  static void record_channels(ValueProfile& value, std::span<const float> values, const Shape& shape,
+                              int64_t axis) {
+    const int64_t channels = shape[static_cast<size_t>(axis)];
+    constexpr int64_t kMostChannels = 65536;
+    if (channels <= 0 || channels > kMostChannels) return;
+    if (static_cast<int64_t>(value.channel_min.size()) != channels) {
+      value.channel_min.assign(static_cast<size_t>(channels), std::numeric_limits<float>::max());
+      value.channel_max.assign(static_cast<size_t>(channels), std::numeric_limits<float>::lowest());
+    }
+    int64_t inner = 1;
+    for (size_t i = static_cast<size_t>(axis) + 1; i < shape.size(); ++i) inner *= shape[i];
+    const int64_t outer = static_cast<int64_t>(values.size()) / std::max<int64_t>(1, channels * inner);
+    float *low = value.channel_min.data(), *high = value.channel_max.data();
+    for (int64_t o = 0; o < outer; ++o)
+      for (int64_t c = 0; c < channels; ++c) {
+        const float* x = values.data() + (o * channels + c) * inner;
+        for (int64_t i = 0; i < inner; ++i) {
+          low[c] = x[i] < low[c] ? x[i] : low[c];
+          high[c] = x[i] > high[c] ? x[i] : high[c];
+        }
+      }
+  }
+
+  Profile& profile_;
+  ThreadPool& pool_;
+  std::optional<std::string> bad_;
+};
+
+}  // namespace
+
+Result<Profile> calibrate(const ir::Graph& graph, const std::string& model_hash, const data::Dataset& dataset,
+                          std::shared_ptr<ThreadPool> pool, const CalibrateOptions& options,
+                          const Progress& progress) {
+  Profile profile{.model_hash = model_hash, .data_hash = dataset.info().hash, .samples = 0, .values = {}};
+  runtime::SessionOptions session_options;
+  session_options.observe_all = true;
+  NARROW_TRY(runtime::Session session, runtime::Session::create(graph, pool, session_options));
+  Recorder recorder(profile, *pool);
+  const int64_t total = options.samples > 0 ? std::min(options.samples, dataset.size()) : dataset.size();
+  const int64_t batch_size = dataset.batch_of(options.batch);
+  for (int64_t first = 0; first < total; first += batch_size) {
+    report(progress, "calibrate", first, total);
+    NARROW_TRY(const data::Batch batch, dataset.read(first, std::min(batch_size, total - first), *pool));
+    for (const auto& [name, tensor] : batch.inputs)
+      if (tensor.dtype() == DType::f32)
+        recorder.record(name, tensor.data<float>(), tensor.shape(),
+                        tensor.rank() >= 4 ? 1 : tensor.rank() - 1);
+    NARROW_DO(session.run(batch.inputs, &recorder));
+    if (recorder.bad_node())
+      return Error{.code = Code::numerical,
+                   .subject = *recorder.bad_node(),
+                   .expected = "finite values on calibration data",
+                   .got = fmt::format("NaN or Inf in samples {} to {}", first, first + batch.count - 1),
+                   .hint = "check the data's scale, mean and std, and the model's weights"};
+    profile.samples += batch.count;
+  }
+  report(progress, "calibrate", total, total);
+  return profile;
+}
+
+}  // namespace narrow::calib

@@ -1,0 +1,26 @@
+// Runs the FP32 model over the calibration data and keeps what its values did.
+#pragma once
+
+#include <memory>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "calib/profile.h"
+#include "data/dataset.h"
+#include "ir/graph.h"
+#include "parallel/thread_pool.h"
+
+namespace narrow::calib {
+
+struct CalibrateOptions {
+  int64_t samples = 0;  // 0: all
+  int64_t batch = 8;
+};
+
+/// `graph`: portable FP32. Every float value is profiled; memory does not depend on the number of samples.
+/// Errors: those of the data; numerical when a value is NaN or Inf (names the node and the sample).
+Result<Profile> calibrate(const ir::Graph& graph, const std::string& model_hash, const data::Dataset& dataset,
+                          std::shared_ptr<ThreadPool> pool, const CalibrateOptions& options = {},
+                          const Progress& progress = {});
+
+}  // namespace narrow::calib

@@ -1,0 +1,146 @@
+#include "calib/histogram.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace narrow::calib {
+namespace {
+
+struct Extent {
+  float min = std::numeric_limits<float>::infinity(), max = -std::numeric_limits<float>::infinity();
+  int64_t finite = 0, zeros = 0;
+};
+
+/// Plain loops the compiler vectorises; NaN and Inf fail both comparisons with the largest float.
+Extent extent_of(std::span<const float> values) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  Extent e;
+  for (const float x : values) {
+    const bool finite = x >= -kLargest && x <= kLargest;
+    e.min = finite && x < e.min ? x : e.min;
+    e.max = finite && x > e.max ? x : e.max;
+    e.finite += finite ? 1 : 0;
+    e.zeros += x == 0 ? 1 : 0;
+  }
+  return e;
+}
+
+}  // namespace
+
+void Histogram::widen(float magnitude) {
+  if (bins_.empty()) bins_.assign(kBins, 0);
+  const double wanted = std::max(
+      std::exp2(std::ceil(std::log2(std::max(static_cast<double>(magnitude), 1e-38)) + 1e-9)), 0x1p-120);
+  if (limit_ == 0) limit_ = wanted;
+  while (limit_ < wanted || limit_ <= magnitude) {
+    std::vector<int64_t> merged(kBins, 0);
+    for (int64_t i = 0; i < kBins / 2; ++i)
+      merged[static_cast<size_t>(kBins / 4 + i)] =
+          bins_[static_cast<size_t>(2 * i)] + bins_[static_cast<size_t>(2 * i + 1)];
+    bins_ = std::move(merged);
+    limit_ *= 2;
+  }
+}
+
+void Histogram::add(std::span<const float> values) {
+  const Extent e = extent_of(values);
+  non_finite_ += static_cast<int64_t>(values.size()) - e.finite;
+  if (e.finite == 0) return;
+  min_ = count_ == 0 ? e.min : std::min(min_, e.min);
+  max_ = count_ == 0 ? e.max : std::max(max_, e.max);
+  widen(std::max(std::fabs(e.min), std::fabs(e.max)));
+  count_ += e.finite;
+  zeros_ += e.zeros;
+  // limit and the scale are powers of two (times kBins): the product is exact, so a value's bin never depends
+  // on rounding.
+  const auto scale = static_cast<float>(kBins / (2 * limit_));
+  int64_t* const bins = bins_.data();
+  const bool all_finite = e.finite == static_cast<int64_t>(values.size());
+  for (const float x : values) {
+    if (!all_finite && !std::isfinite(x)) continue;
+    const auto bin = static_cast<int32_t>(std::floor(x * scale)) + kBins / 2;
+    ++bins[std::clamp<int64_t>(bin, 0, kBins - 1)];
+  }
+}
+
+void Histogram::merge(const Histogram& other) {
+  non_finite_ += other.non_finite_;
+  if (other.count_ == 0) return;
+  min_ = count_ == 0 ? other.min_ : std::min(min_, other.min_);
+  max_ = count_ == 0 ? other.max_ : std::max(max_, other.max_);
+  Histogram wide = other;
+  const auto magnitude = static_cast<float>(std::max(limit_, wide.limit_) / 2);
+  widen(magnitude);
+  wide.widen(magnitude);
+  while (limit_ < wide.limit_) widen(static_cast<float>(limit_));
+  while (wide.limit_ < limit_) wide.widen(static_cast<float>(wide.limit_));
+  for (size_t i = 0; i < bins_.size(); ++i) bins_[i] += wide.bins_[i];
+  count_ += other.count_;
+  zeros_ += other.zeros_;
+}
+
+Json Histogram::to_json() const {
+  Json runs = Json::array();
+  int64_t empty = 0;
+  for (const int64_t n : bins_) {
+    if (n == 0) {
+      ++empty;
+      continue;
+    }
+    if (empty > 0) runs.push_back(-empty);
+    empty = 0;
+    runs.push_back(n);
+  }
+  return {{"min", min_},
+          {"max", max_},
+          {"limit", limit_},
+          {"count", count_},
+          {"zeros", zeros_},
+          {"non_finite", non_finite_},
+          {"bins", std::move(runs)}};
+}
+
+Result<Histogram> Histogram::from_json(const Json& json, const std::string& subject) {
+  const auto bad = [&](const std::string& got) {
+    return Error{.code = Code::invalid_data,
+                 .subject = subject,
+                 .expected = "a histogram as `narrow calibrate` writes it",
+                 .got = got,
+                 .hint = "calibrate again"};
+  };
+  Histogram h;
+  for (const char* key : {"min", "max", "limit", "count", "zeros", "non_finite"})
+    if (!json.is_object() || !json.contains(key) || !json[key].is_number())
+      return bad(fmt::format("no number '{}'", key));
+  if (!json.contains("bins") || !json["bins"].is_array()) return bad("no bins");
+  h.min_ = json["min"].get<float>();
+  h.max_ = json["max"].get<float>();
+  h.limit_ = json["limit"].get<double>();
+  h.count_ = json["count"].get<int64_t>();
+  h.zeros_ = json["zeros"].get<int64_t>();
+  h.non_finite_ = json["non_finite"].get<int64_t>();
+  if (h.count_ == 0) return h;
+  int exponent = 0;
+  if (!(h.limit_ > 0) || std::frexp(h.limit_, &exponent) != 0.5 || !std::isfinite(h.min_) ||
+      !std::isfinite(h.max_) || h.min_ > h.max_)
+    return bad("a range that cannot be");
+  int64_t total = 0;
+  for (const Json& run : json["bins"]) {
+    if (!run.is_number_integer()) return bad("a bin that is no count");
+    const auto n = run.get<int64_t>();
+    const int64_t space = kBins - static_cast<int64_t>(h.bins_.size());
+    if (n == 0 || space < (n < 0 ? -(n + 1) + 1 : 1)) return bad("more bins than there are");
+    if (n > 0 && n > h.count_ - total) return bad("bins that do not add up to the count");
+    h.bins_.resize(h.bins_.size() + static_cast<size_t>(n < 0 ? -n : 1), n < 0 ? 0 : n);
+    total += n > 0 ? n : 0;
+  }
+  h.bins_.resize(kBins, 0);
+  if (total != h.count_) return bad("bins that do not add up to the count");
+  return h;
+}
+
+}  // namespace narrow::calib

@@ -1,0 +1,94 @@
+#include "calib/profile.h"
+
+#include "base/file.h"
+
+namespace narrow::calib {
+
+Json to_json(const Profile& profile) {
+  Json values = Json::object();
+  for (const auto& [name, value] : profile.values) {
+    Json entry = value.histogram.to_json();
+    if (!value.channel_min.empty()) {
+      entry["channel_min"] = value.channel_min;
+      entry["channel_max"] = value.channel_max;
+    }
+    values[name] = std::move(entry);
+  }
+  return {{"kind", "narrow calibration"}, {"version", 1},
+          {"model", profile.model_hash},  {"data", profile.data_hash},
+          {"samples", profile.samples},   {"values", std::move(values)}};
+}
+
+namespace {
+
+Result<std::vector<float>> floats(const Json& entry, const char* key, const std::string& subject) {
+  std::vector<float> list;
+  if (!entry.contains(key)) return list;
+  for (const Json& number : entry[key]) {
+    if (!number.is_number())
+      return Error{.code = Code::invalid_data,
+                   .subject = subject,
+                   .expected = std::string("numbers in ") + key,
+                   .got = number.type_name(),
+                   .hint = "calibrate again"};
+    list.push_back(number.get<float>());
+  }
+  return list;
+}
+
+}  // namespace
+
+Result<Profile> read_profile(const std::filesystem::path& path) {
+  NARROW_TRY(const auto file, MappedFile::open(path));
+  const Json json = Json::parse(file->text(), nullptr, false);
+  const auto bad = [&](std::string got) {
+    return Error{.code = Code::invalid_data,
+                 .subject = path.string(),
+                 .expected = "a calibration.json of narrow, version 1",
+                 .got = std::move(got),
+                 .hint = "calibrate again"};
+  };
+  if (json.is_discarded() || !json.is_object()) return bad("no JSON object");
+  for (const char* key : {"kind", "model", "data"})
+    if (!json.contains(key) || !json[key].is_string()) return bad(std::string("no text '") + key + "'");
+  if (json["kind"] != "narrow calibration" || !json.contains("version") || json["version"] != 1)
+    return bad("another kind or version");
+  if (!json.contains("samples") || !json["samples"].is_number_integer() || !json.contains("values") ||
+      !json["values"].is_object())
+    return bad("no samples or values");
+  Profile profile{.model_hash = json["model"].get<std::string>(),
+                  .data_hash = json["data"].get<std::string>(),
+                  .samples = json["samples"].get<int64_t>(),
+                  .values = {}};
+  for (const auto& [name, entry] : json["values"].items()) {
+    const std::string subject = path.string() + ": value '" + name + "'";
+    ValueProfile value;
+    NARROW_TRY(value.histogram, Histogram::from_json(entry, subject));
+    NARROW_TRY(value.channel_min, floats(entry, "channel_min", subject));
+    NARROW_TRY(value.channel_max, floats(entry, "channel_max", subject));
+    profile.values.emplace(name, std::move(value));
+  }
+  return profile;
+}
+
+Status write_profile(const std::filesystem::path& path, const Profile& profile) {
+  return write_file(path, to_json(profile).dump() + "\n");
+}
+
+Status check_origin(const Profile& profile, const std::string& model_hash, const std::string& data_hash) {
+  if (profile.model_hash != model_hash)
+    return Error{.code = Code::invalid_data,
+                 .subject = "calibration",
+                 .expected = "one made from this model (hash " + model_hash + ")",
+                 .got = "one made from " + profile.model_hash,
+                 .hint = "calibrate again"};
+  if (!data_hash.empty() && profile.data_hash != data_hash)
+    return Error{.code = Code::invalid_data,
+                 .subject = "calibration",
+                 .expected = "one made from this data (hash " + data_hash + ")",
+                 .got = "one made from " + profile.data_hash,
+                 .hint = "calibrate again"};
+  return {};
+}
+
+}  // namespace narrow::calib

@@ -1,0 +1,35 @@
+// What the values of a model did on the calibration data: the content of calibration.json.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "calib/histogram.h"
+
+namespace narrow::calib {
+
+struct ValueProfile {
+  Histogram histogram;
+  /// Per index of the channel axis of the ONNX value (axis 1 of rank 3 and more, else the last); empty when
+  /// not kept.
+  std::vector<float> channel_min, channel_max;
+};
+
+struct Profile {
+  std::string model_hash, data_hash;
+  int64_t samples = 0;
+  std::map<std::string, ValueProfile> values;  // by ONNX value name
+};
+
+Json to_json(const Profile& profile);
+/// Errors: not_found, io, invalid_data (what is wrong where).
+Result<Profile> read_profile(const std::filesystem::path& path);
+Status write_profile(const std::filesystem::path& path, const Profile& profile);
+/// Error invalid_data when the profile was made from another model (or, when data_hash is given, other data).
+Status check_origin(const Profile& profile, const std::string& model_hash, const std::string& data_hash);
+
+}  // namespace narrow::calib
