@@ -1,0 +1,51 @@
+#include "passes/norm_pattern.h"
+
+namespace narrow::passes {
+
+Node* mean_over_last(const Value* value) {
+  Node* mean = producer_of(value, Op::ReduceMean);
+  if (mean == nullptr || mean->int_attr("keepdims", 1) != 1 || !mean->input(0)->type.ranked) return nullptr;
+  const int64_t rank = mean->input(0)->type.rank();
+  const auto axes = axes_input(mean, 1, rank);
+  return axes && *axes == std::vector<int64_t>{rank - 1} ? mean : nullptr;
+}
+
+Value* square_root_of(const Value* value, NodeSet& inside) {
+  const Node* node = value->producer();
+  if (node == nullptr) return nullptr;
+  const bool squares = (node->op() == Op::Pow && is_scalar(node->input(1), 2.0)) ||
+                       (node->op() == Op::Mul && node->input(0) == node->input(1));
+  if (!squares) return nullptr;
+  inside.insert(node);
+  return node->input(0);
+}
+
+std::optional<Normalized> match_normalized(const Node* node, NodeSet& inside) {
+  Value* numerator = node->input(0);
+  const Value* divisor = node->op() == Op::Div ? node->input(1) : nullptr;
+  for (int i = 0; node->op() == Op::Mul && i < 2; ++i)
+    if (const Node* reciprocal = producer_of(node->input(i), Op::Reciprocal)) {
+      inside.insert(reciprocal);
+      divisor = reciprocal->input(0);
+      numerator = node->input(1 - i);
+    }
+  const Node* sqrt = divisor != nullptr ? producer_of(divisor, Op::Sqrt) : nullptr;
+  const Node* add = sqrt != nullptr ? producer_of(sqrt->input(0), Op::Add) : nullptr;
+  if (add == nullptr) return {};
+  const int constant = scalar_constant(add->input(0)) ? 0 : 1;
+  const auto epsilon = scalar_constant(add->input(constant));
+  if (!epsilon) return {};
+  inside.insert({node, sqrt, add});
+  return Normalized{numerator, add->input(1 - constant), static_cast<float>(*epsilon)};
+}
+
+std::optional<Applied> applied_vector(const Graph& graph, const Value* value, Op op) {
+  Node* node = only_reader(graph, value, op);
+  if (node == nullptr || !value->type.ranked) return {};
+  const int64_t rank = value->type.rank(), columns = known_dim(value, rank - 1);
+  if (columns < 0) return {};
+  auto vector = per_channel(other_input(node, value), rank, rank - 1, columns);
+  return vector ? std::optional(Applied{node, std::move(*vector)}) : std::nullopt;
+}
+
+}  // namespace narrow::passes
