@@ -1,0 +1,252 @@
+// Int8 convolutions and products as one blocked matrix product: positions x outputs, summed over taps and
+// channels.
+//
+// 1x1 convolutions read the source where it lies; others read a padded copy (s8_image.h). The copy and the
+// product are one parallel loop each, per chunk of images.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "kernels/conv/conv_clamp.h"
+#include "kernels/conv/s8_image.h"
+#include "kernels/conv/s8_layout.h"
+#include "kernels/conv/s8_task.h"
+
+namespace narrow::kernels {
+namespace {
+
+struct S8Isa {
+  const char* name;
+  Isa isa;
+  S8Tile tile;
+  void (*task)(const S8Args& args, const S8Range& range);
+};
+
+constexpr S8Isa kAmx{"conv_int8_amx", Isa::amx, {32, 32, 64, 64, false}, s8_task_amx};
+constexpr S8Isa kVnni{"conv_int8_avx512vnni", Isa::avx512_vnni, {14, 32, 4, 32, true}, s8_task_avx512vnni};
+constexpr S8Isa kAvx2{"conv_int8_avx2", Isa::avx2, {4, 16, 4, 16, false}, s8_task_avx2};
+constexpr S8Isa kPlain{"conv_int8_plain", Isa::plain, {4, 16, 4, 16, false}, s8_task_plain};
+
+constexpr int64_t kEverything = std::numeric_limits<int64_t>::max() / 2;
+constexpr int64_t kMaxDepth = 65793;  // 255 * 128 * K < 2^31
+
+bool zero_point_fits(DType type, const TensorQuant& quant) {
+  if (!is_int8(type)) return true;
+  const int32_t low = type == DType::u8 ? 0 : -128;
+  return quant.zero_point >= low && quant.zero_point <= low + 255;
+}
+
+std::string unsupported(const ConvSpec& spec) {
+  const ConvShape& s = spec.shape;
+  const auto stores = [](DType t) {
+    return is_int8(t) || t == DType::f32 || t == DType::bf16 || t == DType::f16;
+  };
+  if (!is_int8(spec.src)) return fmt::format("src = {}: wants u8 or s8", to_string(spec.src));
+  if (spec.weights != DType::s8) return fmt::format("weights = {}: wants s8", to_string(spec.weights));
+  if (!stores(spec.dst)) return fmt::format("dst = {}: wants u8, s8, f32, bf16 or f16", to_string(spec.dst));
+  if (spec.residual != DType::undefined && !stores(spec.residual))
+    return fmt::format("residual = {}: wants u8, s8, f32, bf16 or f16", to_string(spec.residual));
+  if (!zero_point_fits(spec.src, spec.src_quant) || !zero_point_fits(spec.dst, spec.dst_quant) ||
+      !zero_point_fits(spec.residual, spec.residual_quant))
+    return "a zero point is outside its type's range";
+  if (s.groups < 1 || s.c % s.groups != 0 || s.oc % s.groups != 0)
+    return fmt::format("groups = {}: wants a divisor of {} and {}", s.groups, s.c, s.oc);
+  if (s.kh * s.kw * (s.c / s.groups) > kMaxDepth)
+    return fmt::format("{} products per sum: wants at most {}", s.kh * s.kw * (s.c / s.groups), kMaxDepth);
+  if (spec.weight_scale.size() != 1 && static_cast<int64_t>(spec.weight_scale.size()) != s.oc)
+    return fmt::format("{} weight scales: wants 1 or {}", spec.weight_scale.size(), s.oc);
+  return {};
+}
+
+S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed) {
+  S8Finish f{};
+  f.dst_type = spec.dst;
+  f.residual_type = spec.residual;
+  f.activation = spec.activation;
+  f.clamps = is_int8(spec.dst) && spec.activation.is_clamp();
+  f.scale = f.clamps && spec.residual == DType::undefined ? packed.multiplier() : packed.scale();
+  const IntegerBounds bounds = integer_bounds(spec);
+  const int32_t type_low =
+      spec.dst == DType::u8 ? 0 : -128;  // a clip may lie wholly outside what dst can hold
+  f.low = std::clamp(bounds.low, type_low, type_low + 255);
+  f.high = std::clamp(bounds.high, type_low, type_low + 255);
+  f.inverse_out_scale = 1.0F / spec.dst_quant.scale;
+  f.out_zero = spec.dst_quant.zero_point;
+  f.residual_scale = spec.residual_quant.scale;
+  f.residual_zero = spec.residual_quant.zero_point;
+  f.dst_pixel = spec.shape.oc;
+  return f;
+}
+
+/// How a product is cut into tasks.
+struct Split {
+  int64_t blocks, panels;  // per task
+  bool panels_outside;
+};
+
+/// Weights that stay in L2 are shared by tasks over pixels. Larger ones stream in from L3 or memory: then
+/// each task takes some panels for all pixels, and each panel is read once.
+Split split(const S8Layout& l, int64_t positions, int threads) {
+  const int64_t blocks = div_up(positions, l.tile.rows), tasks = threads == 1 ? 1 : 4 * threads;
+  const int64_t weight_bytes = l.panels * l.panel_bytes();
+  if (weight_bytes <= (256 << 10) || blocks >= 16 * threads) {
+    const int64_t per_group = div_up(tasks, l.groups);
+    return {std::max<int64_t>(1, div_up(blocks, per_group)), l.panels, l.panel_bytes() > (24 << 10)};
+  }
+  const int64_t per_group = std::min(div_up(tasks, l.groups), l.panels);
+  return {blocks, div_up(l.panels, per_group), true};
+}
+
+class S8Conv : public ConvKernel {
+ public:
+  S8Conv(const ConvSpec& spec, std::shared_ptr<const S8Packed> packed, const S8Isa& isa, int threads)
+      : shape_(spec.shape), packed_(std::move(packed)), task_(isa.task), threads_(threads) {
+    args_.is_signed = spec.src == DType::s8;
+    args_.finish = make_finish(spec, *packed_);
+    fill_ = static_cast<uint8_t>(spec.src_quant.zero_point);
+    const S8Layout& l = packed_->layout();
+    args_.segments = l.segments;
+    args_.segment_bytes = l.segment_bytes;
+    args_.b = packed_->weights();
+    args_.bias = packed_->bias();
+    args_.panel_bytes = l.panel_bytes();
+    args_.channels = l.channels;
+    args_.outputs = l.outputs;
+    args_.panels = l.panels;
+    if (shape_.is_pointwise())
+      plan_direct();
+    else
+      plan_image();
+  }
+
+  int64_t scratch_bytes() const override { return scratch_bytes_; }
+  void run(const ConvBuffers& buffers, ThreadPool& pool) const override;
+
+ private:
+  void plan_direct();
+  void plan_image();
+  void multiply(const S8Args& args, ThreadPool& pool) const;
+  /// Bytes from a position's start that its last segment of the last group ends at.
+  int64_t reach(const std::vector<int64_t>& offsets) const {
+    const S8Layout& l = packed_->layout();
+    return *std::max_element(offsets.begin(), offsets.end()) + (l.groups - 1) * l.channels + l.segment_bytes;
+  }
+
+  ConvShape shape_;
+  std::shared_ptr<const S8Packed> packed_;
+  void (*task_)(const S8Args& args, const S8Range& range);
+  int threads_;
+  uint8_t fill_ = 0;
+  S8Args args_{};
+  bool direct_ = true;
+  S8Image image_;
+  int64_t images_ = 1;  // per chunk
+  int64_t scratch_bytes_ = 0;
+};
+
+/// The last pixels are read from a copy where the kernel would read beyond the source's end.
+void S8Conv::plan_direct() {
+  const int64_t rows = packed_->layout().tile.rows, positions = shape_.n * shape_.h * shape_.w;
+  const int64_t beyond = reach({0}) - shape_.c;
+  images_ = shape_.n;
+  args_.a_stride = shape_.c;
+  args_.positions = args_.pitch = args_.ow = positions;
+  args_.rows = args_.oh = 1;
+  args_.readable = positions;
+  args_.tail_begin = kEverything;
+  if (beyond <= 0 && positions >= rows) return;
+  const int64_t first_short =
+      positions - div_up(std::max<int64_t>(beyond, 0), shape_.c);  // first to read beyond
+  args_.tail_begin = std::max<int64_t>(0, first_short / rows * rows);
+  if (positions < rows) args_.tail_begin = 0;
+  args_.readable = kEverything;
+  scratch_bytes_ = round_up(positions - args_.tail_begin, rows) * shape_.c + reach({0});
+}
+
+void S8Conv::plan_image() {
+  constexpr int64_t kChunkBytes = 1 << 20;  // half of a usual L2
+  direct_ = false;
+  image_ = s8_image(shape_);
+  images_ = std::clamp<int64_t>(kChunkBytes / std::max<int64_t>(1, image_.bytes_per_image()), 1,
+                                std::max<int64_t>(1, shape_.n));
+  args_.a_stride = image_.pixel_stride;
+  args_.pitch = image_.pitch;
+  args_.rows = image_.rows;
+  args_.oh = shape_.oh;
+  args_.ow = shape_.ow;
+  args_.readable = args_.tail_begin = kEverything;
+  const int64_t positions = round_up(image_.positions(shape_, images_), packed_->layout().tile.rows);
+  const int64_t read =
+      positions * args_.a_stride + reach(s8_image_offsets(shape_, packed_->layout(), image_, images_));
+  scratch_bytes_ = std::max(read, images_ * image_.bytes_per_image() + shape_.pad_left * shape_.c);
+}
+
+void S8Conv::multiply(const S8Args& args, ThreadPool& pool) const {
+  const S8Layout& l = packed_->layout();
+  const int64_t blocks = div_up(args.positions, l.tile.rows);
+  const Split cut = split(l, args.positions, threads_);
+  const int64_t block_tasks = div_up(blocks, cut.blocks), panel_tasks = div_up(l.panels, cut.panels);
+  pool.run(l.groups * block_tasks * panel_tasks, [&](int64_t task) {
+    const int64_t block = task % block_tasks * cut.blocks,
+                  panel = task / block_tasks % panel_tasks * cut.panels;
+    task_(args, {task / block_tasks / panel_tasks, block, std::min(block + cut.blocks, blocks), panel,
+                 std::min(panel + cut.panels, l.panels), cut.panels_outside});
+  });
+}
+
+void S8Conv::run(const ConvBuffers& buffers, ThreadPool& pool) const {
+  const int64_t dst_image = shape_.oh * shape_.ow * shape_.oc;
+  if (shape_.n * dst_image == 0) return;
+  const auto* src = static_cast<const uint8_t*>(buffers.src);
+  auto* scratch = static_cast<uint8_t*>(buffers.scratch);
+  S8Args args = args_;
+  args.finish.residual = buffers.residual;
+  args.finish.dst = buffers.dst;
+  if (direct_) {
+    const std::vector<int64_t> offsets = {0};
+    args.offsets = offsets.data();
+    args.a = src;
+    args.tail = scratch;
+    const int64_t tail = std::max<int64_t>(0, args.positions - args.tail_begin);
+    if (tail > 0)
+      std::memcpy(scratch, src + (args.positions - tail) * shape_.c, static_cast<size_t>(tail * shape_.c));
+    return multiply(args, pool);
+  }
+  for (int64_t first = 0; first < shape_.n; first += images_) {
+    const int64_t images = std::min(images_, shape_.n - first);
+    s8_fill_image(shape_, image_, images, fill_, src + first * shape_.h * shape_.w * shape_.c, scratch, pool);
+    const std::vector<int64_t> offsets = s8_image_offsets(shape_, packed_->layout(), image_, images);
+    args.a = scratch;
+    args.offsets = offsets.data();
+    args.positions = image_.positions(shape_, images);
+    if (buffers.residual != nullptr)
+      args.finish.residual = static_cast<const uint8_t*>(buffers.residual) +
+                             first * dst_image * bytes_of(args.finish.residual_type);
+    args.finish.dst = static_cast<uint8_t*>(buffers.dst) + first * dst_image * bytes_of(args.finish.dst_type);
+    multiply(args, pool);
+  }
+}
+
+template <const S8Isa& kIsa>
+ConvCandidate candidate() {
+  return {kIsa.name, kIsa.isa, unsupported,
+          [](const ConvSpec& spec, const ConvWeights& weights) -> std::shared_ptr<const PackedWeights> {
+            return std::make_shared<S8Packed>(spec, weights, kIsa.tile);
+          },
+          [](const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
+             int threads) -> std::unique_ptr<ConvKernel> {
+            return std::make_unique<S8Conv>(spec, std::static_pointer_cast<const S8Packed>(packed), kIsa,
+                                            threads);
+          }};
+}
+
+}  // namespace
+
+ConvCandidate conv_int8_amx() { return candidate<kAmx>(); }
+ConvCandidate conv_int8_avx512vnni() { return candidate<kVnni>(); }
+ConvCandidate conv_int8_avx2() { return candidate<kAvx2>(); }
+ConvCandidate conv_int8_plain() { return candidate<kPlain>(); }
+
+}  // namespace narrow::kernels

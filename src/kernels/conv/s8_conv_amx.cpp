@@ -1,0 +1,108 @@
+// 32 x 32 sums of bytes in four AMX tiles:  C[32,32] = bias + A[32,K] x B[K,32]
+//
+//   tmm0 tmm1     rows 0..15     tmm4, tmm5  A: 16 positions x 64 bytes, read where they lie
+//   tmm2 tmm3     rows 16..31    tmm6, tmm7  B: 64 bytes of K x 16 columns, packed in fours (s8_layout.h)
+//
+// Per 64 bytes of K four tile products (64 cycles) stand against four tile loads (4 KiB).
+#include "kernels/conv/s8_finish_avx512.h"
+#include "kernels/conv/s8_loop.h"
+
+namespace narrow::kernels {
+namespace {
+
+struct alignas(64) S8TileConfig {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+// Static: GCC 12 does not see that _tile_loadconfig reads memory and drops stores to a local one.
+alignas(64) const S8TileConfig kConfig;
+
+template <bool kSigned>
+NARROW_LANE_INLINE void s8_tiles_32(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias,
+                                    int32_t* c) {
+  const int64_t stride = g.a_stride;
+  _tile_loadd(0, bias, 0);
+  _tile_loadd(1, bias + 16, 0);
+  _tile_loadd(2, bias, 0);
+  _tile_loadd(3, bias + 16, 0);
+  for (int64_t segment = 0; segment < g.segments; ++segment) {
+    const uint8_t* run = a + g.offsets[segment];
+    for (int64_t k = 0; k < g.segment_bytes; k += 64, b += 2048) {
+      _tile_loadd(6, b, 64);
+      _tile_loadd(4, run + k, stride);
+      _tile_loadd(7, b + 1024, 64);
+      _tile_loadd(5, run + k + 16 * stride, stride);
+      if constexpr (kSigned) {
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(2, 5, 6);
+        _tile_dpbssd(3, 5, 7);
+      } else {
+        _tile_dpbusd(0, 4, 6);
+        _tile_dpbusd(1, 4, 7);
+        _tile_dpbusd(2, 5, 6);
+        _tile_dpbusd(3, 5, 7);
+      }
+    }
+  }
+  _tile_stored(0, c, 128);
+  _tile_stored(1, c + 16, 128);
+  _tile_stored(2, c + 512, 128);
+  _tile_stored(3, c + 528, 128);
+}
+
+/// The upper half only.
+template <bool kSigned>
+NARROW_LANE_INLINE void s8_tiles_16(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias,
+                                    int32_t* c) {
+  _tile_loadd(0, bias, 0);
+  _tile_loadd(1, bias + 16, 0);
+  for (int64_t segment = 0; segment < g.segments; ++segment) {
+    const uint8_t* run = a + g.offsets[segment];
+    for (int64_t k = 0; k < g.segment_bytes; k += 64, b += 2048) {
+      _tile_loadd(4, run + k, g.a_stride);
+      _tile_loadd(6, b, 64);
+      _tile_loadd(7, b + 1024, 64);
+      if constexpr (kSigned) {
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 4, 7);
+      } else {
+        _tile_dpbusd(0, 4, 6);
+        _tile_dpbusd(1, 4, 7);
+      }
+    }
+  }
+  _tile_stored(0, c, 128);
+  _tile_stored(1, c + 16, 128);
+}
+
+struct Amx {
+  static constexpr int64_t kRows = 32, kColumns = 32;
+  static int64_t cover(int64_t n) { return n > 16 ? 32 : 16; }
+  static void begin() { _tile_loadconfig(&kConfig); }
+  static void end() { _tile_release(); }
+  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
+                   int32_t* c) {
+    if (rows > 16) {
+      if (g.is_signed)
+        s8_tiles_32<true>(g, a, b, bias, c);
+      else
+        s8_tiles_32<false>(g, a, b, bias, c);
+    } else {
+      if (g.is_signed)
+        s8_tiles_16<true>(g, a, b, bias, c);
+      else
+        s8_tiles_16<false>(g, a, b, bias, c);
+    }
+  }
+  static void finish(const S8Finish& f, const S8Rows& rows, const S8Sums& sums) {
+    s8_finish_avx512(f, rows, sums);
+  }
+};
+
+}  // namespace
+
+void s8_task_amx(const S8Args& args, const S8Range& range) { s8_task<Amx>(args, range); }
+
+}  // namespace narrow::kernels

@@ -1,0 +1,78 @@
+// Up to 14 x 32 sums of bytes in registers:  C[m,32] = bias + A[m,K] x B[K,32], vpdpbusd (u8 x s8, does not
+// saturate)
+//
+// 28 accumulators, two registers of B, one of A: four bytes of A are broadcast per row and step.
+// s8 sources become u8 by flipping the top bit, which adds 128; the packed bias knows (s8_layout.h).
+#include "kernels/conv/s8_finish_avx512.h"
+#include "kernels/conv/s8_loop.h"
+
+namespace narrow::kernels {
+namespace {
+
+NARROW_LANE_INLINE int32_t load_four(const uint8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return four;
+}
+
+template <bool kSigned, int kM>
+void s8_dots(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int32_t* c) {
+  const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
+  __m512i sum0[kM], sum1[kM];
+#pragma GCC unroll 14
+  for (int m = 0; m < kM; ++m) sum0[m] = _mm512_loadu_si512(bias), sum1[m] = _mm512_loadu_si512(bias + 16);
+  for (int64_t segment = 0; segment < g.segments; ++segment) {
+    const uint8_t* run = a + g.offsets[segment];
+    for (int64_t k = 0; k < g.segment_bytes; k += 4, b += 128) {
+      const __m512i b0 = _mm512_load_si512(b), b1 = _mm512_load_si512(b + 64);
+#pragma GCC unroll 14
+      for (int m = 0; m < kM; ++m) {
+        __m512i x = _mm512_set1_epi32(load_four(run + k + m * g.a_stride));
+        if constexpr (kSigned) x = _mm512_xor_si512(x, flip);
+        sum0[m] = _mm512_dpbusd_epi32(sum0[m], x, b0);
+        sum1[m] = _mm512_dpbusd_epi32(sum1[m], x, b1);
+      }
+    }
+  }
+#pragma GCC unroll 14
+  for (int m = 0; m < kM; ++m) {
+    _mm512_store_si512(c + m * 32, sum0[m]);
+    _mm512_store_si512(c + m * 32 + 16, sum1[m]);
+  }
+}
+
+template <bool kSigned>
+void s8_dots_of(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
+                int32_t* c) {
+  if (rows > 7)
+    s8_dots<kSigned, 14>(g, a, b, bias, c);
+  else if (rows > 4)
+    s8_dots<kSigned, 7>(g, a, b, bias, c);
+  else if (rows > 1)
+    s8_dots<kSigned, 4>(g, a, b, bias, c);
+  else
+    s8_dots<kSigned, 1>(g, a, b, bias, c);
+}
+
+struct Vnni {
+  static constexpr int64_t kRows = 14, kColumns = 32;
+  static int64_t cover(int64_t n) { return n > 7 ? 14 : n > 4 ? 7 : n > 1 ? 4 : 1; }
+  static void begin() {}
+  static void end() {}
+  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
+                   int32_t* c) {
+    if (g.is_signed)
+      s8_dots_of<true>(g, a, b, bias, rows, c);
+    else
+      s8_dots_of<false>(g, a, b, bias, rows, c);
+  }
+  static void finish(const S8Finish& f, const S8Rows& rows, const S8Sums& sums) {
+    s8_finish_avx512(f, rows, sums);
+  }
+};
+
+}  // namespace
+
+void s8_task_avx512vnni(const S8Args& args, const S8Range& range) { s8_task<Vnni>(args, range); }
+
+}  // namespace narrow::kernels

@@ -1,0 +1,70 @@
+// The int8 kernel for any processor: 4 x 16 sums in plain loops, and the general way out, element by element.
+#include <cmath>
+
+#include "kernels/conv/s8_loop.h"
+#include "kernels/lanes/element.h"
+
+namespace narrow::kernels {
+namespace {
+
+struct Plain {
+  static constexpr int64_t kRows = 4, kColumns = 16;
+  static int64_t cover(int64_t n) { return n; }
+  static void begin() {}
+  static void end() {}
+  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
+                   int32_t* c) {
+    for (int64_t m = 0; m < rows; ++m) {
+      uint32_t sums[16];  // modulo 2^32: the raw bytes' sum may pass 2^31 on the way
+      for (int64_t n = 0; n < 16; ++n) sums[n] = static_cast<uint32_t>(bias[n]);
+      const int8_t* w = b;
+      for (int64_t segment = 0; segment < g.segments; ++segment) {
+        const uint8_t* run = a + m * g.a_stride + g.offsets[segment];
+        for (int64_t k = 0; k < g.segment_bytes; k += 4, w += 64) add_four(g.is_signed, run + k, w, sums);
+      }
+      for (int64_t n = 0; n < 16; ++n) c[m * 16 + n] = static_cast<int32_t>(sums[n]);
+    }
+  }
+  static void finish(const S8Finish& f, const S8Rows& rows, const S8Sums& sums) {
+    s8_finish_plain(f, rows, sums);
+  }
+
+ private:
+  static void add_four(bool is_signed, const uint8_t* bytes, const int8_t* w, uint32_t* sums) {
+    int32_t x[4];
+    for (int i = 0; i < 4; ++i) x[i] = is_signed ? static_cast<int8_t>(bytes[i]) : bytes[i];
+    for (int n = 0; n < 16; ++n)
+      sums[n] += static_cast<uint32_t>(x[0] * w[n * 4] + x[1] * w[n * 4 + 1] + x[2] * w[n * 4 + 2] +
+                                       x[3] * w[n * 4 + 3]);
+  }
+};
+
+void finish_one(const S8Finish& f, float r, int64_t at) {
+  const float inverse = f.inverse_out_scale;
+  if (f.clamps && f.residual_type == DType::undefined)
+    return store_integer(f.dst_type, f.dst, at, round_and_clamp(r, f.out_zero, f.low, f.high));
+  if (is_int8(f.residual_type))
+    r = std::fma(static_cast<float>(load_integer(f.residual_type, f.residual, at) - f.residual_zero),
+                 f.residual_scale, r);
+  else if (f.residual_type != DType::undefined)
+    r += load_real({f.residual_type, {}}, f.residual, at);
+  r = apply(f.activation, r);
+  if (is_int8(f.dst_type))
+    store_integer(f.dst_type, f.dst, at, round_and_clamp(r * inverse, f.out_zero, f.low, f.high));
+  else
+    store_real({f.dst_type, {}}, f.dst, at, r);
+}
+
+}  // namespace
+
+void s8_finish_plain(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
+  for (int64_t i = 0; i < rows.count; ++i)
+    for (int64_t column = 0; column < s.columns; ++column) {
+      const float sum = static_cast<float>(s.c[rows.block_row[i] * s.stride + column]);
+      finish_one(f, sum * f.scale[s.scale_at + column], rows.pixel[i] * f.dst_pixel + s.channel + column);
+    }
+}
+
+void s8_task_plain(const S8Args& args, const S8Range& range) { s8_task<Plain>(args, range); }
+
+}  // namespace narrow::kernels

@@ -1,0 +1,72 @@
+// What the int8 kernels of every instruction set are handed: plain structs, no functions.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/activation.h"
+#include "tensor/dtype.h"
+
+namespace narrow::kernels {
+
+/// How sums leave: kernels/requantize.h.
+struct S8Finish {
+  DType dst_type, residual_type;  // residual undefined: none
+  Activation activation;
+  bool clamps;  // integer dst and an activation that only bounds: low and high say it all
+  const float*
+      scale;  // per column; the one multiplier when dst is an integer, clamps, and there is no residual
+  float inverse_out_scale;
+  int32_t out_zero, low, high;
+  float residual_scale;
+  int32_t residual_zero;
+  const void* residual;
+  void* dst;
+  int64_t dst_pixel;  // elements between pixels
+};
+
+/// One prepared product over positions (s8_image.h) with the buffers of one run.
+struct S8Args {
+  const uint8_t* a;  // position 0
+  int64_t a_stride;  // bytes between positions
+  const int64_t* offsets;
+  int64_t segments, segment_bytes;
+  bool is_signed;
+  const uint8_t* tail;  // positions from tail_begin on are read from here
+  int64_t tail_begin;
+  int64_t readable;  // no position from here on may be read: a block starts early and skips what is done
+  int64_t positions, pitch, rows, oh, ow;
+  const int8_t* b;  // panels
+  int64_t panel_bytes;
+  const int32_t* bias;
+  int64_t channels, outputs, panels;  // of one group
+  S8Finish finish;
+};
+
+/// A task: blocks of tile rows x panels of one group.
+struct S8Range {
+  int64_t group, block_begin, block_end, panel_begin, panel_end;
+  bool panels_outside;  // the loop over panels is the outer one
+};
+
+/// The pixels of one block that are stored: row of the block and pixel of dst.
+struct S8Rows {
+  static constexpr int64_t kMax = 32;
+  int64_t count;
+  int64_t block_row[kMax];
+  int64_t pixel[kMax];
+};
+
+/// Finishes `columns` sums of each row; c is [rows][stride] and column 0 is output channel `channel` of dst,
+/// whose scale is finish.scale[scale_at].
+struct S8Sums {
+  const int32_t* c;
+  int64_t stride, columns, channel, scale_at;
+};
+void s8_finish_plain(const S8Finish& finish, const S8Rows& rows, const S8Sums& sums);
+
+void s8_task_plain(const S8Args& args, const S8Range& range);
+void s8_task_avx2(const S8Args& args, const S8Range& range);
+void s8_task_avx512vnni(const S8Args& args, const S8Range& range);
+void s8_task_amx(const S8Args& args, const S8Range& range);
+
+}  // namespace narrow::kernels
