@@ -1,0 +1,83 @@
+#include <algorithm>
+#include <limits>
+
+#include "kernels/lanes/element.h"
+#include "kernels/lanes/lanes.h"
+#include "kernels/pool/window.h"
+
+namespace narrow::kernels {
+namespace {
+
+/// Calls f(pointer to channel 0 of the tap, whether a row ends here).
+template <class F>
+void each_tap(const PoolWindow& w, F&& f) {
+  for (int64_t i = 0; i < w.rows; ++i)
+    for (int64_t j = 0; j < w.taps; ++j) f(w.src + i * w.row_bytes + j * w.tap_bytes, j + 1 == w.taps);
+}
+
+template <DType kType>
+void max_plain(const PoolWindow& w, void* dst) {
+  const Format stored{kType, {1, 0}};
+  const float lowest =
+      is_int8(kType) ? static_cast<float>(low_of(kType)) : -std::numeric_limits<float>::infinity();
+  for (int64_t c = 0; c < w.channels; ++c) {
+    float best = lowest;
+    each_tap(w, [&](const uint8_t* tap, bool) {
+      const float value = load_real(stored, tap, c);
+      best = value > best ? value : best;
+    });
+    store_real(stored, dst, c, best);
+  }
+}
+
+template <DType kType>
+void sum_plain(const PoolSum& sum, const PoolWindow& w, float* dst) {
+  for (int64_t c = 0; c < w.channels; ++c) {
+    if constexpr (is_int8(kType)) {
+      int32_t acc = 0;
+      each_tap(w, [&](const uint8_t* tap, bool) { acc += load_integer(kType, tap, c) - sum.zero_point; });
+      dst[c] = static_cast<float>(acc) * sum.factor;
+    } else {
+      float total = 0, row = 0;
+      each_tap(w, [&](const uint8_t* tap, bool row_ends) {
+        row += load_real({kType, {}}, tap, c);
+        if (row_ends) total += row, row = 0;
+      });
+      dst[c] = total / sum.factor;
+    }
+  }
+}
+
+}  // namespace
+
+void pool_max_plain(DType type, const PoolWindow& window, void* dst) {
+  switch (type) {
+    case DType::f32:
+      return max_plain<DType::f32>(window, dst);
+    case DType::bf16:
+      return max_plain<DType::bf16>(window, dst);
+    case DType::f16:
+      return max_plain<DType::f16>(window, dst);
+    case DType::u8:
+      return max_plain<DType::u8>(window, dst);
+    default:
+      return max_plain<DType::s8>(window, dst);
+  }
+}
+
+void pool_sum_plain(const PoolSum& sum, const PoolWindow& window, float* dst) {
+  switch (sum.type) {
+    case DType::f32:
+      return sum_plain<DType::f32>(sum, window, dst);
+    case DType::bf16:
+      return sum_plain<DType::bf16>(sum, window, dst);
+    case DType::f16:
+      return sum_plain<DType::f16>(sum, window, dst);
+    case DType::u8:
+      return sum_plain<DType::u8>(sum, window, dst);
+    default:
+      return sum_plain<DType::s8>(sum, window, dst);
+  }
+}
+
+}  // namespace narrow::kernels
