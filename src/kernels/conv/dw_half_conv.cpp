@@ -1,0 +1,134 @@
+// dwconv_half_avx512: depthwise, bf16 or f16 source, any float weights, FP32 sums, anything out.
+#include "kernels/conv/dw_half.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "kernels/conv/conv_clamp.h"
+#include "kernels/conv/dw_split.h"
+
+namespace narrow::kernels {
+namespace {
+
+struct Packed : PackedWeights {
+  AlignedBuffer weights, bias;  // [chunk][kh][kw][32], [chunk][32]
+  int64_t bytes() const override { return weights.bytes() + bias.bytes(); }
+};
+
+float weight_as_float(DType type, const void* weights, int64_t i) {
+  if (type == DType::f32) return static_cast<const float*>(weights)[i];
+  if (type == DType::bf16) return static_cast<float>(static_cast<const bf16*>(weights)[i]);
+  return static_cast<float>(static_cast<const f16*>(weights)[i]);
+}
+
+std::string unsupported(const ConvSpec& spec) {
+  const auto half = [](DType t) { return t == DType::bf16 || t == DType::f16; };
+  const auto stored = [&](DType t) { return half(t) || t == DType::f32 || is_int8(t); };
+  if (!spec.shape.is_depthwise())
+    return fmt::format("groups = {}, c = {}, oc = {}: wants depthwise", spec.shape.groups, spec.shape.c,
+                       spec.shape.oc);
+  if (!half(spec.src)) return fmt::format("src is {}: wants bf16 or f16", to_string(spec.src));
+  if (!half(spec.weights) && spec.weights != DType::f32)
+    return fmt::format("weights are {}: wants f32, bf16 or f16", to_string(spec.weights));
+  if (!stored(spec.dst)) return fmt::format("dst is {}", to_string(spec.dst));
+  return {};
+}
+
+std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeights& weights) {
+  const ConvShape& s = spec.shape;
+  const int64_t taps = s.kh * s.kw, padded = round_up(s.c, kDwHalfChunk);
+  auto packed = std::make_shared<Packed>();
+  packed->weights = AlignedBuffer::zeroed(padded * taps * 4);
+  packed->bias = AlignedBuffer::zeroed(padded * 4);
+  auto* out = packed->weights.as<float>();
+  for (int64_t c = 0; c < s.c; ++c)
+    for (int64_t tap = 0; tap < taps; ++tap)
+      out[(c / kDwHalfChunk * taps + tap) * kDwHalfChunk + c % kDwHalfChunk] =
+          weight_as_float(spec.weights, weights.weights, c * taps + tap);
+  if (spec.bias) std::memcpy(packed->bias.data(), weights.bias, static_cast<size_t>(s.c) * 4);
+  return packed;
+}
+
+DwHalfPlan make_plan(const ConvSpec& spec, const Packed& packed) {
+  const ConvShape& s = spec.shape;
+  DwHalfPlan p;
+  p.h = s.h;
+  p.w = s.w;
+  p.c = s.c;
+  p.oh = s.oh;
+  p.ow = s.ow;
+  p.kh = s.kh;
+  p.kw = s.kw;
+  p.stride_h = s.stride_h;
+  p.stride_w = s.stride_w;
+  p.pad_top = s.pad_top;
+  p.pad_left = s.pad_left;
+  p.dilation_h = s.dilation_h;
+  p.dilation_w = s.dilation_w;
+  p.src_type = spec.src;
+  p.dst_type = spec.dst;
+  p.residual_type = spec.residual;
+  p.dst_quant = spec.dst_quant;
+  p.residual_quant = spec.residual_quant;
+  p.low = integer_bounds(spec).low;
+  p.high = integer_bounds(spec).high;
+  p.activation = as_clip(spec.activation);
+  p.weights = packed.weights.as<float>();
+  p.bias = packed.bias.as<float>();
+  p.ring_rows = (s.kh - 1) * s.dilation_h + 1;
+  return p;
+}
+
+class Kernel : public ConvKernel {
+ public:
+  Kernel(const ConvSpec& spec, std::shared_ptr<const Packed> packed, int threads)
+      : packed_(std::move(packed)),
+        plan_(make_plan(spec, *packed_)),
+        split_(spec.shape, kDwHalfChunk, plan_.ring_rows * kDwHalfChunk * 4, threads) {
+    plan_.columns = split_.columns();
+    ring_bytes_ = plan_.ring_rows * plan_.columns * kDwHalfChunk * 4;
+    task_bytes_ = ring_bytes_ + round_up((plan_.ring_rows + spec.shape.kh) * 8, kCacheLine);
+  }
+
+  int64_t scratch_bytes() const override { return split_.tasks() * task_bytes_; }
+
+  void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
+    pool.run(split_.tasks(), [&](int64_t index) {
+      char* scratch = static_cast<char*>(buffers.scratch) + index * task_bytes_;
+      DwHalfTask task;
+      task.src = buffers.src;
+      task.residual = buffers.residual;
+      task.dst = buffers.dst;
+      task.ring = reinterpret_cast<float*>(scratch);
+      task.ring_tags = reinterpret_cast<int64_t*>(scratch + ring_bytes_);
+      task.window = task.ring_tags + plan_.ring_rows;
+      split_.for_each_strip(index, [&](const DwStrip& strip) {
+        task.image = strip.image;
+        task.channel = strip.channel;
+        task.column_begin = strip.column_begin;
+        task.column_end = strip.column_end;
+        task.row_begin = strip.row_begin;
+        task.row_end = strip.row_end;
+        dw_half_avx512(plan_, task);
+      });
+    });
+  }
+
+ private:
+  std::shared_ptr<const Packed> packed_;
+  DwHalfPlan plan_;
+  DwSplit split_;
+  int64_t ring_bytes_ = 0, task_bytes_ = 0;
+};
+
+std::unique_ptr<ConvKernel> create(const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
+                                   int threads) {
+  return std::make_unique<Kernel>(spec, std::static_pointer_cast<const Packed>(std::move(packed)), threads);
+}
+
+}  // namespace
+
+ConvCandidate dwconv_half_avx512() { return {"dwconv_half_avx512", Isa::avx512, unsupported, pack, create}; }
+
+}  // namespace narrow::kernels
