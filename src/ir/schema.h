@@ -55,19 +55,25 @@ struct OpSchema {
 const OpSchema& schema(Op op);
 const std::vector<OpSchema>& all_schemas();
 
-/// Checks the node against its schema (number and types of inputs) and sets the types of its outputs.
-/// Dimensions that cannot be known stay unknown. Errors name the node.
+/// The types of the node's outputs as its schema gives them. Checks the node against the schema: number and
+/// types of inputs and outputs. Dimensions that cannot be known stay unknown. Errors: invalid_model naming the
+/// node.
+Result<std::vector<TensorType>> inferred_types(const Node& node);
+/// Sets the types of the node's outputs to inferred_types(). What an output's type already says stays where
+/// inference knows nothing: its dims (annotations of the model), and the quantization of a u8 or s8 value.
 Status infer_types(Node& node);
 /// infer_types for every node in order.
 Status infer_types(Graph& graph);
 
-/// What must hold between passes: order, one producer per value, uses consistent, every node fits its schema, types as
-/// inference gives them (an inferred dimension may be less precise than the stored one, never different), quantized
-/// types well-formed (scale > 0 and finite, sizes match the axis), constants match their types, unique names.
+/// What must hold between passes: order, one producer per value, uses consistent, every node fits its schema,
+/// types as inference gives them (an inferred dimension may be less precise than the stored one, never
+/// different), quantized types well-formed (scale > 0 and finite, sizes match the axis), constants match
+/// their types, unique names.
 Status verify(const Graph& graph);
 
-/// Replaces symbolic dimensions: of inputs by `shapes` (input name -> concrete shape), elsewhere by the symbols' values;
-/// then infers again. Errors: invalid_data naming the input, when a shape contradicts the type.
+/// Replaces symbolic dimensions: of inputs by `shapes` (input name -> concrete shape), elsewhere by the
+/// symbols' values; then infers again. Errors: invalid_data naming the input, when a shape contradicts the
+/// type.
 Status bind_shapes(Graph& graph, const std::map<std::string, Shape>& shapes);
 
 }  // namespace narrow::ir
