@@ -1,0 +1,49 @@
+// Depthwise convolution of u8 and s8: plain data between front (dw_int8_conv.cpp) and ISA files.
+//
+// A group is the number of kernel rows whose products one instruction sums into a 32-bit lane: 4 bytes (VNNI)
+// or 2 words (AVX2). For one output row, the source rows of each group are interleaved, channel by channel,
+// into a buffer
+//   [column][group][chunk] of 32-bit lanes
+// and an output is then a one-dimensional convolution along the columns of that buffer.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/activation.h"
+#include "kernels/tensor_quant.h"
+#include "tensor/dtype.h"
+
+namespace narrow::kernels {
+
+/// Channels per chunk and kernel rows per group of an instruction set.
+constexpr int64_t kDwInt8ChunkVnni = 64, kDwInt8RowsVnni = 4;
+constexpr int64_t kDwInt8ChunkAvx2 = 16, kDwInt8RowsAvx2 = 2;
+
+struct DwInt8Plan {
+  int64_t h = 0, w = 0, c = 0, oh = 0, ow = 0, kh = 0, kw = 0, groups = 0;
+  int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1;
+  DType src_type = DType::u8, dst_type = DType::u8, residual_type = DType::undefined;
+  TensorQuant dst_quant, residual_quant;
+  int32_t src_zero = 0, low = 0, high = 0;
+  bool clamps = false;  // integer dst, no residual, clamp-like activation: one multiplier per channel
+  Activation activation;
+  // Per chunk, lanes in the order in which the interleaving leaves them; `scale` in the order of memory.
+  const void* weights = nullptr;      // [chunk][kw][group][lane] of 4 s8 or 2 s16
+  const int32_t* bias = nullptr;      // [chunk][lane], for VNNI less zero point * sum of weights
+  const float* multiplier = nullptr;  // [chunk][lane] x_scale * w_scale / out_scale
+  const float* scale = nullptr;       // [chunk][channel] x_scale * w_scale
+};
+
+/// One chunk's strip of dst.
+struct DwInt8Task {
+  const uint8_t* src = nullptr;
+  const void* residual = nullptr;
+  void* dst = nullptr;
+  int64_t image = 0, channel = 0, column_begin = 0, column_end = 0, row_begin = 0, row_end = 0;
+  void* buffer = nullptr;  // [columns][groups][chunk] lanes
+};
+
+void dw_int8_avx512vnni(const DwInt8Plan& plan, const DwInt8Task& task);
+void dw_int8_avx2(const DwInt8Plan& plan, const DwInt8Task& task);
+
+}  // namespace narrow::kernels

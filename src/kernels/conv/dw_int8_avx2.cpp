@@ -1,0 +1,161 @@
+// Depthwise convolution over 16 channels at a time: vpmaddwd sums two kernel rows of one channel per lane.
+//
+// Sources are widened to 16 bits less their zero point, so padding is 0 and products are exact (255 * 128 * 2
+// < 2^31). Lanes 0-3 and 4-7 of vector v are channels 4 * v.. and 8 + 4 * v..; packing the two vectors
+// restores memory order.
+#include "kernels/conv/dw_int8.h"
+#include "kernels/math/vmath_avx2.h"
+
+namespace narrow::kernels {
+namespace {
+
+struct Sums {
+  __m256i v[2];
+};
+
+/// 16 source bytes as words less the zero point; `live` < 16 at the last channels.
+inline __m256i load_words(const DwInt8Plan& p, const uint8_t* src, int64_t live) {
+  alignas(16) uint8_t tail[16] = {};
+  if (live < 16)
+    for (int64_t i = 0; i < live; ++i) tail[i] = src[i];
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(live < 16 ? tail : src));
+  const __m256i words = p.src_type == DType::u8 ? _mm256_cvtepu8_epi16(bytes) : _mm256_cvtepi8_epi16(bytes);
+  return _mm256_sub_epi16(words, _mm256_set1_epi16(static_cast<int16_t>(p.src_zero)));
+}
+
+/// One group of two source rows (null: padding) into the buffer.
+void interleave_group(const DwInt8Plan& p, const uint8_t* const rows[2], int64_t first, int64_t columns,
+                      int64_t live, __m256i* out) {
+  for (int64_t i = 0; i < columns; ++i, out += 2 * p.groups) {
+    const int64_t x = first + i;
+    __m256i r[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    for (int k = 0; k < 2; ++k)
+      if (x >= 0 && x < p.w && rows[k] != nullptr) r[k] = load_words(p, rows[k] + x * p.c, live);
+    _mm256_store_si256(out, _mm256_unpacklo_epi16(r[0], r[1]));
+    _mm256_store_si256(out + 1, _mm256_unpackhi_epi16(r[0], r[1]));
+  }
+}
+
+void interleave_rows(const DwInt8Plan& p, const DwInt8Task& t, int64_t y, int64_t columns) {
+  const int64_t left = p.c - t.channel;
+  const uint8_t* image = t.src + t.image * p.h * p.w * p.c + t.channel;
+  for (int64_t g = 0; g < p.groups; ++g) {
+    const uint8_t* rows[2] = {};
+    for (int64_t k = 0; k < 2 && g * 2 + k < p.kh; ++k) {
+      const int64_t source = y * p.stride_h - p.pad_top + (g * 2 + k) * p.dilation_h;
+      if (source >= 0 && source < p.h) rows[k] = image + source * p.w * p.c;
+    }
+    const int64_t first = t.column_begin * p.stride_w - p.pad_left;
+    interleave_group(p, rows, first, columns, left < 16 ? left : 16, static_cast<__m256i*>(t.buffer) + g * 2);
+  }
+}
+
+inline Sums convolve(const DwInt8Plan& p, const __m256i* w, const int32_t* bias, const __m256i* lanes) {
+  Sums s = {{_mm256_load_si256(reinterpret_cast<const __m256i*>(bias)),
+             _mm256_load_si256(reinterpret_cast<const __m256i*>(bias + 8))}};
+  for (int64_t j = 0; j < p.kw; ++j, lanes += p.dilation_w * p.groups * 2)
+    for (int64_t g = 0; g < p.groups; ++g, w += 2)
+      for (int v = 0; v < 2; ++v)
+        s.v[v] = _mm256_add_epi32(s.v[v], _mm256_madd_epi16(lanes[g * 2 + v], w[v]));
+  return s;
+}
+
+/// round_and_clamp of kernels/requantize.h for eight values that already have their factor.
+inline __m256i round_lanes(const DwInt8Plan& p, __m256 r) {
+  r = _mm256_min_ps(_mm256_max_ps(r, _mm256_set1_ps(-16777216.0F)), _mm256_set1_ps(16777216.0F));
+  const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(r), _mm256_set1_epi32(p.dst_quant.zero_point));
+  return _mm256_min_epi32(_mm256_max_epi32(q, _mm256_set1_epi32(p.low)), _mm256_set1_epi32(p.high));
+}
+
+/// Two vectors in lane order (or in memory order when `natural`) to 16 bytes of dst.
+inline void store_bytes(const DwInt8Plan& p, void* dst, int64_t at, int64_t live, __m256i q0, __m256i q1,
+                        bool natural) {
+  if (natural) {
+    const __m256i first = _mm256_permute2x128_si256(q0, q1, 0x20);
+    q1 = _mm256_permute2x128_si256(q0, q1, 0x31);
+    q0 = first;
+  }
+  const __m256i words = _mm256_packs_epi32(q0, q1);
+  const __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1);
+  const __m128i bytes = p.dst_type == DType::u8 ? _mm_packus_epi16(low, high) : _mm_packs_epi16(low, high);
+  uint8_t* out = static_cast<uint8_t*>(dst) + at;
+  if (live >= 16) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
+    return;
+  }
+  alignas(16) uint8_t tail[16];
+  _mm_store_si128(reinterpret_cast<__m128i*>(tail), bytes);
+  for (int64_t i = 0; i < live; ++i) out[i] = tail[i];
+}
+
+inline __m256 load_bytes_as_float(const DwInt8Plan& p, const uint8_t* src, int live) {
+  alignas(16) uint8_t tail[16] = {};
+  for (int i = 0; i < live; ++i) tail[i] = src[i];
+  const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(tail));
+  const __m256i q = p.residual_type == DType::u8 ? _mm256_cvtepu8_epi32(bytes) : _mm256_cvtepi8_epi32(bytes);
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(q, _mm256_set1_epi32(p.residual_quant.zero_point)));
+}
+
+inline __m256 add_residual(const DwInt8Plan& p, const void* residual, int64_t at, int live, __m256 r) {
+  switch (p.residual_type) {
+    case DType::undefined:
+      return r;
+    case DType::f32:
+      return _mm256_add_ps(r, Simd256::load(static_cast<const float*>(residual) + at, live));
+    case DType::bf16:
+      return _mm256_add_ps(r, Simd256::load_bf16(static_cast<const uint16_t*>(residual) + at, live));
+    case DType::f16:
+      return _mm256_add_ps(r, Simd256::load_f16(static_cast<const uint16_t*>(residual) + at, live));
+    default:
+      break;
+  }
+  const __m256 real = load_bytes_as_float(p, static_cast<const uint8_t*>(residual) + at, live);
+  return _mm256_fmadd_ps(real, _mm256_set1_ps(p.residual_quant.scale), r);
+}
+
+void finish_real(const DwInt8Plan& p, const DwInt8Task& t, const float* scale, const Sums& s, int64_t at,
+                 int64_t live) {
+  const __m256i natural[2] = {_mm256_permute2x128_si256(s.v[0], s.v[1], 0x20),
+                              _mm256_permute2x128_si256(s.v[0], s.v[1], 0x31)};
+  __m256 r[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  for (int v = 0; v < 2 && v * 8 < live; ++v) {
+    const int lanes = static_cast<int>(live - v * 8 < 8 ? live - v * 8 : 8);
+    r[v] = _mm256_mul_ps(_mm256_cvtepi32_ps(natural[v]), _mm256_loadu_ps(scale + v * 8));
+    r[v] = vapply(p.activation, add_residual(p, t.residual, at + v * 8, lanes, r[v]));
+    if (p.dst_type == DType::f32) Simd256::store(static_cast<float*>(t.dst) + at + v * 8, lanes, r[v]);
+    if (p.dst_type == DType::bf16)
+      Simd256::store_bf16(static_cast<uint16_t*>(t.dst) + at + v * 8, lanes, r[v]);
+    if (p.dst_type == DType::f16) Simd256::store_f16(static_cast<uint16_t*>(t.dst) + at + v * 8, lanes, r[v]);
+  }
+  if (is_float(p.dst_type)) return;
+  const __m256 inverse = _mm256_set1_ps(1.0F / p.dst_quant.scale);
+  const __m256i q0 = round_lanes(p, _mm256_mul_ps(r[0], inverse)),
+                q1 = round_lanes(p, _mm256_mul_ps(r[1], inverse));
+  store_bytes(p, t.dst, at, live, q0, q1, true);
+}
+
+}  // namespace
+
+void dw_int8_avx2(const DwInt8Plan& p, const DwInt8Task& t) {
+  const int64_t columns = (t.column_end - t.column_begin - 1) * p.stride_w + (p.kw - 1) * p.dilation_w + 1;
+  const __m256i* weights = static_cast<const __m256i*>(p.weights) + t.channel / 16 * p.kw * p.groups * 2;
+  const float* multiplier = p.multiplier + t.channel;
+  const int64_t live = p.c - t.channel;
+  for (int64_t y = t.row_begin; y < t.row_end; ++y) {
+    interleave_rows(p, t, y, columns);
+    const __m256i* lanes = static_cast<const __m256i*>(t.buffer);
+    int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin) * p.c + t.channel;
+    for (int64_t x = t.column_begin; x < t.column_end; ++x, lanes += p.stride_w * p.groups * 2, at += p.c) {
+      const Sums s = convolve(p, weights, p.bias + t.channel, lanes);
+      if (!p.clamps) {
+        finish_real(p, t, p.scale + t.channel, s, at, live);
+        continue;
+      }
+      const __m256 r0 = _mm256_mul_ps(_mm256_cvtepi32_ps(s.v[0]), _mm256_loadu_ps(multiplier));
+      const __m256 r1 = _mm256_mul_ps(_mm256_cvtepi32_ps(s.v[1]), _mm256_loadu_ps(multiplier + 8));
+      store_bytes(p, t.dst, at, live, round_lanes(p, r0), round_lanes(p, r1), false);
+    }
+  }
+}
+
+}  // namespace narrow::kernels

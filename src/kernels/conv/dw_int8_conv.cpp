@@ -1,0 +1,186 @@
+// dwconv_int8_avx512vnni, dwconv_int8_avx2: depthwise, u8 or s8 source, s8 weights, anything out. Integers
+// leave bit for bit as kernels/requantize.h says.
+#include <fmt/format.h>
+
+#include "kernels/conv/conv_clamp.h"
+#include "kernels/conv/dw_int8.h"
+#include "kernels/conv/dw_split.h"
+
+namespace narrow::kernels {
+namespace {
+
+using Run = void (*)(const DwInt8Plan&, const DwInt8Task&);
+
+/// What differs between instruction sets.
+struct Variant {
+  int64_t chunk, rows;               // channels per chunk, kernel rows per 32-bit lane
+  int64_t (*lane)(int64_t channel);  // where a chunk's channel lies after interleaving
+  bool corrects_zero;                // the source keeps its zero point; bias takes it off
+  Run run;
+};
+
+constexpr Variant kVnni{kDwInt8ChunkVnni, kDwInt8RowsVnni,
+                        [](int64_t c) { return c % 16 / 4 * 16 + c / 16 * 4 + c % 4; }, true,
+                        dw_int8_avx512vnni};
+constexpr Variant kAvx2{kDwInt8ChunkAvx2, kDwInt8RowsAvx2,
+                        [](int64_t c) { return c % 8 / 4 * 8 + c / 8 * 4 + c % 4; }, false, dw_int8_avx2};
+
+struct Packed : PackedWeights {
+  AlignedBuffer weights, bias, multiplier, scale;  // as in DwInt8Plan
+  int64_t bytes() const override {
+    return weights.bytes() + bias.bytes() + multiplier.bytes() + scale.bytes();
+  }
+};
+
+std::string unsupported(const ConvSpec& spec) {
+  const auto stored = [](DType t) {
+    return t == DType::bf16 || t == DType::f16 || t == DType::f32 || is_int8(t);
+  };
+  if (!spec.shape.is_depthwise())
+    return fmt::format("groups = {}, c = {}, oc = {}: wants depthwise", spec.shape.groups, spec.shape.c,
+                       spec.shape.oc);
+  if (!is_int8(spec.src)) return fmt::format("src is {}: wants u8 or s8", to_string(spec.src));
+  if (spec.weights != DType::s8) return fmt::format("weights are {}: wants s8", to_string(spec.weights));
+  if (!stored(spec.dst)) return fmt::format("dst is {}", to_string(spec.dst));
+  for (const auto& [type, quant] :
+       {std::pair{spec.src, spec.src_quant}, std::pair{spec.dst, spec.dst_quant}}) {
+    const int32_t low = type == DType::u8 ? 0 : -128;
+    if (is_int8(type) && (quant.zero_point < low || quant.zero_point > low + 255))
+      return fmt::format("zero point {} lies outside {}", quant.zero_point, to_string(type));
+  }
+  return {};
+}
+
+/// The weights of channel c of `taps` [kh][kw] into its lane; returns their sum.
+int32_t pack_channel(const ConvShape& s, const Variant& v, const int8_t* taps, int64_t c, Packed& packed) {
+  const int64_t groups = div_up(s.kh, v.rows), lane = v.lane(c % v.chunk);
+  int32_t sum = 0;
+  for (int64_t i = 0; i < s.kh; ++i)
+    for (int64_t j = 0; j < s.kw; ++j) {
+      const int8_t w = taps[i * s.kw + j];
+      const int64_t at =
+          (((c / v.chunk * s.kw + j) * groups + i / v.rows) * v.chunk + lane) * v.rows + i % v.rows;
+      if (v.rows == 4)
+        packed.weights.as<int8_t>()[at] = w;
+      else
+        packed.weights.as<int16_t>()[at] = w;
+      sum += w;
+    }
+  return sum;
+}
+
+std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeights& weights,
+                                          const Variant& v) {
+  const ConvShape& s = spec.shape;
+  const int64_t padded = round_up(s.c, v.chunk);
+  auto packed = std::make_shared<Packed>();
+  packed->weights = AlignedBuffer::zeroed(padded * s.kw * div_up(s.kh, v.rows) * 4);
+  for (AlignedBuffer* b : {&packed->bias, &packed->multiplier, &packed->scale})
+    *b = AlignedBuffer::zeroed(padded * 4);
+  const int32_t zero = v.corrects_zero ? spec.src_quant.zero_point + (spec.src == DType::s8 ? 128 : 0) : 0;
+  for (int64_t c = 0; c < s.c; ++c) {
+    const int64_t lane = c / v.chunk * v.chunk + v.lane(c % v.chunk);
+    const float scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(c)];
+    const int32_t sum =
+        pack_channel(s, v, static_cast<const int8_t*>(weights.weights) + c * s.kh * s.kw, c, *packed);
+    const int32_t bias = spec.bias ? static_cast<const int32_t*>(weights.bias)[c] : 0;
+    packed->bias.as<int32_t>()[lane] =
+        static_cast<int32_t>(static_cast<uint32_t>(bias) - static_cast<uint32_t>(zero * sum));
+    packed->multiplier.as<float>()[lane] =
+        static_cast<float>(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
+    packed->scale.as<float>()[c] = spec.src_quant.scale * scale;
+  }
+  return packed;
+}
+
+DwInt8Plan make_plan(const ConvSpec& spec, const Packed& packed, const Variant& v) {
+  const ConvShape& s = spec.shape;
+  DwInt8Plan p;
+  p.h = s.h;
+  p.w = s.w;
+  p.c = s.c;
+  p.oh = s.oh;
+  p.ow = s.ow;
+  p.kh = s.kh;
+  p.kw = s.kw;
+  p.groups = div_up(s.kh, v.rows);
+  p.stride_h = s.stride_h;
+  p.stride_w = s.stride_w;
+  p.pad_top = s.pad_top;
+  p.pad_left = s.pad_left;
+  p.dilation_h = s.dilation_h;
+  p.dilation_w = s.dilation_w;
+  p.src_type = spec.src;
+  p.dst_type = spec.dst;
+  p.residual_type = spec.residual;
+  p.dst_quant = spec.dst_quant;
+  p.residual_quant = spec.residual_quant;
+  p.src_zero = spec.src_quant.zero_point;
+  p.low = integer_bounds(spec).low;
+  p.high = integer_bounds(spec).high;
+  p.clamps = is_int8(spec.dst) && spec.residual == DType::undefined && spec.activation.is_clamp();
+  p.activation = spec.activation;
+  p.weights = packed.weights.data();
+  p.bias = packed.bias.as<int32_t>();
+  p.multiplier = packed.multiplier.as<float>();
+  p.scale = packed.scale.as<float>();
+  return p;
+}
+
+class Kernel : public ConvKernel {
+ public:
+  Kernel(const ConvSpec& spec, std::shared_ptr<const Packed> packed, const Variant& v, int threads)
+      : packed_(std::move(packed)),
+        plan_(make_plan(spec, *packed_, v)),
+        split_(spec.shape, v.chunk, plan_.groups * v.chunk * 4, threads),
+        task_bytes_(round_up(split_.columns() * plan_.groups * v.chunk * 4, kCacheLine)),
+        run_(v.run) {}
+
+  int64_t scratch_bytes() const override { return split_.tasks() * task_bytes_; }
+
+  void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
+    pool.run(split_.tasks(), [&](int64_t index) {
+      DwInt8Task task;
+      task.src = static_cast<const uint8_t*>(buffers.src);
+      task.residual = buffers.residual;
+      task.dst = buffers.dst;
+      task.buffer = static_cast<char*>(buffers.scratch) + index * task_bytes_;
+      split_.for_each_strip(index, [&](const DwStrip& strip) {
+        task.image = strip.image;
+        task.channel = strip.channel;
+        task.column_begin = strip.column_begin;
+        task.column_end = strip.column_end;
+        task.row_begin = strip.row_begin;
+        task.row_end = strip.row_end;
+        run_(plan_, task);
+      });
+    });
+  }
+
+ private:
+  std::shared_ptr<const Packed> packed_;
+  DwInt8Plan plan_;
+  DwSplit split_;
+  int64_t task_bytes_;
+  Run run_;
+};
+
+template <const Variant& kVariant>
+ConvCandidate candidate(const char* name, Isa isa) {
+  return {name, isa, unsupported,
+          [](const ConvSpec& spec, const ConvWeights& weights) { return pack(spec, weights, kVariant); },
+          [](const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
+             int threads) -> std::unique_ptr<ConvKernel> {
+            return std::make_unique<Kernel>(spec, std::static_pointer_cast<const Packed>(std::move(packed)),
+                                            kVariant, threads);
+          }};
+}
+
+}  // namespace
+
+ConvCandidate dwconv_int8_avx512vnni() {
+  return candidate<kVnni>("dwconv_int8_avx512vnni", Isa::avx512_vnni);
+}
+ConvCandidate dwconv_int8_avx2() { return candidate<kAvx2>("dwconv_int8_avx2", Isa::avx2); }
+
+}  // namespace narrow::kernels

@@ -1,0 +1,121 @@
+#include "kernels/conv/dw_half_case.h"
+
+namespace narrow::kernels {
+ConvCandidate dwconv_int8_avx512vnni();
+ConvCandidate dwconv_int8_avx2();
+
+namespace {
+using namespace testing_conv;
+
+class DwConvInt8 : public testing::TestWithParam<ConvCandidate (*)()> {
+ protected:
+  void SetUp() override {
+    if (usable_isa() < candidate().isa) GTEST_SKIP() << to_string(candidate().isa) << " not available here";
+  }
+  static ConvCandidate candidate() { return GetParam()(); }
+
+  /// Equal to the reference, on 1, 2 and 3 threads.
+  static void check(const Case& c) {
+    const Bytes want = reference(c);
+    for (const int threads : {1, 2, 3})
+      ASSERT_EQ(run(candidate(), c, threads), want) << text(c.spec) << " threads " << threads;
+  }
+};
+
+ConvSpec int8_spec(ConvShape s, DType src, DType dst) {
+  s.groups = s.oc = s.c;
+  ConvSpec spec;
+  spec.shape = s;
+  spec.src = src;
+  spec.weights = DType::s8;
+  spec.dst = dst;
+  spec.bias = true;
+  spec.src_quant = {0.02F, src == DType::u8 ? 131 : -7};
+  spec.dst_quant = {0.9F, dst == DType::u8 ? 120 : -3};
+  for (int64_t c = 0; c < s.c; ++c) spec.weight_scale.push_back(0.01F + 0.001F * static_cast<float>(c % 13));
+  return spec;
+}
+
+TEST_P(DwConvInt8, Windows) {
+  for (const int64_t channels : {2, 3, 15, 16, 17, 33, 64, 100})
+    for (const int64_t kernel : {1, 2, 3, 4, 5, 7})
+      for (const int64_t stride : {1, 2, 3})
+        for (const int64_t pad : {0, 3}) {
+          check(make_case(
+              int8_spec(shape(1, 8, 9, channels, 0, kernel, kernel, stride, pad), DType::u8, DType::u8), 1));
+        }
+}
+
+TEST_P(DwConvInt8, BatchDilationStripsAndUnevenPadding) {
+  for (const int64_t dilation : {1, 2, 5})
+    check(make_case(int8_spec(shape(3, 13, 12, 70, 0, 3, 3, 1, 4, dilation), DType::s8, DType::s8), 2));
+  check(make_case(int8_spec(shape(1, 4, 301, 33, 0, 3, 3, 1, 1), DType::u8, DType::s8),
+                  3));  // wider than one strip
+  check(make_case(int8_spec(shape(2, 30, 200, 3, 0, 9, 3, 2, 4, 3), DType::s8, DType::u8), 4));
+  ConvShape s = shape(1, 10, 9, 20, 0, 3, 2, 1, 0);
+  s.pad_top = 2, s.stride_h = 4, s.stride_w = 2;
+  s.oh = 4, s.ow = 6;  // beyond the input on the far side
+  check(make_case(int8_spec(s, DType::u8, DType::u8), 5));
+}
+
+TEST_P(DwConvInt8, Extremes) {
+  for (const DType src : {DType::u8, DType::s8})
+    for (const uint8_t source : {0x00, 0x7f, 0x80, 0xff})
+      for (const uint8_t weight : {0x80, 0x7f})
+        for (const int32_t zero : {0, 255}) {
+          Case c = make_case(int8_spec(shape(1, 9, 8, 65, 0, 5, 5, 1, 2), src, DType::s8), 6);
+          c.spec.src_quant.zero_point = src == DType::u8 ? zero : zero - 128;
+          std::fill(c.src.begin(), c.src.end(), source);
+          std::fill(c.weights.begin(), c.weights.end(), weight);
+          check(c);
+          c.spec.dst_quant.scale = 1e-12F;  // beyond 2^31
+          check(c);
+          c.spec.dst_quant.scale =
+              1e-45F;  // an infinite multiplier: 0 * Inf is NaN, which gives the low bound
+          check(c);
+        }
+}
+
+/// Integers and clamp-like activations leave no room for rounding; so does everything without a curved
+/// activation.
+TEST_P(DwConvInt8, TypesResidualsClamps) {
+  for (const DType dst : {DType::f32, DType::bf16, DType::f16, DType::u8, DType::s8})
+    for (const DType residual : {DType::undefined, DType::f32, DType::bf16, DType::f16, DType::u8, DType::s8})
+      for (const Activation act : {Activation{}, Activation{Act::relu}, Activation{Act::clip, -0.5F, 60},
+                                   Activation{Act::hard_swish}}) {
+        ConvSpec spec = int8_spec(shape(1, 6, 7, 36, 0, 3, 3, 1, 1), DType::u8, dst);
+        spec.residual = residual;
+        spec.activation = act;
+        spec.residual_quant = {0.1F, residual == DType::u8 ? 100 : -5};
+        check(make_case(spec, 7));
+      }
+}
+
+TEST_P(DwConvInt8, ResidualMayBeDst) {
+  ConvSpec spec = int8_spec(shape(1, 14, 14, 72, 0, 3, 3, 1, 1), DType::u8, DType::s8);
+  spec.residual = DType::s8;
+  const Case c = make_case(spec, 8);
+  EXPECT_EQ(run(candidate(), c, 2, true), reference(c));
+}
+
+TEST_P(DwConvInt8, OneScaleForAllChannelsAndNoBias) {
+  ConvSpec spec = int8_spec(shape(1, 6, 6, 20, 0, 3, 3, 2, 1), DType::u8, DType::u8);
+  spec.weight_scale = {0.02F};
+  spec.bias = false;
+  check(make_case(spec, 9));
+}
+
+TEST_P(DwConvInt8, SaysWhyNot) {
+  ConvSpec spec = int8_spec(shape(1, 4, 4, 8, 0, 3, 3, 1, 1), DType::u8, DType::u8);
+  EXPECT_EQ(candidate().unsupported(spec), "");
+  spec.src_quant.zero_point = -1;
+  EXPECT_EQ(candidate().unsupported(spec), "zero point -1 lies outside u8");
+  spec.src = DType::f32;
+  EXPECT_EQ(candidate().unsupported(spec), "src is f32: wants u8 or s8");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, DwConvInt8, testing::Values(dwconv_int8_avx512vnni, dwconv_int8_avx2),
+                         [](const auto& instance) { return std::string(instance.param().name); });
+
+}  // namespace
+}  // namespace narrow::kernels
