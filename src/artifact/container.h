@@ -1,0 +1,31 @@
+// The bytes of a .narrow file around what they hold: fixed part, sections, checksum.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace narrow::artifact {
+
+constexpr std::array<char, 8> kMagic = {'N', 'A', 'R', 'R', 'O', 'W', '\0', '\1'};
+constexpr size_t kVersionAt = 7;  // within the magic
+constexpr int64_t kFixedBytes = 32;
+constexpr int64_t kBlobAt = 4096;  // a page: a mapped blob's 64-byte offsets are 64-byte addresses
+
+struct Sections {
+  std::span<const std::byte> blob;
+  std::string_view graph;
+  Json header;
+};
+
+/// Adds "blob" and "graph" (offset and size) to the header.
+std::string pack(std::string_view blob, std::string_view graph, Json header);
+/// Checks magic, version, bounds and checksum. Errors: invalid_model, naming what is wrong.
+Result<Sections> unpack(std::span<const std::byte> bytes, const std::string& subject);
+
+}  // namespace narrow::artifact
