@@ -25,6 +25,7 @@ NARROW_INLINE void widen_row(const DwHalfPlan& p, DType type, const void* src, i
   for (int64_t i = 0; i < p.columns; ++i) {
     const int64_t x = first + i;
     const bool inside = x >= 0 && x < p.w;
+    NARROW_UNROLL(2)
     for (int64_t v = 0; v < 2; ++v) {
       const __m512 lanes =
           inside ? load_lanes(type, src, at + x * p.c + v * 16, masks[v]) : _mm512_setzero_ps();
@@ -63,12 +64,14 @@ NARROW_INLINE Pixels convolve(const DwHalfPlan& p, const DwHalfTask& t, int64_t 
   const int64_t chunk = t.channel / 32;
   const float* w = p.weights + chunk * p.kh * p.kw * 32;
   Pixels r;
-  for (int64_t k = 0; k < kCount; ++k)
-    for (int v = 0; v < 2; ++v) r.sum[k][v] = _mm512_loadu_ps(p.bias + chunk * 32 + v * 16);
+  NARROW_UNROLL(4)
+  for (int64_t k = 0; k < kCount; ++k) NARROW_UNROLL(2)
+  for (int v = 0; v < 2; ++v) r.sum[k][v] = _mm512_loadu_ps(p.bias + chunk * 32 + v * 16);
   for (int64_t i = 0; i < p.kh; ++i) {
     const float* row = t.ring + t.window[i] + x * p.stride_w * 32;
     for (int64_t j = 0; j < p.kw; ++j, w += 32, row += p.dilation_w * 32) {
       const __m512 w0 = _mm512_load_ps(w), w1 = _mm512_load_ps(w + 16);
+      NARROW_UNROLL(4)
       for (int64_t k = 0; k < kCount; ++k) {
         const float* pixel = row + k * p.stride_w * 32;
         r.sum[k][0] = _mm512_fmadd_ps(_mm512_load_ps(pixel), w0, r.sum[k][0]);
@@ -94,6 +97,7 @@ NARROW_INLINE void finish(const DwHalfPlan& p, const DwHalfTask& t, int64_t y, i
   const int64_t live = p.c - t.channel;
   const __mmask16 masks[2] = {first_lanes16(live), first_lanes16(live > 16 ? live - 16 : 0)};
   const int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin + x) * p.c + t.channel;
+  NARROW_UNROLL(4)
   for (int64_t k = 0; k < kCount; ++k)
     for (int v = 0; v < 2 && masks[v] != 0; ++v) {
       const int64_t i = at + k * p.c + v * 16;

@@ -7,6 +7,9 @@
 #include "tensor/dtype.h"
 
 #define NARROW_INLINE static inline __attribute__((always_inline))
+// Loops over arrays of registers must disappear at every optimisation level.
+#define NARROW_PRAGMA(text) _Pragma(#text)
+#define NARROW_UNROLL(n) NARROW_PRAGMA(GCC unroll n)
 
 namespace narrow::kernels {
 namespace {
