@@ -24,7 +24,7 @@ class Recorder final : public runtime::Observer {
       const std::span<const float> values(static_cast<const float*>(view.data),
                                           static_cast<size_t>(elements_of(view.shape)));
       record(view.value->origin, values, view.shape, channel_axis(view));
-      if (profile_.values[view.value->origin].histogram.non_finite() > 0 && !bad_) bad_ = node.location();
+      if (profile_.values[view.value->origin].histogram.has_nan() && !bad_) bad_ = node.location();
     }
   }
 
@@ -112,7 +112,7 @@ Result<Profile> calibrate(const ir::Graph& graph, const std::string& model_hash,
       return Error{.code = Code::numerical,
                    .subject = *recorder.bad_node(),
                    .expected = "finite values on calibration data",
-                   .got = fmt::format("NaN or Inf in samples {} to {}", first, first + batch.count - 1),
+                   .got = fmt::format("NaN in samples {} to {}", first, first + batch.count - 1),
                    .hint = "check the data's scale, mean and std, and the model's weights"};
     profile.samples += batch.count;
   }

@@ -18,7 +18,7 @@ struct CalibrateOptions {
 };
 
 /// `graph`: portable FP32. Every float value is profiled; memory does not depend on the number of samples.
-/// Errors: those of the data; numerical when a value is NaN or Inf (names the node and the sample).
+/// Errors: those of the data; numerical when a value is NaN (names the node and the sample).
 Result<Profile> calibrate(const ir::Graph& graph, const std::string& model_hash, const data::Dataset& dataset,
                           std::shared_ptr<ThreadPool> pool, const CalibrateOptions& options = {},
                           const Progress& progress = {});

@@ -12,7 +12,7 @@ namespace {
 
 struct Extent {
   float min = std::numeric_limits<float>::infinity(), max = -std::numeric_limits<float>::infinity();
-  int64_t finite = 0, zeros = 0;
+  int64_t finite = 0, zeros = 0, nans = 0;
 };
 
 /// Plain loops the compiler vectorises; NaN and Inf fail both comparisons with the largest float.
@@ -25,6 +25,7 @@ Extent extent_of(std::span<const float> values) {
     e.max = finite && x > e.max ? x : e.max;
     e.finite += finite ? 1 : 0;
     e.zeros += x == 0 ? 1 : 0;
+    e.nans += x != x ? 1 : 0;
   }
   return e;
 }
@@ -49,6 +50,7 @@ void Histogram::widen(float magnitude) {
 void Histogram::add(std::span<const float> values) {
   const Extent e = extent_of(values);
   non_finite_ += static_cast<int64_t>(values.size()) - e.finite;
+  has_nan_ = has_nan_ || e.nans > 0;
   if (e.finite == 0) return;
   min_ = count_ == 0 ? e.min : std::min(min_, e.min);
   max_ = count_ == 0 ? e.max : std::max(max_, e.max);
@@ -69,6 +71,7 @@ void Histogram::add(std::span<const float> values) {
 
 void Histogram::merge(const Histogram& other) {
   non_finite_ += other.non_finite_;
+  has_nan_ = has_nan_ || other.has_nan_;
   if (other.count_ == 0) return;
   min_ = count_ == 0 ? other.min_ : std::min(min_, other.min_);
   max_ = count_ == 0 ? other.max_ : std::max(max_, other.max_);

@@ -24,6 +24,7 @@ class Histogram {
 
   int64_t count() const { return count_; }  // finite values
   int64_t non_finite() const { return non_finite_; }
+  bool has_nan() const { return has_nan_; }  // of this process's data; Inf alone may be a mask
   int64_t zeros() const { return zeros_; }  // exactly 0: they cost nothing under any scale
   float min() const { return min_; }        // 0 when nothing was added
   float max() const { return max_; }
@@ -41,6 +42,7 @@ class Histogram {
   double limit_ = 0;
   int64_t count_ = 0, non_finite_ = 0, zeros_ = 0;
   float min_ = 0, max_ = 0;
+  bool has_nan_ = false;
 };
 
 }  // namespace narrow::calib

@@ -1,0 +1,157 @@
+#include "quant/plan_formats.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "quant/regions.h"
+#include "quant/weights.h"
+
+namespace narrow::quant {
+namespace {
+
+std::set<std::string> names_of(const Wide& wide) {
+  std::set<std::string> names;
+  for (const auto& [name, reason] : wide) names.insert(name);
+  return names;
+}
+
+/// The scale and zero point of a stored value.
+Result<Quantization> range_of(const ir::Value* value, const calib::Profile& profile,
+                              const calib::RangeOptions& options) {
+  const auto it = profile.values.find(value->origin.empty() ? value->name : value->origin);
+  if (it == profile.values.end())
+    return Error{.code = Code::invalid_data,
+                 .subject = "calibration",
+                 .expected = "ranges of value '" + value->name + "'",
+                 .got = "none",
+                 .hint = "calibrate this model again with this version of narrow"};
+  const calib::Range range = calib::choose_range(it->second.histogram, options);
+  const AffineParameters affine = affine_from_range(range.low, range.high, kRangeU8);
+  return Quantization{.scale = {affine.scale}, .zero_point = {affine.zero_point}, .axis = -1};
+}
+
+bool keeps_scale(const ir::Node& node) {
+  return is_movement(node) || node.op() == ir::Op::MaxPool || node.op() == ir::Op::GlobalMaxPool;
+}
+
+Status plan_weights(const ir::Node& node, Recipe& recipe) {
+  const ir::Value* weights = weights_of(node);
+  Quantization quant = weight_scales(weights->constant(), channel_axis(node));
+  const ir::Value* bias = node.op() == ir::Op::MatMul ? nullptr : node.input(2);
+  const auto input = recipe.activations.find(node.input(0)->name);
+  if (input == recipe.activations.end())
+    return Error{
+        .code = Code::internal, .subject = node.location(), .expected = "a stored input", .got = "none"};
+  if (bias != nullptr && bias->is_constant() && bias->constant().rank() == 1 &&
+      bias->constant().elements() == static_cast<int64_t>(quant.scale.size())) {
+    const int64_t raised = fit_bias(bias->constant(), input->second.scale[0], quant);
+    if (raised > 0)
+      recipe.notes.push_back(
+          fmt::format("{}: bias does not fit int32 in {} channels; their weight scale was raised",
+                      node.location(), raised));
+  }
+  recipe.weights[key_of(node)] = std::move(quant);
+  return {};
+}
+
+}  // namespace
+
+Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, const Int8Options& options,
+                         const Wide& wide) {
+  Recipe recipe{.precision = wide.empty() ? Precision::int8 : Precision::mixed,
+                .nodes = {},
+                .activations = {},
+                .weights = {},
+                .notes = {}};
+  const IntegerRegions regions = integer_regions(graph, names_of(wide));
+  for (const ir::Value* input : graph.inputs())
+    if (regions.stored.contains(input)) {
+      NARROW_TRY(recipe.activations[input->name], range_of(input, profile, options.ranges));
+    }
+  std::unordered_set<const ir::Node*> half;
+  if (options.wide_format != NodeFormat::fp32 && !wide.empty()) half = half_region(graph, {});
+  for (const ir::Node* node : graph.nodes()) {
+    for (const ir::Value* output : node->outputs()) {
+      if (!regions.stored.contains(output)) continue;
+      const auto input = node->input(0) != nullptr ? recipe.activations.find(node->input(0)->name)
+                                                   : recipe.activations.end();
+      if (regions.nodes.contains(node) && keeps_scale(*node) && input != recipe.activations.end()) {
+        recipe.activations[output->name] = input->second;
+        continue;
+      }
+      NARROW_TRY(recipe.activations[output->name], range_of(output, profile, options.ranges));
+    }
+    const std::string& key = key_of(*node);
+    if (regions.nodes.contains(node)) {
+      recipe.nodes[key] = {NodeFormat::int8, ""};
+      if (is_heavy(*node)) NARROW_DO(plan_weights(*node, recipe));
+    } else if (wide.contains(key)) {
+      recipe.nodes[key] = {half.contains(node) ? options.wide_format : NodeFormat::fp32, wide.at(key)};
+    } else if (half.contains(node) && (node->op() == ir::Op::Attention || is_heavy(*node))) {
+      recipe.nodes[key] = {options.wide_format, ""};
+    }
+  }
+  return recipe;
+}
+
+namespace {
+
+/// Half of the largest number: sums inside a kernel are FP32, and unseen data may be somewhat larger than
+/// calibration's.
+constexpr double kHalfLimit = 65504.0 / 2;
+
+std::string overflow_of(const ir::Node& node, const calib::Profile& profile) {
+  const auto check = [&](const ir::Value* value) -> std::string {
+    if (value == nullptr) return "";
+    if (value->is_constant()) {
+      if (value->type.dtype != DType::f32) return "";
+      double largest = 0;
+      for (const float x : value->constant().data<float>())
+        largest = std::max(largest, std::fabs(static_cast<double>(x)));
+      return largest > kHalfLimit
+                 ? fmt::format("constant '{}' reaches {:.4g}, FP16 ends at 65504", value->name, largest)
+                 : "";
+    }
+    const auto it = profile.values.find(value->origin.empty() ? value->name : value->origin);
+    if (it == profile.values.end()) return "";
+    const calib::Histogram& h = it->second.histogram;
+    const double largest =
+        std::max(std::fabs(static_cast<double>(h.min())), std::fabs(static_cast<double>(h.max())));
+    if (h.non_finite() > 0) return fmt::format("'{}' holds Inf", value->name);
+    return largest > kHalfLimit ? fmt::format("'{}' reached {:.4g} on calibration data, FP16 ends at 65504",
+                                              value->name, largest)
+                                : "";
+  };
+  for (const ir::Value* input : node.inputs())
+    if (std::string reason = check(input); !reason.empty()) return reason;
+  for (const ir::Value* output : node.outputs())
+    if (std::string reason = check(output); !reason.empty()) return reason;
+  return "";
+}
+
+}  // namespace
+
+Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeFormat format, const Wide& wide) {
+  Recipe recipe{.precision = format == NodeFormat::fp16 ? Precision::fp16 : Precision::bf16,
+                .nodes = {},
+                .activations = {},
+                .weights = {},
+                .notes = {}};
+  const auto region = half_region(graph, names_of(wide));
+  for (const ir::Node* node : graph.nodes()) {
+    const std::string& key = key_of(*node);
+    if (wide.contains(key)) recipe.nodes[key] = {NodeFormat::fp32, wide.at(key)};
+    if (!region.contains(node)) continue;
+    const std::string overflow =
+        format == NodeFormat::fp16 && profile != nullptr ? overflow_of(*node, *profile) : "";
+    recipe.nodes[key] = overflow.empty() ? NodeChoice{format, ""} : NodeChoice{NodeFormat::fp32, overflow};
+    if (!overflow.empty())
+      recipe.notes.push_back(fmt::format("{} stays fp32: {}", node->location(), overflow));
+  }
+  return recipe;
+}
+
+}  // namespace narrow::quant

@@ -1,0 +1,46 @@
+// Which format every layer runs in, and the scales of what is stored as integers: the plan quantization
+// follows.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "numerics/quantization.h"
+#include "tensor/dtype.h"
+
+namespace narrow::quant {
+
+enum class Precision : uint8_t { fp32, fp16, bf16, int8, mixed };
+
+const char* to_string(Precision precision);
+std::optional<Precision> parse_precision(std::string_view name);
+
+/// The format a node computes in. Nodes that are not listed in a recipe compute in FP32.
+enum class NodeFormat : uint8_t { fp32, fp16, bf16, int8 };
+const char* to_string(NodeFormat format);
+
+struct NodeChoice {
+  NodeFormat format = NodeFormat::fp32;
+  std::string reason;  // why it is not narrower; empty when it is as narrow as the precision asks
+};
+
+struct Recipe {
+  Precision precision = Precision::fp32;
+  std::map<std::string, NodeChoice> nodes;  // by the name of the node's first output
+  /// Values stored as u8: one scale and zero point each, by value name.
+  std::map<std::string, Quantization> activations;
+  /// Heavy nodes' weights, by the name of the node's first output: s8, zero points 0, axis 0 of the result
+  /// channel.
+  std::map<std::string, Quantization> weights;
+  /// Things a reader should know: layers widened by the range audit, bias scales raised, ...
+  std::vector<std::string> notes;
+};
+
+Json to_json(const Recipe& recipe);
+
+}  // namespace narrow::quant

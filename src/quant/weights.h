@@ -1,0 +1,25 @@
+// FP32 weights to s8, one scale per result channel.
+#pragma once
+
+#include <cstdint>
+
+#include "numerics/quantization.h"
+#include "tensor/tensor.h"
+
+namespace narrow::quant {
+
+/// Symmetric scales along `axis`: for each channel the clip with the least squared rounding and clipping
+/// error among factors 1.00, 0.98, ... 0.70 of the largest magnitude.
+Quantization weight_scales(const Tensor& weights, int64_t axis);
+
+/// s8 codes in [-127, 127]; `quant.axis` may be -1 (one scale).
+Tensor quantize_weights(const Tensor& weights, const Quantization& quant);
+
+/// s32 bias codes: round_half_even(bias / (input_scale * weight_scale[c])).
+Tensor quantize_bias(const Tensor& bias, float input_scale, const Quantization& weights);
+
+/// Raises the scale of every channel whose bias would not fit: |bias / (input_scale * scale)| <= 2^30, which
+/// leaves room for any accumulator of fewer than 2^15 products. Returns how many channels changed.
+int64_t fit_bias(const Tensor& bias, float input_scale, Quantization& weights);
+
+}  // namespace narrow::quant

@@ -1,0 +1,180 @@
+#include "verify/figures.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+namespace narrow::verify {
+namespace {
+
+using Scores = std::span<const SampleScore>;
+using Drawn = std::span<const int32_t>;
+
+template <class F>
+double sum(Scores scores, Drawn drawn, F&& term) {
+  double total = 0;
+  for (const int32_t i : drawn) total += static_cast<double>(term(scores[static_cast<size_t>(i)]));
+  return total;
+}
+
+double percent(double part, double whole) { return whole > 0 ? 100 * part / whole : 0; }
+
+/// Macro-averaged F1 over the classes that occur as label or answer.
+double macro_f1(Scores scores, Drawn drawn) {
+  struct Counts {
+    double hit = 0, given = 0, wanted = 0;
+  };
+  std::map<int64_t, Counts> classes;
+  for (const int32_t i : drawn) {
+    const SampleScore& s = scores[static_cast<size_t>(i)];
+    ++classes[s.label].wanted;
+    ++classes[s.answer].given;
+    if (s.top1) ++classes[s.label].hit;
+  }
+  double total = 0;
+  for (const auto& [label, c] : classes) total += 2 * c.hit / (c.given + c.wanted);
+  return percent(total, static_cast<double>(classes.size()));
+}
+
+double decibels(double signal, double noise) {
+  constexpr double kBest = 200;
+  if (noise == 0) return kBest;
+  return signal == 0 ? 0 : std::min(kBest, 10 * std::log10(signal / noise));
+}
+
+struct Definition {
+  const char* name;
+  bool paired;  // has an FP32 value of its own
+  bool (*applies)(const SampleScore&);
+  double (*value)(Scores, Drawn);
+  double (*sample)(const SampleScore&);  // one sample's share, for the deviation of changes
+};
+
+const Definition kDefinitions[] = {
+    {"top1", true, [](const SampleScore& s) { return s.labelled; },
+     [](Scores s, Drawn d) {
+       return percent(sum(s, d, [](const SampleScore& x) { return x.top1; }), static_cast<double>(d.size()));
+     },
+     [](const SampleScore& s) { return s.top1 ? 100.0 : 0.0; }},
+    {"top5", true, [](const SampleScore& s) { return s.labelled; },
+     [](Scores s, Drawn d) {
+       return percent(sum(s, d, [](const SampleScore& x) { return x.top5; }), static_cast<double>(d.size()));
+     },
+     [](const SampleScore& s) { return s.top5 ? 100.0 : 0.0; }},
+    {"f1", true, [](const SampleScore& s) { return s.labelled; }, macro_f1,
+     [](const SampleScore& s) { return s.top1 ? 100.0 : 0.0; }},
+    {"perplexity", true, [](const SampleScore& s) { return s.tokens > 0; },
+     [](Scores s, Drawn d) {
+       return std::exp(sum(s, d, [](const SampleScore& x) { return x.nll; }) /
+                       std::max(1.0, sum(s, d, [](const SampleScore& x) { return x.tokens; })));
+     },
+     [](const SampleScore& s) {
+       return std::exp(s.nll / static_cast<double>(std::max<int64_t>(1, s.tokens)));
+     }},
+    {"mae", true, [](const SampleScore& s) { return s.targets > 0; },
+     [](Scores s, Drawn d) {
+       return sum(s, d, [](const SampleScore& x) { return x.abs_error; }) /
+              std::max(1.0, sum(s, d, [](const SampleScore& x) { return x.targets; }));
+     },
+     [](const SampleScore& s) { return s.abs_error / static_cast<double>(std::max<int64_t>(1, s.targets)); }},
+    {"rmse", true, [](const SampleScore& s) { return s.targets > 0; },
+     [](Scores s, Drawn d) {
+       return std::sqrt(sum(s, d, [](const SampleScore& x) { return x.square_error; }) /
+                        std::max(1.0, sum(s, d, [](const SampleScore& x) { return x.targets; })));
+     },
+     [](const SampleScore& s) {
+       return std::sqrt(s.square_error / static_cast<double>(std::max<int64_t>(1, s.targets)));
+     }},
+    {"kld", false, [](const SampleScore& s) { return s.rows > 0; },
+     [](Scores s, Drawn d) {
+       return sum(s, d, [](const SampleScore& x) { return x.kld; }) /
+              std::max(1.0, sum(s, d, [](const SampleScore& x) { return x.rows; }));
+     },
+     [](const SampleScore& s) { return s.kld / static_cast<double>(std::max<int64_t>(1, s.rows)); }},
+    {"agreement", false, [](const SampleScore& s) { return s.rows > 0; },
+     [](Scores s, Drawn d) {
+       return percent(sum(s, d, [](const SampleScore& x) { return x.agree; }),
+                      sum(s, d, [](const SampleScore& x) { return x.rows; }));
+     },
+     [](const SampleScore& s) { return percent(static_cast<double>(s.agree), static_cast<double>(s.rows)); }},
+    {"cosine", false, [](const SampleScore&) { return true; },
+     [](Scores s, Drawn d) {
+       const double norm = std::sqrt(sum(s, d, [](const SampleScore& x) { return x.signal; }) *
+                                     sum(s, d, [](const SampleScore& x) { return x.power; }));
+       return norm > 0 ? sum(s, d, [](const SampleScore& x) { return x.product; }) / norm : 1.0;
+     },
+     [](const SampleScore& s) {
+       return s.signal * s.power > 0 ? s.product / std::sqrt(s.signal * s.power) : 1.0;
+     }},
+    {"sqnr", false, [](const SampleScore&) { return true; },
+     [](Scores s, Drawn d) {
+       return decibels(sum(s, d, [](const SampleScore& x) { return x.signal; }),
+                       sum(s, d, [](const SampleScore& x) { return x.noise; }));
+     },
+     [](const SampleScore& s) { return decibels(s.signal, s.noise); }},
+};
+
+double deviation_of_change(Scores scores, Scores reference, const Definition& d) {
+  double total = 0, square = 0;
+  const auto n = static_cast<double>(scores.size());
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const double change = d.sample(scores[i]) - (d.paired ? d.sample(reference[i]) : 0);
+    total += change;
+    square += change * change;
+  }
+  return std::sqrt(std::max(0.0, square / n - total / n * total / n));
+}
+
+}  // namespace
+
+Figures make_figures(Scores scores, Scores reference, uint64_t seed) {
+  NARROW_CHECK(scores.size() == reference.size());
+  Figures figures{.samples = static_cast<int64_t>(scores.size()), .by_name = {}, .mcnemar_p = 1};
+  std::vector<int32_t> everything(scores.size());
+  for (size_t i = 0; i < everything.size(); ++i) everything[i] = static_cast<int32_t>(i);
+  for (const Definition& d : kDefinitions) {
+    if (scores.empty() || !std::all_of(scores.begin(), scores.end(), d.applies)) continue;
+    Figure figure;
+    figure.value = d.value(scores, everything);
+    figure.interval = bootstrap(
+        figures.samples, [&](Drawn drawn) { return d.value(scores, drawn); }, seed);
+    if (d.paired) {
+      figure.reference = d.value(reference, everything);
+      figure.change = figure.value - *figure.reference;
+      figure.change_interval = bootstrap(
+          figures.samples, [&](Drawn drawn) { return d.value(scores, drawn) - d.value(reference, drawn); },
+          seed);
+    }
+    figure.sample_deviation = deviation_of_change(scores, reference, d);
+    figures.by_name.emplace(d.name, figure);
+  }
+  int64_t only_reference = 0, only_build = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    only_reference += reference[i].top1 && !scores[i].top1 ? 1 : 0;
+    only_build += scores[i].top1 && !reference[i].top1 ? 1 : 0;
+  }
+  figures.mcnemar_p = mcnemar(only_reference, only_build);
+  return figures;
+}
+
+const char* unit_of(const std::string& figure) {
+  if (figure == "top1" || figure == "top5" || figure == "f1" || figure == "agreement") return "%";
+  return figure == "sqnr" ? "dB" : "";
+}
+
+Json to_json(const Figures& figures) {
+  Json json = {{"samples", figures.samples}};
+  for (const auto& [name, f] : figures.by_name) {
+    Json entry = {{"value", f.value}, {"interval", {f.interval.low, f.interval.high}}};
+    if (f.reference) {
+      entry["fp32"] = *f.reference;
+      entry["change"] = f.change;
+      entry["change_interval"] = {f.change_interval.low, f.change_interval.high};
+    }
+    json[name] = std::move(entry);
+  }
+  if (figures.by_name.contains("top1")) json["mcnemar_p"] = figures.mcnemar_p;
+  return json;
+}
+
+}  // namespace narrow::verify

@@ -1,0 +1,174 @@
+#include "verify/scores.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace narrow::verify {
+namespace {
+
+int64_t argmax(std::span<const float> row) { return std::max_element(row.begin(), row.end()) - row.begin(); }
+
+/// Whether `label` is among the five largest; ties count by lowest index first.
+bool in_top5(std::span<const float> row, int64_t label) {
+  const float mine = row[static_cast<size_t>(label)];
+  int64_t before = 0;
+  for (size_t i = 0; i < row.size(); ++i)
+    if (row[i] > mine || (row[i] == mine && static_cast<int64_t>(i) < label)) ++before;
+  return before < 5;
+}
+
+double log_sum_exp(std::span<const float> row) {
+  const double top = *std::max_element(row.begin(), row.end());
+  double sum = 0;
+  for (const float x : row) sum += std::exp(x - top);
+  return top + std::log(sum);
+}
+
+/// A row that already is a distribution: in [0, 1], summing to 1.
+bool is_distribution(std::span<const float> row) {
+  double sum = 0;
+  for (const float x : row) {
+    if (!(x >= 0 && x <= 1.0001F)) return false;
+    sum += x;
+  }
+  return std::fabs(sum - 1) < 1e-2;
+}
+
+double kl_divergence(std::span<const float> p, std::span<const float> q) {
+  double sum = 0;
+  if (is_distribution(p)) {
+    constexpr double kFloor = 1e-12;
+    for (size_t i = 0; i < p.size(); ++i)
+      if (p[i] > 0) sum += p[i] * std::log(std::max<double>(p[i], kFloor) / std::max<double>(q[i], kFloor));
+    return std::max(0.0, sum);
+  }
+  const double p_norm = log_sum_exp(p), q_norm = log_sum_exp(q);
+  for (size_t i = 0; i < p.size(); ++i) {
+    const double log_p = p[i] - p_norm;
+    sum += std::exp(log_p) * (log_p - (q[i] - q_norm));
+  }
+  return std::max(0.0, sum);
+}
+
+Error mismatch(const std::string& output, std::string expected, std::string got) {
+  return {.code = Code::invalid_data,
+          .subject = "output '" + output + "'",
+          .expected = std::move(expected),
+          .got = std::move(got)};
+}
+
+std::span<const float> sample_of(const std::vector<float>& values, int64_t i, int64_t count) {
+  const size_t size = values.size() / static_cast<size_t>(count);
+  return std::span(values).subspan(static_cast<size_t>(i) * size, size);
+}
+
+void score_distance(std::span<const float> actual, std::span<const float> reference, SampleScore& score) {
+  for (size_t k = 0; k < actual.size(); ++k) {
+    const double r = reference[k], a = actual[k];
+    score.signal += r * r;
+    score.power += a * a;
+    score.product += r * a;
+    score.noise += (a - r) * (a - r);
+  }
+}
+
+/// Rows of classes: [N,C], or [N,T,C] read as T rows a sample.
+void score_rows(std::span<const float> actual, std::span<const float> reference, int64_t classes,
+                SampleScore& score) {
+  for (size_t at = 0; at + static_cast<size_t>(classes) <= actual.size();
+       at += static_cast<size_t>(classes)) {
+    const auto a = actual.subspan(at, static_cast<size_t>(classes)),
+               r = reference.subspan(at, static_cast<size_t>(classes));
+    score.agree += argmax(a) == argmax(r) ? 1 : 0;
+    score.kld += kl_divergence(r, a);
+    ++score.rows;
+  }
+}
+
+Status score_label(const std::string& output, std::span<const float> row, int64_t label, SampleScore& score) {
+  if (label >= static_cast<int64_t>(row.size()))
+    return mismatch(output, fmt::format("labels below {} (its classes)", row.size()),
+                    fmt::format("label {}", label));
+  score.labelled = true;
+  score.label = label;
+  score.answer = argmax(row);
+  score.top1 = score.answer == label;
+  score.top5 = in_top5(row, label);
+  return {};
+}
+
+/// Each position predicts the token after it.
+Status score_tokens(const std::string& output, std::span<const float> logits, std::span<const int64_t> tokens,
+                    SampleScore& score) {
+  const size_t vocabulary = logits.size() / tokens.size();
+  for (size_t t = 0; t + 1 < tokens.size(); ++t) {
+    const auto row = logits.subspan(t * vocabulary, vocabulary);
+    const int64_t next = tokens[t + 1];
+    if (next < 0 || next >= static_cast<int64_t>(vocabulary))
+      return mismatch(output, fmt::format("tokens below {}", vocabulary), fmt::format("token {}", next));
+    score.nll += log_sum_exp(row) - row[static_cast<size_t>(next)];
+    ++score.tokens;
+  }
+  return {};
+}
+
+Status score_target(const std::string& name, const Tensor& target, const TensorMap& outputs, int64_t i,
+                    int64_t count, SampleScore& score) {
+  const auto it = outputs.find(name);
+  if (it == outputs.end()) return mismatch(name, "an output with the target's name", "none");
+  if (it->second.elements() != target.elements())
+    return mismatch(name, "as many elements as the target, " + to_string(target.shape()),
+                    to_string(it->second.shape()));
+  const std::vector<float> wanted = to_floats(target), given = to_floats(it->second);
+  const auto w = sample_of(wanted, i, count), g = sample_of(given, i, count);
+  for (size_t k = 0; k < w.size(); ++k) {
+    const double d = static_cast<double>(g[k]) - w[k];
+    score.abs_error += std::fabs(d);
+    score.square_error += d * d;
+  }
+  score.targets += static_cast<int64_t>(w.size());
+  return {};
+}
+
+}  // namespace
+
+Status score_batch(const ScoreSpec& spec, const data::Batch& batch, const TensorMap& outputs,
+                   const TensorMap& reference, std::vector<SampleScore>& scores) {
+  const int64_t n = batch.count;
+  const size_t first_score = scores.size();
+  scores.resize(first_score + static_cast<size_t>(n));
+  for (const std::string& name : spec.outputs) {
+    const Tensor &actual = outputs.at(name), &wanted = reference.at(name);
+    if (actual.shape() != wanted.shape())
+      return mismatch(name, "shape " + to_string(wanted.shape()) + " as in FP32", to_string(actual.shape()));
+    if (actual.elements() % n != 0)
+      return mismatch(name, fmt::format("elements that divide into {} samples", n),
+                      to_string(actual.shape()));
+    const std::vector<float> a = to_floats(actual), r = to_floats(wanted);
+    const int64_t rank = actual.rank(), classes = rank > 0 ? actual.shape().back() : 1;
+    for (int64_t i = 0; i < n; ++i) {
+      SampleScore& score = scores[first_score + static_cast<size_t>(i)];
+      const auto mine = sample_of(a, i, n), theirs = sample_of(r, i, n);
+      score_distance(mine, theirs, score);
+      if (name != spec.first_output) continue;
+      if ((rank == 2 || rank == 3) && classes > 1) score_rows(mine, theirs, classes, score);
+      if (!batch.labels.empty())
+        NARROW_DO(score_label(name, mine, batch.labels[static_cast<size_t>(i)], score));
+      if (spec.data.next_token.empty()) continue;
+      const std::vector<int64_t> tokens = to_ints(batch.inputs.at(spec.data.next_token));
+      const size_t length = tokens.size() / static_cast<size_t>(n);
+      if (length == 0 || mine.size() % length != 0)
+        return mismatch(name, "a row of logits per token", to_string(actual.shape()));
+      NARROW_DO(score_tokens(name, mine, std::span(tokens).subspan(static_cast<size_t>(i) * length, length),
+                             score));
+    }
+  }
+  for (const auto& [name, target] : batch.targets)
+    for (int64_t i = 0; i < n; ++i)
+      NARROW_DO(score_target(name, target, outputs, i, n, scores[first_score + static_cast<size_t>(i)]));
+  return {};
+}
+
+}  // namespace narrow::verify

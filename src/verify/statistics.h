@@ -1,0 +1,28 @@
+// Uncertainty of paired figures.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+namespace narrow::verify {
+
+struct Interval {
+  double low = 0, high = 0;
+};
+
+/// 95% percentile interval of `statistic` under resampling of samples with replacement (Efron & Tibshirani,
+/// "An Introduction to the Bootstrap", 1993). `statistic` gets the drawn indices. Deterministic for a seed.
+Interval bootstrap(int64_t samples, const std::function<double(std::span<const int32_t> drawn)>& statistic,
+                   uint64_t seed, int rounds = 1000);
+
+/// Exact two-sided McNemar test: of the samples that only one of two builds got right, is the split 50:50?
+/// (McNemar 1947, binomial form). 1 when there are none.
+double mcnemar(int64_t only_first_right, int64_t only_second_right);
+
+/// Samples at which an interval of +-1.96 sigma / sqrt(n) around `mean` no longer contains `bound`; 0 when
+/// mean equals it.
+int64_t samples_to_settle(double mean, double sigma, double bound);
+
+}  // namespace narrow::verify
