@@ -20,7 +20,7 @@ struct DwHalfPlan {
   int32_t low = 0, high = 0;
   Activation activation;
   const float* weights = nullptr;  // [chunk][kh][kw][32]
-  const float* bias = nullptr;     // [chunk][32]
+  const float* bias = nullptr;     // [chunk][32]; bf16 source: even channels of a chunk, then odd ones
   int64_t ring_rows = 0;           // (kh - 1) * dilation_h + 1: source rows kept as floats
   int64_t columns = 0;             // source columns per ring row
 };

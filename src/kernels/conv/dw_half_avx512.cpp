@@ -8,29 +8,32 @@ namespace {
 
 constexpr int64_t kPixels = 4;  // outputs side by side: 8 sums hide the latency of the multiply-add
 
-NARROW_INLINE __m512 load_lanes(DType type, const void* p, int64_t i, __mmask16 live) {
-  switch (type) {
-    case DType::f32:
-      return _mm512_maskz_loadu_ps(live, static_cast<const float*>(p) + i);
-    case DType::f16:
-      return Simd512::load_f16(static_cast<const uint16_t*>(p) + i, live);
-    default:
-      return Simd512::load_bf16(static_cast<const uint16_t*>(p) + i, live);
-  }
+struct Pair {
+  __m512 v[2];
+};
+
+/// 32 channels as floats in the order of the sums: bf16 as even and odd channels (a shift and a mask), others
+/// as they lie.
+NARROW_INLINE Pair load_pair(DType type, const void* src, int64_t i, __mmask32 live) {
+  const __mmask16 low = static_cast<__mmask16>(live), high = static_cast<__mmask16>(live >> 16);
+  const uint16_t* halves = static_cast<const uint16_t*>(src) + i;
+  if (type == DType::f16) return {{Simd512::load_f16(halves, low), Simd512::load_f16(halves + 16, high)}};
+  const __m512i both = _mm512_maskz_loadu_epi16(live, halves);
+  const __m512i odd = _mm512_and_si512(both, _mm512_set1_epi32(static_cast<int32_t>(0xffff0000U)));
+  return {{_mm512_castsi512_ps(_mm512_slli_epi32(both, 16)), _mm512_castsi512_ps(odd)}};
 }
+
+NARROW_INLINE __mmask32 first_lanes32(int64_t n) { return n >= 32 ? 0xffffffffU : (1U << n) - 1U; }
 
 NARROW_INLINE void widen_row(const DwHalfPlan& p, DType type, const void* src, int64_t at, int64_t first,
                              int64_t live, float* out) {
-  const __mmask16 masks[2] = {first_lanes16(live), first_lanes16(live > 16 ? live - 16 : 0)};
+  const __mmask32 mask = first_lanes32(live);
   for (int64_t i = 0; i < p.columns; ++i) {
     const int64_t x = first + i;
-    const bool inside = x >= 0 && x < p.w;
-    NARROW_UNROLL(2)
-    for (int64_t v = 0; v < 2; ++v) {
-      const __m512 lanes =
-          inside ? load_lanes(type, src, at + x * p.c + v * 16, masks[v]) : _mm512_setzero_ps();
-      _mm512_store_ps(out + i * 32 + v * 16, lanes);
-    }
+    Pair lanes = {{_mm512_setzero_ps(), _mm512_setzero_ps()}};
+    if (x >= 0 && x < p.w) lanes = load_pair(type, src, at + x * p.c, mask);
+    _mm512_store_ps(out + i * 32, lanes.v[0]);
+    _mm512_store_ps(out + i * 32 + 16, lanes.v[1]);
   }
 }
 
@@ -48,14 +51,12 @@ void fill(const DwHalfPlan& p, const DwHalfTask& t, int64_t padded_y) {
   const int64_t live = p.c - t.channel;
   if (p.src_type == DType::bf16)
     widen_row(p, DType::bf16, t.src, at, first, live, out);
-  else if (p.src_type == DType::f16)
-    widen_row(p, DType::f16, t.src, at, first, live, out);
   else
-    widen_row(p, DType::f32, t.src, at, first, live, out);
+    widen_row(p, DType::f16, t.src, at, first, live, out);
 }
 
 struct Pixels {
-  __m512 sum[kPixels][2];
+  Pair sum[kPixels];
 };
 
 /// kCount neighbouring outputs of the current row, the first at column `x` of the strip.
@@ -66,7 +67,7 @@ NARROW_INLINE Pixels convolve(const DwHalfPlan& p, const DwHalfTask& t, int64_t 
   Pixels r;
   NARROW_UNROLL(4)
   for (int64_t k = 0; k < kCount; ++k) NARROW_UNROLL(2)
-  for (int v = 0; v < 2; ++v) r.sum[k][v] = _mm512_loadu_ps(p.bias + chunk * 32 + v * 16);
+  for (int v = 0; v < 2; ++v) r.sum[k].v[v] = _mm512_loadu_ps(p.bias + chunk * 32 + v * 16);
   for (int64_t i = 0; i < p.kh; ++i) {
     const float* row = t.ring + t.window[i] + x * p.stride_w * 32;
     for (int64_t j = 0; j < p.kw; ++j, w += 32, row += p.dilation_w * 32) {
@@ -74,44 +75,76 @@ NARROW_INLINE Pixels convolve(const DwHalfPlan& p, const DwHalfTask& t, int64_t 
       NARROW_UNROLL(4)
       for (int64_t k = 0; k < kCount; ++k) {
         const float* pixel = row + k * p.stride_w * 32;
-        r.sum[k][0] = _mm512_fmadd_ps(_mm512_load_ps(pixel), w0, r.sum[k][0]);
-        r.sum[k][1] = _mm512_fmadd_ps(_mm512_load_ps(pixel + 16), w1, r.sum[k][1]);
+        r.sum[k].v[0] = _mm512_fmadd_ps(_mm512_load_ps(pixel), w0, r.sum[k].v[0]);
+        r.sum[k].v[1] = _mm512_fmadd_ps(_mm512_load_ps(pixel + 16), w1, r.sum[k].v[1]);
       }
     }
   }
   return r;
 }
 
-struct Finish {
-  DType dst, residual;
-  bool plain;  // the activation is clip
-};
-
-/// dst = act(sum + residual) for kCount outputs. Types are arguments so that the common ones become
-/// constants.
-template <int64_t kCount>
-NARROW_INLINE void finish(const DwHalfPlan& p, const DwHalfTask& t, int64_t y, int64_t x, const Pixels& r,
-                          Finish f) {
-  const IntegerStore integer{1.0F / p.dst_quant.scale, p.dst_quant.zero_point, p.low, p.high};
-  const __m512 low = _mm512_set1_ps(p.activation.alpha), high = _mm512_set1_ps(p.activation.beta);
-  const int64_t live = p.c - t.channel;
-  const __mmask16 masks[2] = {first_lanes16(live), first_lanes16(live > 16 ? live - 16 : 0)};
-  const int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin + x) * p.c + t.channel;
-  NARROW_UNROLL(4)
-  for (int64_t k = 0; k < kCount; ++k)
-    for (int v = 0; v < 2 && masks[v] != 0; ++v) {
-      const int64_t i = at + k * p.c + v * 16;
-      __m512 z = add_residual_lanes(f.residual, t.residual, i, masks[v], p.residual_quant, r.sum[k][v]);
-      z = f.plain ? _mm512_min_ps(high, _mm512_max_ps(low, z)) : vapply(p.activation, z);
-      store_lanes(f.dst, t.dst, i, masks[v], z, integer);
-    }
+/// FP32 bits rounded to the upper 16; NaN turns quiet.
+NARROW_INLINE __m512i round_upper(__m512 x) {
+  const __m512i u = _mm512_castps_si512(x),
+                odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
+  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  return _mm512_mask_or_epi32(rounded, nan, u, _mm512_set1_epi32(0x400000));
 }
 
-NARROW_INLINE void output_row(const DwHalfPlan& p, const DwHalfTask& t, int64_t y, Finish f) {
+/// bf16 from bf16, bounds only: even and odd channels meet again in one store.
+NARROW_INLINE void finish_bf16(const DwHalfPlan& p, void* dst, int64_t at, __mmask32 live, const Pair& sum) {
+  const __m512 low = _mm512_set1_ps(p.activation.alpha), high = _mm512_set1_ps(p.activation.beta);
+  const __m512i even = round_upper(_mm512_min_ps(high, _mm512_max_ps(low, sum.v[0])));
+  const __m512i odd = round_upper(_mm512_min_ps(high, _mm512_max_ps(low, sum.v[1])));
+  const __m512i both = _mm512_mask_blend_epi16(0xaaaaaaaaU, _mm512_srli_epi32(even, 16), odd);
+  _mm512_mask_storeu_epi16(static_cast<uint16_t*>(dst) + at, live, both);
+}
+
+/// Any types and activation, 16 channels at a time in the order of memory.
+NARROW_INLINE void finish_any(const DwHalfPlan& p, const DwHalfTask& t, int64_t at, __mmask32 live, Pair sum,
+                              DType dst) {
+  const IntegerStore integer{1.0F / p.dst_quant.scale, p.dst_quant.zero_point, p.low, p.high};
+  if (p.src_type == DType::bf16) {
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+    sum = {
+        {_mm512_permutex2var_ps(sum.v[0], low, sum.v[1]), _mm512_permutex2var_ps(sum.v[0], high, sum.v[1])}};
+  }
+  NARROW_UNROLL(2)
+  for (int v = 0; v < 2; ++v) {
+    const auto mask = static_cast<__mmask16>(live >> (16 * v));
+    if (mask == 0) continue;
+    const int64_t i = at + v * 16;
+    const __m512 r = add_residual_lanes(p.residual_type, t.residual, i, mask, p.residual_quant, sum.v[v]);
+    store_lanes(dst, t.dst, i, mask, vapply(p.activation, r), integer);
+  }
+}
+
+enum class Finish { bf16, f16, any };
+
+/// kCount neighbouring outputs of row y. How they leave is a constant.
+template <int64_t kCount, Finish kFinish>
+NARROW_INLINE void output(const DwHalfPlan& p, const DwHalfTask& t, int64_t y, int64_t x) {
+  const __mmask32 live = first_lanes32(p.c - t.channel);
+  const int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin + x) * p.c + t.channel;
+  const Pixels r = convolve<kCount>(p, t, x);
+  NARROW_UNROLL(4)
+  for (int64_t k = 0; k < kCount; ++k) {
+    if (kFinish == Finish::bf16) finish_bf16(p, t.dst, at + k * p.c, live, r.sum[k]);
+    if (kFinish == Finish::f16) finish_any(p, t, at + k * p.c, live, r.sum[k], DType::f16);
+    if (kFinish == Finish::any) finish_any(p, t, at + k * p.c, live, r.sum[k], p.dst_type);
+  }
+}
+
+template <Finish kFinish>
+void output_row(const DwHalfPlan& plan, const DwHalfTask& task, int64_t y) {
+  const DwHalfPlan p = plan;  // copies, which stores to dst cannot change
+  const DwHalfTask t = task;
   const int64_t width = t.column_end - t.column_begin;
   int64_t x = 0;
-  for (; x + kPixels <= width; x += kPixels) finish<kPixels>(p, t, y, x, convolve<kPixels>(p, t, x), f);
-  for (; x < width; ++x) finish<1>(p, t, y, x, convolve<1>(p, t, x), f);
+  for (; x + kPixels <= width; x += kPixels) output<kPixels, kFinish>(p, t, y, x);
+  for (; x < width; ++x) output<1, kFinish>(p, t, y, x);
 }
 
 }  // namespace
@@ -121,17 +154,16 @@ void dw_half_avx512(const DwHalfPlan& p, const DwHalfTask& t) {
   for (int64_t r = 0; r < p.ring_rows; ++r) t.ring_tags[r] = -1;
   for (int64_t y = t.row_begin; y < t.row_end; ++y) {
     for (int64_t i = 0; i < p.kh; ++i) {
-      const int64_t padded_y = y * p.stride_h + i * p.dilation_h;
-      const int64_t slot = padded_y % p.ring_rows;
+      const int64_t padded_y = y * p.stride_h + i * p.dilation_h, slot = padded_y % p.ring_rows;
       if (t.ring_tags[slot] != padded_y) fill(p, t, padded_y);
       t.window[i] = slot * p.columns * 32;
     }
-    if (plain && p.dst_type == DType::bf16)
-      output_row(p, t, y, {DType::bf16, DType::undefined, true});
+    if (plain && p.src_type == DType::bf16 && p.dst_type == DType::bf16)
+      output_row<Finish::bf16>(p, t, y);
     else if (plain && p.dst_type == DType::f16)
-      output_row(p, t, y, {DType::f16, DType::undefined, true});
+      output_row<Finish::f16>(p, t, y);
     else
-      output_row(p, t, y, {p.dst_type, p.residual_type, false});
+      output_row<Finish::any>(p, t, y);
   }
 }
 

@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
-
 #include "kernels/conv/conv_clamp.h"
 #include "kernels/conv/dw_split.h"
 
@@ -35,6 +33,12 @@ std::string unsupported(const ConvSpec& spec) {
   return {};
 }
 
+/// Where channel c lies in its chunk: even channels before odd ones for bf16, as dw_half_avx512 widens them.
+int64_t lane_of(DType src, int64_t c) {
+  const int64_t in_chunk = c % kDwHalfChunk;
+  return src == DType::bf16 ? in_chunk % 2 * 16 + in_chunk / 2 : in_chunk;
+}
+
 std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeights& weights) {
   const ConvShape& s = spec.shape;
   const int64_t taps = s.kh * s.kw, padded = round_up(s.c, kDwHalfChunk);
@@ -42,11 +46,14 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
   packed->weights = AlignedBuffer::zeroed(padded * taps * 4);
   packed->bias = AlignedBuffer::zeroed(padded * 4);
   auto* out = packed->weights.as<float>();
-  for (int64_t c = 0; c < s.c; ++c)
+  for (int64_t c = 0; c < s.c; ++c) {
+    const int64_t chunk = c / kDwHalfChunk, lane = lane_of(spec.src, c);
     for (int64_t tap = 0; tap < taps; ++tap)
-      out[(c / kDwHalfChunk * taps + tap) * kDwHalfChunk + c % kDwHalfChunk] =
+      out[(chunk * taps + tap) * kDwHalfChunk + lane] =
           weight_as_float(spec.weights, weights.weights, c * taps + tap);
-  if (spec.bias) std::memcpy(packed->bias.data(), weights.bias, static_cast<size_t>(s.c) * 4);
+    if (spec.bias)
+      packed->bias.as<float>()[chunk * kDwHalfChunk + lane] = static_cast<const float*>(weights.bias)[c];
+  }
   return packed;
 }
 
