@@ -17,7 +17,8 @@ std::optional<Affine> affine_of_batchnorm(const Graph& graph, const Node* bn) {
   const double epsilon = static_cast<double>(bn->float_attr("epsilon", 1e-5F));
   Affine affine;
   for (size_t c = 0; c < parameters[0].size(); ++c) {
-    const double g = static_cast<double>(parameters[0][c]) / std::sqrt(static_cast<double>(parameters[3][c]) + epsilon);
+    const double g =
+        static_cast<double>(parameters[0][c]) / std::sqrt(static_cast<double>(parameters[3][c]) + epsilon);
     affine.scale.push_back(g);
     affine.shift.push_back(static_cast<double>(parameters[1][c]) - static_cast<double>(parameters[2][c]) * g);
   }

@@ -9,8 +9,8 @@ struct Affine {
   std::vector<double> scale, shift;
 };
 
-/// scale = gamma / sqrt(var + eps), shift = beta - mean * scale. Nothing when it trains, returns running statistics that
-/// somebody reads, or has parameters that are not constant vectors of one length.
+/// scale = gamma / sqrt(var + eps), shift = beta - mean * scale. Nothing when it trains, returns running
+/// statistics that somebody reads, or has parameters that are not constant vectors of one length.
 std::optional<Affine> affine_of_batchnorm(const Graph& graph, const Node* bn);
 
 }  // namespace narrow::passes

@@ -1,7 +1,8 @@
 // Per-channel scaling that no layer could take over:
-//   BatchNormalization(x), Add(Mul(x, s), t) on [N,C,H,W]  ->  depthwise 1x1 Conv, W[c,0,0,0] = s[c], b[c] = t[c]
-//   BatchNormalization(x) on other ranks                   ->  Mul and Add
-// so that it runs as a convolution: quantizable, with a fused activation. Needs C known; s must really be per channel.
+//   BatchNormalization(x), Add(Mul(x, s), t) on [N,C,H,W]  ->  depthwise 1x1 Conv, W[c,0,0,0] = s[c], b[c] =
+//   t[c] BatchNormalization(x) on other ranks                   ->  Mul and Add
+// so that it runs as a convolution: quantizable, with a fused activation. Needs C known; s must really be per
+// channel.
 #include "passes/batchnorm.h"
 #include "passes/list.h"
 
@@ -10,7 +11,8 @@ namespace {
 
 std::vector<float> rounded(const std::vector<double>& values) { return {values.begin(), values.end()}; }
 
-void to_depthwise(Graph& graph, Value* x, const std::vector<float>& scale, const std::vector<float>& shift, Value* old) {
+void to_depthwise(Graph& graph, Value* x, const std::vector<float>& scale, const std::vector<float>& shift,
+                  Value* old) {
   const auto channels = static_cast<int64_t>(scale.size());
   Value* w = add_floats(graph, old->name + "_scale", Shape{channels, 1, 1, 1}, scale);
   Value* b = add_floats(graph, old->name + "_shift", Shape{channels}, shift);
@@ -51,7 +53,9 @@ std::optional<std::vector<float>> channel_operand(const Node* node, const Value*
   if (!x->type.ranked || x->type.rank() != 4 || x->type.dtype != DType::f32) return {};
   const int64_t channels = known_dim(x, 1);
   const Value* constant = other_input(node, x);
-  if (channels <= 1 || constant == x || !is_float_constant(constant) || constant->constant().elements() != channels) return {};
+  if (channels <= 1 || constant == x || !is_float_constant(constant) ||
+      constant->constant().elements() != channels)
+    return {};
   return per_channel(constant, 4, 1, channels);
 }
 
@@ -77,6 +81,7 @@ Result<int64_t> batchnorm_to_conv(Graph& graph, const PassContext& context) {
   (void)context;
   int64_t changed = 0;
   for (Node* bn : graph.nodes_of(Op::BatchNormalization)) {
+    if (graph.is_dead(bn)) continue;
     NARROW_TRY(const bool done, rewrite_batchnorm(graph, bn));
     changed += done ? 1 : 0;
   }

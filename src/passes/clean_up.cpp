@@ -1,6 +1,7 @@
 // Drops nodes that change nothing and merges chains of movements, until nothing more is found.
 //
-//   x -> x              Identity, Dropout, Cast to its own type, Transpose/Reshape/Flatten/Squeeze/Unsqueeze/Expand/Slice/Pad
+//   x -> x              Identity, Dropout, Cast to its own type,
+//   Transpose/Reshape/Flatten/Squeeze/Unsqueeze/Expand/Slice/Pad
 //                       whose result provably is the operand, Concat/Sum/Mean/Min/Max of one
 //   Sum(a, b)           -> Add(a, b)
 //   T2(T1(x))           -> one Transpose
@@ -18,7 +19,8 @@ namespace {
 // ---------------------------------------------------------------- nodes without effect
 
 bool same_type(const Value* a, const Value* b) {
-  const bool same_quant = a->type.quant == b->type.quant || (a->type.quant && b->type.quant && *a->type.quant == *b->type.quant);
+  const bool same_quant =
+      a->type.quant == b->type.quant || (a->type.quant && b->type.quant && *a->type.quant == *b->type.quant);
   return a->type.dtype == b->type.dtype && same_quant;
 }
 
@@ -40,7 +42,8 @@ bool is_full_slice(const Node* node) {
   }
   for (size_t i = 0; i < starts->size(); ++i) {
     const int64_t dim = known_dim(node->input(0), normalized_axis(axes.at(i), rank));
-    const bool to_the_end = (*ends)[i] >= std::numeric_limits<int32_t>::max() || (dim >= 0 && (*ends)[i] >= dim);
+    const bool to_the_end =
+        (*ends)[i] >= std::numeric_limits<int32_t>::max() || (dim >= 0 && (*ends)[i] >= dim);
     if ((*starts)[i] != 0 || !to_the_end) return false;
   }
   return true;
@@ -58,31 +61,42 @@ bool is_still_transpose(const Node* node) {
 }
 
 bool is_inference_dropout(const Node* node) {
-  return node->input(2) == nullptr || all_zero(node->input(2)->is_constant() ? std::optional(to_ints(node->input(2)->constant())) : std::nullopt);
+  return node->input(2) == nullptr ||
+         all_zero(node->input(2)->is_constant() ? std::optional(to_ints(node->input(2)->constant()))
+                                                : std::nullopt);
 }
 
 bool has_no_effect(const Node* node) {
   const Value *x = node->input(0), *y = node->outputs().empty() ? nullptr : node->output();
   if (x == nullptr || y == nullptr || !same_type(x, y)) return false;
   switch (node->op()) {
-    case Op::Identity: return true;
+    case Op::Identity:
+      return true;
     case Op::Cast:
-    case Op::CastLike: return true;
-    case Op::Dropout: return is_inference_dropout(node);
-    case Op::Transpose: return is_still_transpose(node);
+    case Op::CastLike:
+      return true;
+    case Op::Dropout:
+      return is_inference_dropout(node);
+    case Op::Transpose:
+      return is_still_transpose(node);
     case Op::Reshape:
     case Op::Flatten:
     case Op::Squeeze:
     case Op::Unsqueeze:
-    case Op::Expand: return same_shape(x, y);
-    case Op::Slice: return is_full_slice(node);
-    case Op::Pad: return all_zero(int_constant(node->input(1)));
+    case Op::Expand:
+      return same_shape(x, y);
+    case Op::Slice:
+      return is_full_slice(node);
+    case Op::Pad:
+      return all_zero(int_constant(node->input(1)));
     case Op::Concat:
     case Op::Sum:
     case Op::Mean:
     case Op::Min:
-    case Op::Max: return node->inputs().size() == 1;
-    default: return false;
+    case Op::Max:
+      return node->inputs().size() == 1;
+    default:
+      return false;
   }
 }
 
@@ -156,7 +170,9 @@ std::optional<std::vector<int64_t>> zero_padding(const Node* pad) {
   if (pad->input(2) != nullptr && scalar_constant(pad->input(2)) != 0.0) return {};
   const auto pads = int_constant(pad->input(1));
   const auto rank = static_cast<size_t>(x->type.rank());
-  if (!pads || pads->size() != 2 * rank || std::any_of(pads->begin(), pads->end(), [](int64_t p) { return p < 0; })) return {};
+  if (!pads || pads->size() != 2 * rank ||
+      std::any_of(pads->begin(), pads->end(), [](int64_t p) { return p < 0; }))
+    return {};
   if ((*pads)[0] != 0 || (*pads)[1] != 0 || (*pads)[rank] != 0 || (*pads)[rank + 1] != 0) return {};
   std::vector<int64_t> spatial(pads->begin() + 2, pads->begin() + static_cast<std::ptrdiff_t>(rank));
   spatial.insert(spatial.end(), pads->begin() + static_cast<std::ptrdiff_t>(rank) + 2, pads->end());
@@ -173,7 +189,9 @@ bool fold_padding(Graph& graph, Node* node) {
   if (pads.size() != extra->size()) return false;
   if (node->op() == Op::AveragePool) {
     // The padded zeros were averaged in: they must still count, and the pool's own pads must already.
-    if (node->int_attr("ceil_mode", 0) != 0 || (node->int_attr("count_include_pad", 0) == 0 && !all_zero(pads))) return false;
+    if (node->int_attr("ceil_mode", 0) != 0 ||
+        (node->int_attr("count_include_pad", 0) == 0 && !all_zero(pads)))
+      return false;
     node->attrs["count_include_pad"] = int64_t{1};
   }
   for (size_t i = 0; i < pads.size(); ++i) pads[i] += (*extra)[i];
@@ -191,8 +209,9 @@ Result<int64_t> clean_up(Graph& graph, const PassContext& context) {
     round = 0;
     for (Node* node : graph.nodes()) {
       if (graph.is_dead(node)) continue;
-      const bool changed = drop(graph, node) || merge_transposes(graph, node) || merge_reshapes(graph, node) ||
-                           sum_to_add(graph, node) || fold_padding(graph, node);
+      const bool changed = drop(graph, node) || merge_transposes(graph, node) ||
+                           merge_reshapes(graph, node) || sum_to_add(graph, node) ||
+                           fold_padding(graph, node);
       round += changed ? 1 : 0;
     }
     total += round;

@@ -1,9 +1,9 @@
 // What depends on constants and known dimensions only becomes a constant.
 //
-// Dimensions are followed through Shape, Gather, Slice, Concat, Squeeze, Unsqueeze and Cast, so Gather(Shape(x), 1) folds
-// although the batch is a symbol. A Reshape to [N, 12, -1] whose N is x's own first dimension becomes [0, 12, -1].
-// Left alone: DequantizeLinear of integers and casts of half constants (weights stay narrow), values with quantized
-// types, and results beyond kLargestResult.
+// Dimensions are followed through Shape, Gather, Slice, Concat, Squeeze, Unsqueeze and Cast, so
+// Gather(Shape(x), 1) folds although the batch is a symbol. A Reshape to [N, 12, -1] whose N is x's own first
+// dimension becomes [0, 12, -1]. Left alone: DequantizeLinear of integers and casts of half constants
+// (weights stay narrow), values with quantized types, and results beyond kLargestResult.
 #include <algorithm>
 #include <map>
 #include <unordered_map>
@@ -15,7 +15,8 @@
 namespace narrow::passes {
 namespace {
 
-constexpr int64_t kLargestResult = int64_t{64} << 20;  // bytes; what an Expand or ConstantOfShape may grow a file by
+constexpr int64_t kLargestResult = int64_t{64}
+                                   << 20;  // bytes; what an Expand or ConstantOfShape may grow a file by
 
 using Dims = std::vector<ir::Dim>;
 
@@ -28,7 +29,8 @@ class DimTracker {
     if (value == nullptr) return {};
     if (const auto it = known_.find(value); it != known_.end()) return it->second;
     if (value->type.dtype != DType::s64 && value->type.dtype != DType::s32) return {};
-    const auto ints = value->is_constant() && value->constant().elements() <= 64 ? int_constant(value) : std::nullopt;
+    const auto ints =
+        value->is_constant() && value->constant().elements() <= 64 ? int_constant(value) : std::nullopt;
     if (!ints) return {};
     Dims dims(ints->size());
     std::transform(ints->begin(), ints->end(), dims.begin(), [](int64_t i) { return constant_dim(i); });
@@ -51,22 +53,31 @@ class DimTracker {
  private:
   std::optional<Dims> evaluate(const Node* node) const {
     switch (node->op()) {
-      case Op::Shape: return shape(node);
-      case Op::Gather: return gather(node);
-      case Op::Slice: return slice(node);
-      case Op::Concat: return concat(node);
+      case Op::Shape:
+        return shape(node);
+      case Op::Gather:
+        return gather(node);
+      case Op::Slice:
+        return slice(node);
+      case Op::Concat:
+        return concat(node);
       case Op::Squeeze:
       case Op::Unsqueeze:
-      case Op::Identity: return find(node->input(0));
-      case Op::Cast: return is_integer(node->output()->type.dtype) ? find(node->input(0)) : std::nullopt;
-      default: return {};
+      case Op::Identity:
+        return find(node->input(0));
+      case Op::Cast:
+        return is_integer(node->output()->type.dtype) ? find(node->input(0)) : std::nullopt;
+      default:
+        return {};
     }
   }
 
   static std::optional<Dims> shape(const Node* node) {
     const ir::TensorType& type = node->input(0)->type;
     if (!type.ranked) return {};
-    const auto clamp = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + type.rank() : i, 0, type.rank()); };
+    const auto clamp = [&](int64_t i) {
+      return std::clamp<int64_t>(i < 0 ? i + type.rank() : i, 0, type.rank());
+    };
     const int64_t start = clamp(node->int_attr("start", 0)), end = clamp(node->int_attr("end", type.rank()));
     if (start >= end) return Dims{};
     return Dims(type.dims.begin() + start, type.dims.begin() + end);
@@ -89,7 +100,9 @@ class DimTracker {
     const auto data = find(node->input(0));
     const auto starts = int_constant(node->input(1)), ends = int_constant(node->input(2));
     const bool has_steps = node->input(4) != nullptr;
-    if (!data || known_rank(node->input(0)) != 1 || !starts || !ends || starts->size() != 1 || ends->size() != 1) return {};
+    if (!data || known_rank(node->input(0)) != 1 || !starts || !ends || starts->size() != 1 ||
+        ends->size() != 1)
+      return {};
     if (has_steps && int_constant(node->input(4)) != std::vector<int64_t>{1}) return {};
     const auto size = static_cast<int64_t>(data->size());
     const auto clamp = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + size : i, 0, size); };
@@ -129,7 +142,8 @@ std::optional<Tensor> as_constant(const Dims& dims, const Value* value) {
 
 /// Reshape to a shape of numbers and at most x's own leading symbols: those become 0, "as in the input".
 bool simplify_reshape(Graph& graph, Node* node, const DimTracker& dims) {
-  if (node->input(1) == nullptr || node->input(1)->is_constant() || node->int_attr("allowzero", 0) != 0) return false;
+  if (node->input(1) == nullptr || node->input(1)->is_constant() || node->int_attr("allowzero", 0) != 0)
+    return false;
   const auto target = dims.find(node->input(1));
   const ir::TensorType& type = node->input(0)->type;
   if (!target || !type.ranked) return false;
@@ -150,16 +164,19 @@ bool simplify_reshape(Graph& graph, Node* node, const DimTracker& dims) {
 bool keeps_weights_narrow(const Node* node) {
   if (node->op() == Op::DequantizeLinear) return true;
   const Value* input = node->input(0);
-  return node->op() == Op::Cast && input != nullptr && (input->type.dtype == DType::f16 || input->type.dtype == DType::bf16);
+  return node->op() == Op::Cast && input != nullptr &&
+         (input->type.dtype == DType::f16 || input->type.dtype == DType::bf16);
 }
 
 bool small_and_plain(const Node* node) {
   for (const Value* output : node->outputs()) {
     if (!output->type.is_static() || output->type.quant) return false;
-    const auto elements = checked_elements(output->type.shape(), std::max<int64_t>(1, bytes_of(output->type.dtype)));
+    const auto elements =
+        checked_elements(output->type.shape(), std::max<int64_t>(1, bytes_of(output->type.dtype)));
     if (!elements.ok() || *elements * bytes_of(output->type.dtype) > kLargestResult) return false;
   }
-  return std::none_of(node->inputs().begin(), node->inputs().end(), [](const Value* v) { return v != nullptr && v->type.quant; });
+  return std::none_of(node->inputs().begin(), node->inputs().end(),
+                      [](const Value* v) { return v != nullptr && v->type.quant; });
 }
 
 bool has_constant_inputs(const Node* node) {
@@ -173,7 +190,8 @@ void replace_by_constant(Graph& graph, Value* value, Tensor tensor) {
 }
 
 Result<bool> evaluate(Graph& graph, Node* node, const PassContext& context) {
-  if (!context.evaluate || node->outputs().empty() || !has_constant_inputs(node) || !small_and_plain(node)) return false;
+  if (!context.evaluate || node->outputs().empty() || !has_constant_inputs(node) || !small_and_plain(node))
+    return false;
   std::vector<const Tensor*> inputs;
   for (const Value* value : node->inputs()) inputs.push_back(value == nullptr ? nullptr : &value->constant());
   auto outputs = context.evaluate(*node, inputs);
@@ -182,7 +200,8 @@ Result<bool> evaluate(Graph& graph, Node* node, const PassContext& context) {
     return std::move(outputs).error();
   }
   if (outputs->size() < node->outputs().size()) return false;
-  for (size_t i = 0; i < node->outputs().size(); ++i) replace_by_constant(graph, node->outputs()[i], std::move((*outputs)[i]));
+  for (size_t i = 0; i < node->outputs().size(); ++i)
+    replace_by_constant(graph, node->outputs()[i], std::move((*outputs)[i]));
   return true;
 }
 
@@ -193,7 +212,8 @@ Result<int64_t> fold_constants(Graph& graph, const PassContext& context) {
   DimTracker dims;
   for (Node* node : graph.nodes()) {
     dims.visit(node);
-    if (const auto known = dims.find(node->outputs().empty() ? nullptr : node->output()); known && !node->output()->is_constant()) {
+    if (const auto known = dims.find(node->outputs().empty() ? nullptr : node->output());
+        known && !node->output()->is_constant()) {
       if (auto tensor = as_constant(*known, node->output())) {
         if (graph.readers(node->output()) == 0) continue;
         replace_by_constant(graph, node->output(), std::move(*tensor));

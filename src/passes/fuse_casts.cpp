@@ -3,7 +3,8 @@
 //   Cast<T>(DequantizeLinear(q))           -> DequantizeLinear(q; output_dtype = T)
 //   QuantizeLinear(Cast<f32>(v: T))        -> QuantizeLinear(v)
 //   Cast<T>(FusedConv(...)), FusedMatMul   -> FusedConv(...; out_dtype = T)
-//   FusedConv(Cast<f32>(x: T), Cast<f32>(W: T), b, Cast<f32>(r: T))  -> FusedConv(x, W, b, r; out_dtype = f32)
+//   FusedConv(Cast<f32>(x: T), Cast<f32>(W: T), b, Cast<f32>(r: T))  -> FusedConv(x, W, b, r; out_dtype =
+//   f32)
 // Sums stay in FP32 and round once, as they did.
 #include "ir/onnx_types.h"
 #include "passes/list.h"
@@ -17,7 +18,8 @@ bool is_half(DType type) { return type == DType::bf16 || type == DType::f16; }
 /// v when value = Cast<f32>(v) of a half type.
 Value* half_behind(const Value* value) {
   const Node* cast = producer_of(value, Op::Cast);
-  if (cast == nullptr || value->type.dtype != DType::f32 || !is_half(cast->input(0)->type.dtype)) return nullptr;
+  if (cast == nullptr || value->type.dtype != DType::f32 || !is_half(cast->input(0)->type.dtype))
+    return nullptr;
   return cast->input(0);
 }
 
@@ -25,7 +27,8 @@ bool is_fused(Op op) { return op == Op::FusedConv || op == Op::FusedMatMul; }
 
 bool cancel_pair(Graph& graph, Node* cast) {
   Value* v = half_behind(cast->input(0));
-  if (v == nullptr || v->type.dtype != cast->output()->type.dtype || graph.is_graph_output(cast->output())) return false;
+  if (v == nullptr || v->type.dtype != cast->output()->type.dtype || graph.is_graph_output(cast->output()))
+    return false;
   graph.replace_all_uses(cast->output(), v);
   return true;
 }

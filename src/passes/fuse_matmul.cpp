@@ -1,8 +1,8 @@
 // act(A B + b + r)   ->   FusedMatMul(A, B, b, r; activation)
 //
-// From MatMul with a constant matrix B [K,N] (or DequantizeLinear or Cast of one) and from Gemm without transA; a bias is
-// the Gemm's C or an Add of a constant vector [N]. Gemm's alpha and beta go into float constants. Each value on the way
-// must have one reader. lower_matmul does the same and absorbs nothing.
+// From MatMul with a constant matrix B [K,N] (or DequantizeLinear or Cast of one) and from Gemm without
+// transA; a bias is the Gemm's C or an Add of a constant vector [N]. Gemm's alpha and beta go into float
+// constants. Each value on the way must have one reader. lower_matmul does the same and absorbs nothing.
 #include "passes/fuse_tail.h"
 #include "passes/list.h"
 
@@ -15,7 +15,9 @@ struct Product {
   bool trans_b = false;
 };
 
-bool is_constant_matrix(const Value* b) { return is_constant_weight(b) && b->type.is_static() && b->type.rank() == 2; }
+bool is_constant_matrix(const Value* b) {
+  return is_constant_weight(b) && b->type.is_static() && b->type.rank() == 2;
+}
 
 bool never(const Graph& graph, const Node* layer) {
   (void)graph;
@@ -30,7 +32,8 @@ Value* scaled(Graph& graph, Value* constant, float factor) {
   return add_floats(graph, constant->name, constant->constant().shape(), values);
 }
 
-/// [N] for a bias vector of N columns: the constant as it broadcasts, or a dequantized constant of that shape.
+/// [N] for a bias vector of N columns: the constant as it broadcasts, or a dequantized constant of that
+/// shape.
 std::optional<Value*> bias_vector(Graph& graph, Value* value, int64_t rank, int64_t columns) {
   if (const auto vector = per_channel(value, rank, rank - 1, columns)) {
     if (value->constant().shape() == Shape{columns} && value->type.dtype == DType::f32) return value;
@@ -42,7 +45,8 @@ std::optional<Value*> bias_vector(Graph& graph, Value* value, int64_t rank, int6
 
 std::optional<Product> from_gemm(Graph& graph, const Node* gemm) {
   if (gemm->int_attr("transA", 0) != 0 || !is_constant_matrix(gemm->input(1))) return {};
-  Product product{.a = gemm->input(0), .b = gemm->input(1), .bias = nullptr, .trans_b = gemm->int_attr("transB", 0) != 0};
+  Product product{
+      .a = gemm->input(0), .b = gemm->input(1), .bias = nullptr, .trans_b = gemm->int_attr("transB", 0) != 0};
   const float alpha = gemm->float_attr("alpha", 1.0F), beta = gemm->float_attr("beta", 1.0F);
   if (alpha != 1.0F && !is_float_constant(product.b)) return {};
   if (gemm->input(2) != nullptr && beta != 0.0F) {

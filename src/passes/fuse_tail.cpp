@@ -38,8 +38,8 @@ std::optional<Attributes> clip(const Node* node) {
 /// The other operand of an Add when it can be the residual of `value`.
 Value* residual_of(const Node* add, const Value* value) {
   Value* other = other_input(add, value);
-  const bool fits = other != value && !other->is_constant() && is_float(other->type.dtype) && other->type.is_static() &&
-                    same_shape(other, value) && same_shape(value, add->output());
+  const bool fits = other != value && !other->is_constant() && is_float(other->type.dtype) &&
+                    other->type.is_static() && same_shape(other, value) && same_shape(value, add->output());
   return fits ? other : nullptr;
 }
 
@@ -47,24 +47,36 @@ Value* residual_of(const Node* add, const Value* value) {
 
 std::optional<Attributes> activation_attributes(const Node* node) {
   switch (node->op()) {
-    case Op::Relu: return activation("relu");
-    case Op::Clip: return clip(node);
-    case Op::LeakyRelu: return activation("leaky_relu", node->float_attr("alpha", 0.01F));
-    case Op::Sigmoid: return activation("sigmoid");
-    case Op::Tanh: return activation("tanh");
-    case Op::HardSigmoid: return activation("hard_sigmoid", node->float_attr("alpha", 0.2F), node->float_attr("beta", 0.5F));
-    case Op::HardSwish: return activation("hard_swish");
-    case Op::Gelu: return activation(node->string_attr("approximate", "none") == "tanh" ? "gelu_tanh" : "gelu");
-    case Op::Elu: return activation("elu", node->float_attr("alpha", 1.0F));
-    case Op::Mish: return activation("mish");
+    case Op::Relu:
+      return activation("relu");
+    case Op::Clip:
+      return clip(node);
+    case Op::LeakyRelu:
+      return activation("leaky_relu", node->float_attr("alpha", 0.01F));
+    case Op::Sigmoid:
+      return activation("sigmoid");
+    case Op::Tanh:
+      return activation("tanh");
+    case Op::HardSigmoid:
+      return activation("hard_sigmoid", node->float_attr("alpha", 0.2F), node->float_attr("beta", 0.5F));
+    case Op::HardSwish:
+      return activation("hard_swish");
+    case Op::Gelu:
+      return activation(node->string_attr("approximate", "none") == "tanh" ? "gelu_tanh" : "gelu");
+    case Op::Elu:
+      return activation("elu", node->float_attr("alpha", 1.0F));
+    case Op::Mish:
+      return activation("mish");
     case Op::Swish:
       if (node->float_attr("alpha", 1.0F) != 1.0F) return {};
       return activation("silu");
-    default: return {};
+    default:
+      return {};
   }
 }
 
-Tail follow_tail(const Graph& graph, Value* value, bool (*fused_later)(const Graph& graph, const Node* layer)) {
+Tail follow_tail(const Graph& graph, Value* value,
+                 bool (*fused_later)(const Graph& graph, const Node* layer)) {
   Tail tail{.result = value, .residual = nullptr, .activation = {}};
   if (Node* add = only_reader(graph, value, Op::Add); add != nullptr && add->attrs.empty()) {
     Value* other = residual_of(add, value);

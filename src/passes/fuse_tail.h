@@ -5,8 +5,8 @@
 
 namespace narrow::passes {
 
-/// Attributes activation, alpha, beta of the fused ops for an activation node on its first input; nothing when the node
-/// is none or has parameters that are not constant.
+/// Attributes activation, alpha, beta of the fused ops for an activation node on its first input; nothing
+/// when the node is none or has parameters that are not constant.
 std::optional<Attributes> activation_attributes(const Node* node);
 
 struct Tail {
@@ -16,7 +16,8 @@ struct Tail {
 };
 /// Follows only readers from `value`: an Add of another float value of the same shape, then an activation.
 /// `fused_later` says of another layer that it will take the Add itself: the later of two convolutions does.
-Tail follow_tail(const Graph& graph, Value* value, bool (*fused_later)(const Graph& graph, const Node* layer));
+Tail follow_tail(const Graph& graph, Value* value,
+                 bool (*fused_later)(const Graph& graph, const Node* layer));
 
 /// A constant, or DequantizeLinear or Cast of one: weights that a fused op may read.
 bool is_constant_weight(const Value* value);

@@ -7,51 +7,59 @@
 namespace narrow::passes {
 namespace {
 
-#define NARROW_PASS(function, doc) Pass{#function, doc, function}
+#define NARROW_PASS(function, doc) \
+  Pass { #function, doc, function }
 
-const Pass kFoldConstants = NARROW_PASS(fold_constants, "computes what depends on constants and known dimensions only");
-const Pass kFoldNarrow = NARROW_PASS(fold_narrow_constants, "widens integer and half constants nobody reads as such");
+const Pass kFoldConstants =
+    NARROW_PASS(fold_constants, "computes what depends on constants and known dimensions only");
+const Pass kFoldNarrow =
+    NARROW_PASS(fold_narrow_constants, "widens integer and half constants nobody reads as such");
 const Pass kCleanUp = NARROW_PASS(clean_up, "drops nodes that do nothing, merges chains of movements");
 const Pass kShareCommon = NARROW_PASS(share_common, "computes equal nodes and keeps equal constants once");
 const Pass kAutoPad = NARROW_PASS(resolve_auto_pad, "auto_pad becomes explicit pads where extents are known");
 const Pass kFoldBatchnorm = NARROW_PASS(fold_batchnorm, "BatchNormalization into the layer before it");
-const Pass kFoldAffine = NARROW_PASS(fold_affine, "per-channel Mul, Div, Add, Sub by constants into the layer before them");
-const Pass kBatchnormToConv = NARROW_PASS(batchnorm_to_conv, "remaining per-channel scaling becomes a depthwise 1x1 Conv");
+const Pass kFoldAffine =
+    NARROW_PASS(fold_affine, "per-channel Mul, Div, Add, Sub by constants into the layer before them");
+const Pass kBatchnormToConv =
+    NARROW_PASS(batchnorm_to_conv, "remaining per-channel scaling becomes a depthwise 1x1 Conv");
 const Pass kGelu = NARROW_PASS(recognise_gelu, "the erf and tanh formulas become Gelu");
 const Pass kSilu = NARROW_PASS(recognise_silu, "products with a gate become Swish, HardSwish, Mish");
 const Pass kLayernorm = NARROW_PASS(recognise_layernorm, "the primitive formula becomes LayerNormalization");
 const Pass kRmsnorm = NARROW_PASS(recognise_rmsnorm, "the primitive formula becomes RMSNormalization");
-const Pass kAttention = NARROW_PASS(recognise_attention, "MatMul, scale, mask, Softmax, MatMul become Attention");
-const Pass kShuffle = NARROW_PASS(recognise_shuffle, "reshapes and transposes that permute channels become Gather");
+const Pass kAttention =
+    NARROW_PASS(recognise_attention, "MatMul, scale, mask, Softmax, MatMul become Attention");
+const Pass kShuffle =
+    NARROW_PASS(recognise_shuffle, "reshapes and transposes that permute channels become Gather");
 const Pass kFuseConv = NARROW_PASS(fuse_conv, "Conv with residual and activation becomes FusedConv");
 const Pass kLowerConv = NARROW_PASS(lower_conv, "Conv becomes FusedConv, nothing absorbed");
-const Pass kFuseMatmul = NARROW_PASS(fuse_matmul, "MatMul or Gemm with bias, residual, activation becomes FusedMatMul");
+const Pass kFuseMatmul =
+    NARROW_PASS(fuse_matmul, "MatMul or Gemm with bias, residual, activation becomes FusedMatMul");
 const Pass kLowerMatmul = NARROW_PASS(lower_matmul, "MatMul or Gemm becomes FusedMatMul, nothing absorbed");
 const Pass kFuseCasts = NARROW_PASS(fuse_casts, "casts into the nodes around them");
-const Pass kExpandQlinear = NARROW_PASS(expand_qlinear, "QLinear operators become DequantizeLinear, op, QuantizeLinear");
-const Pass kSinkDequantize = NARROW_PASS(sink_dequantize, "data movement happens on the integers, dequantization after it");
-const Pass kLowerQuantized = NARROW_PASS(lower_quantized, "ops between DequantizeLinear and QuantizeLinear become integer ops");
-const Pass kChannelsLast = NARROW_PASS(channels_last, "image-shaped values lie as NHWC; transposes only at region borders");
+const Pass kExpandQlinear =
+    NARROW_PASS(expand_qlinear, "QLinear operators become DequantizeLinear, op, QuantizeLinear");
+const Pass kSinkDequantize =
+    NARROW_PASS(sink_dequantize, "data movement happens on the integers, dequantization after it");
+const Pass kLowerQuantized =
+    NARROW_PASS(lower_quantized, "ops between DequantizeLinear and QuantizeLinear become integer ops");
+const Pass kChannelsLast =
+    NARROW_PASS(channels_last, "image-shaped values lie as NHWC; transposes only at region borders");
 
 #undef NARROW_PASS
 
 const std::array kPortable = {
-    kFoldConstants, kCleanUp, kShareCommon, kAutoPad,
-    kFoldBatchnorm, kFoldAffine,
-    kBatchnormToConv, kFoldAffine,  // again: a Mul or Add behind a BatchNormalization that just became a Conv
+    kFoldConstants, kCleanUp,         kShareCommon, kAutoPad, kFoldBatchnorm,
+    kFoldAffine,    kBatchnormToConv, kFoldAffine,  // again: a Mul or Add behind a BatchNormalization that
+                                                    // just became a Conv
     kFoldConstants, kCleanUp};
 
-const std::array kEngine = {
-    kExpandQlinear, kFoldConstants, kCleanUp, kShareCommon, kAutoPad,
-    kGelu, kSilu, kLayernorm, kRmsnorm,
-    kAttention,       // before dequantization sinks below the head split it absorbs
-    kCleanUp,
-    kShuffle,
-    kSinkDequantize, kFoldConstants, kShareCommon,
-    kFuseConv, kFuseMatmul, kFuseCasts,
-    kLowerQuantized,
-    kFoldNarrow,      // after lowering, which wants to see the integers
-    kChannelsLast, kCleanUp, kFoldConstants, kFoldNarrow, kShareCommon};
+const std::array kEngine = {kExpandQlinear, kFoldConstants, kCleanUp,        kShareCommon,    kAutoPad,
+                            kGelu,          kSilu,          kLayernorm,      kRmsnorm,
+                            kAttention,  // before dequantization sinks below the head split it absorbs
+                            kCleanUp,       kShuffle,       kSinkDequantize, kFoldConstants,  kShareCommon,
+                            kFuseConv,      kFuseMatmul,    kFuseCasts,      kLowerQuantized,
+                            kFoldNarrow,  // after lowering, which wants to see the integers
+                            kChannelsLast,  kCleanUp,       kFoldConstants,  kFoldNarrow,     kShareCommon};
 
 // No clean-up: a value that a clean-up would merge away must still be seen.
 const std::array kObservable = {kAutoPad, kLowerConv, kLowerMatmul, kChannelsLast};

@@ -26,7 +26,8 @@ bool is_float_constant(const Value* value) {
   return value != nullptr && value->is_constant() && is_float(value->type.dtype);
 }
 
-std::optional<std::vector<float>> per_channel(const Value* constant, int64_t rank, int64_t axis, int64_t channels) {
+std::optional<std::vector<float>> per_channel(const Value* constant, int64_t rank, int64_t axis,
+                                              int64_t channels) {
   if (!is_float_constant(constant) || constant->constant().rank() > rank) return {};
   const Tensor& tensor = constant->constant();
   const int64_t lead = rank - tensor.rank();
@@ -66,7 +67,8 @@ Value* other_input(const Node* node, const Value* value) {
   return node->input(0) == value ? node->input(1) : node->input(0);
 }
 
-bool only_used_inside(const Graph& graph, const std::unordered_set<const Node*>& inside, const Value* result) {
+bool only_used_inside(const Graph& graph, const std::unordered_set<const Node*>& inside,
+                      const Value* result) {
   for (const Node* node : inside)
     for (const Value* output : node->outputs()) {
       if (output == result) continue;
@@ -118,10 +120,21 @@ std::optional<std::vector<int64_t>> axes_input(const Node* node, int input, int6
   return axes;
 }
 
-Result<Value*> emit(Graph& graph, Op op, std::vector<Value*> inputs, const std::string& name, Attributes attrs) {
+Result<Value*> emit(Graph& graph, Op op, std::vector<Value*> inputs, const std::string& name,
+                    Attributes attrs) {
   Node* node = graph.add_node(op, std::move(inputs), {name}, std::move(attrs));
   NARROW_DO(ir::infer_types(*node));
   return node->output();
+}
+
+void erase_unread(Graph& graph, Node* node) {
+  if (node == nullptr || graph.is_dead(node)) return;
+  for (const Value* output : node->outputs())
+    if (graph.readers(output) > 0) return;
+  const std::vector<Value*> inputs = node->inputs();
+  graph.erase(node);
+  for (const Value* input : inputs)
+    if (input != nullptr) erase_unread(graph, input->producer());
 }
 
 void take_place(Graph& graph, Value* old, Value* fresh) {
@@ -131,14 +144,13 @@ void take_place(Graph& graph, Value* old, Value* fresh) {
   graph.replace_all_uses(old, fresh);
   Node* producer = old->producer();
   if (producer == nullptr) return;
-  for (const Value* output : producer->outputs())
-    if (graph.readers(output) > 0) return;
   const std::string name = old->name;
-  graph.erase(producer);
-  graph.rename(fresh, name);
+  erase_unread(graph, producer);
+  if (graph.is_dead(producer)) graph.rename(fresh, name);
 }
 
-Node* replace_with(Graph& graph, Value* old, Op op, std::vector<Value*> inputs, Attributes attrs, std::string node_name) {
+Node* replace_with(Graph& graph, Value* old, Op op, std::vector<Value*> inputs, Attributes attrs,
+                   std::string node_name) {
   if (node_name.empty() && old->producer() != nullptr) node_name = old->producer()->name;
   Node* node = graph.add_node(op, std::move(inputs), {old->name}, std::move(attrs), std::move(node_name));
   take_place(graph, old, node->output());

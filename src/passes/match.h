@@ -1,4 +1,5 @@
-// What the passes share: looking at constants and readers, and putting a new node in the place of an old value.
+// What the passes share: looking at constants and readers, and putting a new node in the place of an old
+// value.
 #pragma once
 
 #include <optional>
@@ -28,9 +29,10 @@ bool is_scalar(const Value* value, double expected);
 std::optional<std::vector<int64_t>> int_constant(const Value* value);
 /// True for a constant of an element type that can be computed with in FP32 (f32, f16, bf16, f64).
 bool is_float_constant(const Value* value);
-/// A float constant that broadcasts over a value of `rank` along `axis` only: its `channels` numbers (a single number
-/// is repeated), or nothing when it spans another axis.
-std::optional<std::vector<float>> per_channel(const Value* constant, int64_t rank, int64_t axis, int64_t channels);
+/// A float constant that broadcasts over a value of `rank` along `axis` only: its `channels` numbers (a
+/// single number is repeated), or nothing when it spans another axis.
+std::optional<std::vector<float>> per_channel(const Value* constant, int64_t rank, int64_t axis,
+                                              int64_t channels);
 Value* add_ints(Graph& graph, const std::string& name, const std::vector<int64_t>& values);
 Value* add_floats(Graph& graph, const std::string& name, Shape shape, const std::vector<float>& values);
 
@@ -56,15 +58,20 @@ int64_t known_dim(const Value* value, int64_t axis);
 /// Moving axes by `perm` leaves the elements where they are: axes longer than 1 keep their order.
 bool is_reshape(const ir::TensorType& type, const std::vector<int64_t>& perm);
 std::vector<int64_t> inverse_perm(const std::vector<int64_t>& perm);
-/// Axes of a reduction, squeeze or unsqueeze: the constant input, or nothing when it is absent or not constant.
+/// Axes of a reduction, squeeze or unsqueeze: the constant input, or nothing when it is absent or not
+/// constant.
 std::optional<std::vector<int64_t>> axes_input(const Node* node, int input, int64_t rank);
 
 // --- changing
 
 /// Adds a node with one output and infers its type.
-Result<Value*> emit(Graph& graph, Op op, std::vector<Value*> inputs, const std::string& name, Attributes attrs = {});
-/// `fresh` takes the place of `old`: readers, name, origin, and type when it has none. Old's producer goes when nothing
-/// else it makes is read.
+Result<Value*> emit(Graph& graph, Op op, std::vector<Value*> inputs, const std::string& name,
+                    Attributes attrs = {});
+/// Erases `node` when nothing it makes is read, and then what it alone read. Erased nodes stay valid to ask
+/// is_dead of.
+void erase_unread(Graph& graph, Node* node);
+/// `fresh` takes the place of `old`: readers, name, origin, and type when it has none. Old's producer goes
+/// when nothing else it makes is read.
 void take_place(Graph& graph, Value* old, Value* fresh);
 /// A new node whose only output takes the place of `old`.
 Node* replace_with(Graph& graph, Value* old, Op op, std::vector<Value*> inputs, Attributes attrs = {},

@@ -22,7 +22,8 @@ struct Normalized {
 };
 std::optional<Normalized> match_normalized(const Node* node, NodeSet& inside);
 
-/// The Mul (or Add) that applies a constant vector along the last axis to `value`, its only reader; the vector as [K].
+/// The Mul (or Add) that applies a constant vector along the last axis to `value`, its only reader; the
+/// vector as [K].
 struct Applied {
   Node* node;
   std::vector<float> vector;

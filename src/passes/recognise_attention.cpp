@@ -1,10 +1,11 @@
 // Softmax(scale * Q Kᵀ + mask) V   ->   Attention(Q, K, V, mask; scale)
 //
-// Q, K, V are [B,H,S,D]; the transpose of K is absorbed. Where all three come from [B,S,H,D] by Transpose(0,2,1,3) and the
-// result returns that way, Attention works on [B,S,H*D] instead and the transposes go:
+// Q, K, V are [B,H,S,D]; the transpose of K is absorbed. Where all three come from [B,S,H,D] by
+// Transpose(0,2,1,3) and the result returns that way, Attention works on [B,S,H*D] instead and the transposes
+// go:
 //   Q3 = Reshape(Q [B,S,H,D], [B,S,H*D])      y [B,S,H,D] = Reshape(Attention(Q3, K3, V3), [B,S,H,D])
-// Key and value heads repeated for groups of query heads (Unsqueeze, Expand, Reshape) are read unrepeated. The reshapes
-// merge in clean_up. Needs static shapes.
+// Key and value heads repeated for groups of query heads (Unsqueeze, Expand, Reshape) are read unrepeated.
+// The reshapes merge in clean_up. Needs static shapes.
 #include <algorithm>
 
 #include "passes/list.h"
@@ -35,20 +36,25 @@ Value* without_scale(const Graph& graph, Value* value, float& scale) {
   return value;
 }
 
-bool is_4d(const Value* value) { return value->type.is_static() && value->type.rank() == 4 && value->type.dtype == DType::f32; }
+bool is_4d(const Value* value) {
+  return value->type.is_static() && value->type.rank() == 4 && value->type.dtype == DType::f32;
+}
 
 /// Q, K and scale behind one operand of the softmax (the other is the mask).
 bool match_scores(const Graph& graph, Value* scores, Pattern& pattern) {
-  const Node* product = ir::producer_if_only_use(graph, without_scale(graph, scores, pattern.scale), Op::MatMul);
+  const Node* product =
+      ir::producer_if_only_use(graph, without_scale(graph, scores, pattern.scale), Op::MatMul);
   if (product == nullptr) return false;
   pattern.q = product->input(0);
   pattern.k_transposed = product->input(1);
-  return is_4d(pattern.q) && is_4d(pattern.k_transposed) && pattern.q->type.dims[0] == pattern.k_transposed->type.dims[0] &&
+  return is_4d(pattern.q) && is_4d(pattern.k_transposed) &&
+         pattern.q->type.dims[0] == pattern.k_transposed->type.dims[0] &&
          pattern.q->type.dims[1] == pattern.k_transposed->type.dims[1];
 }
 
 bool is_mask(const Value* mask, const Value* scores) {
-  return mask->type.is_static() && mask->type.rank() <= 4 && mask->type.rank() >= 1 && mask->type.dtype == scores->type.dtype;
+  return mask->type.is_static() && mask->type.rank() <= 4 && mask->type.rank() >= 1 &&
+         mask->type.dtype == scores->type.dtype;
 }
 
 std::optional<Pattern> match(const Graph& graph, const Node* softmax) {
@@ -59,12 +65,16 @@ std::optional<Pattern> match(const Graph& graph, const Node* softmax) {
   if (out == nullptr || out->input(0) != softmax->output() || !is_4d(out->input(1))) return {};
   pattern.v = out->input(1);
   pattern.result = out->output();
-  if (pattern.v->type.dims[1] != softmax->output()->type.dims[1] || pattern.v->type.dims[0] != softmax->output()->type.dims[0]) return {};
+  if (pattern.v->type.dims[1] != softmax->output()->type.dims[1] ||
+      pattern.v->type.dims[0] != softmax->output()->type.dims[0])
+    return {};
   if (graph.readers(softmax->input(0)) != 1) return {};
   if (const Node* add = producer_of(softmax->input(0), Op::Add)) {
     for (int i = 0; i < 2; ++i) {
       Value *scores = add->input(i), *mask = add->input(1 - i);
-      if (!is_mask(mask, scores) || !same_shape(scores, add->output()) || !match_scores(graph, scores, pattern)) continue;
+      if (!is_mask(mask, scores) || !same_shape(scores, add->output()) ||
+          !match_scores(graph, scores, pattern))
+        continue;
       pattern.mask = mask;
       return pattern;
     }
@@ -98,8 +108,10 @@ Value* before_head_swap(const Value* value) {
 Value* without_repeats(Value* value) {
   const Node* reshape = producer_of(value, Op::Reshape);
   const Node* expand = reshape != nullptr ? producer_of(reshape->input(0), Op::Expand) : nullptr;
-  if (expand == nullptr || !expand->input(0)->type.is_static() || !expand->output()->type.is_static()) return value;
-  const Shape from = expand->input(0)->type.shape(), to = expand->output()->type.shape(), heads = value->type.shape();
+  if (expand == nullptr || !expand->input(0)->type.is_static() || !expand->output()->type.is_static())
+    return value;
+  const Shape from = expand->input(0)->type.shape(), to = expand->output()->type.shape(),
+              heads = value->type.shape();
   if (from.size() != 5 || to.size() != 5 || from[3] != 1) return value;
   for (const size_t i : {0U, 1U, 2U, 4U})
     if (from[i] != to[i]) return value;
@@ -133,7 +145,8 @@ Result<bool> attend_flat(Graph& graph, const Pattern& pattern, const Operands& h
   std::vector<Value*> inputs{q, k, v};
   if (pattern.mask != nullptr) inputs.push_back(pattern.mask);
   Attributes attrs{{"scale", pattern.scale}, {"q_num_heads", q_heads}, {"kv_num_heads", used_heads}};
-  NARROW_TRY(Value * y, emit(graph, Op::Attention, std::move(inputs), pattern.result->name + "_flat", std::move(attrs)));
+  NARROW_TRY(Value * y,
+             emit(graph, Op::Attention, std::move(inputs), pattern.result->name + "_flat", std::move(attrs)));
   Value* target = add_ints(graph, swapped->name + "_shape", swapped->type.shape());
   replace_with(graph, swapped, Op::Reshape, {y, target});
   return true;
@@ -145,7 +158,8 @@ Result<bool> rewrite(Graph& graph, Node* softmax) {
   NARROW_TRY(Value * k, untransposed(graph, pattern->k_transposed));
   const Operands heads{before_head_swap(pattern->q), before_head_swap(k), before_head_swap(pattern->v)};
   const Node* back = only_reader(graph, pattern->result, Op::Transpose);
-  if (heads.q != nullptr && heads.k != nullptr && heads.v != nullptr && back != nullptr && back->ints_attr("perm") == kSwapHeads)
+  if (heads.q != nullptr && heads.k != nullptr && heads.v != nullptr && back != nullptr &&
+      back->ints_attr("perm") == kSwapHeads)
     return attend_flat(graph, *pattern, heads, back->output());
   std::vector<Value*> inputs{pattern->q, k, pattern->v};
   if (pattern->mask != nullptr) inputs.push_back(pattern->mask);
@@ -159,6 +173,7 @@ Result<int64_t> recognise_attention(Graph& graph, const PassContext& context) {
   (void)context;
   int64_t found = 0;
   for (Node* softmax : graph.nodes_of(Op::Softmax)) {
+    if (graph.is_dead(softmax)) continue;
     NARROW_TRY(const bool done, rewrite(graph, softmax));
     found += done ? 1 : 0;
   }

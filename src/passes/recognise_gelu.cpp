@@ -49,12 +49,14 @@ Value* erf_operand(const Node* erf) {
 }
 
 bool is_cube(const Value* value, const Value* x) {
-  if (const Node* pow = producer_of(value, Op::Pow)) return pow->input(0) == x && is_scalar(pow->input(1), 3.0);
+  if (const Node* pow = producer_of(value, Op::Pow))
+    return pow->input(0) == x && is_scalar(pow->input(1), 3.0);
   const Node* mul = producer_of(value, Op::Mul);
   if (mul == nullptr) return false;
   for (int i = 0; i < 2; ++i) {
     const Node* square = producer_of(mul->input(i), Op::Mul);
-    if (mul->input(1 - i) == x && square != nullptr && square->input(0) == x && square->input(1) == x) return true;
+    if (mul->input(1 - i) == x && square != nullptr && square->input(0) == x && square->input(1) == x)
+      return true;
   }
   return false;
 }
@@ -87,9 +89,9 @@ Result<int64_t> recognise_gelu(Graph& graph, const PassContext& context) {
   (void)context;
   int64_t found = 0;
   for (Node* erf : graph.nodes_of(Op::Erf))
-    if (rewrite(graph, erf, erf_operand(erf), "none")) ++found;
+    if (!graph.is_dead(erf) && rewrite(graph, erf, erf_operand(erf), "none")) ++found;
   for (Node* tanh : graph.nodes_of(Op::Tanh))
-    if (rewrite(graph, tanh, tanh_operand(tanh), "tanh")) ++found;
+    if (!graph.is_dead(tanh) && rewrite(graph, tanh, tanh_operand(tanh), "tanh")) ++found;
   return found;
 }
 

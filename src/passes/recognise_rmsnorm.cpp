@@ -15,12 +15,15 @@ bool rewrite(Graph& graph, Node* node) {
   const Node* mean = mean_over_last(normalized->variance);
   if (mean == nullptr || x->type.dtype != DType::f32) return false;
   inside.insert(mean);
-  if (square_root_of(mean->input(0), inside) != x || !only_used_inside(graph, inside, node->output())) return false;
+  if (square_root_of(mean->input(0), inside) != x || !only_used_inside(graph, inside, node->output()))
+    return false;
   const auto gamma = applied_vector(graph, node->output(), Op::Mul);
   if (!gamma) return false;
   Value* old = gamma->node->output();
-  Value* scale = add_floats(graph, old->name + "_scale", Shape{static_cast<int64_t>(gamma->vector.size())}, gamma->vector);
-  replace_with(graph, old, Op::RMSNormalization, {x, scale}, {{"axis", int64_t{-1}}, {"epsilon", normalized->epsilon}});
+  Value* scale = add_floats(graph, old->name + "_scale", Shape{static_cast<int64_t>(gamma->vector.size())},
+                            gamma->vector);
+  replace_with(graph, old, Op::RMSNormalization, {x, scale},
+               {{"axis", int64_t{-1}}, {"epsilon", normalized->epsilon}});
   return true;
 }
 
@@ -30,7 +33,8 @@ Result<int64_t> recognise_rmsnorm(Graph& graph, const PassContext& context) {
   (void)context;
   int64_t found = 0;
   for (Node* node : graph.nodes())
-    if (!graph.is_dead(node) && (node->op() == Op::Div || node->op() == Op::Mul) && rewrite(graph, node)) ++found;
+    if (!graph.is_dead(node) && (node->op() == Op::Div || node->op() == Op::Mul) && rewrite(graph, node))
+      ++found;
   return found;
 }
 

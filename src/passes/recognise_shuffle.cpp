@@ -1,6 +1,7 @@
 // Reshapes, transposes and picks that only permute (or select) channels become Gather(x, indices, axis = 1):
 //   [N,g*c,H,W] -> [N,g,c,H,W] -> Transpose(0,2,1,3,4) -> [N,c*g,H,W]              ShuffleNet
-//   [1,2c,H,W] -> [c,2,H*W] -> Transpose(1,0,2) -> [2,1,c,H,W] -> Gather(0 or 1)   FastestDet: every other channel
+//   [1,2c,H,W] -> [c,2,H*W] -> Transpose(1,0,2) -> [2,1,c,H,W] -> Gather(0 or 1)   FastestDet: every other
+//   channel
 //
 // Recognised by what they do, not by their form: the chain moves an index tensor, and the result must be
 // y[n,c,h,w] = x[n, p(c), h, w] for one p. Needs static shapes.
@@ -26,12 +27,14 @@ bool is_movement(const Node* node) {
     case Op::Flatten:
     case Op::Squeeze:
     case Op::Unsqueeze:
-    case Op::Transpose: return true;
+    case Op::Transpose:
+      return true;
     case Op::Gather: {
       const Value* index = node->input(1);
       return index->is_constant() && index->constant().elements() == 1;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -61,10 +64,12 @@ Places transposed(const Places& from, const std::vector<int64_t>& perm) {
 Places picked(const Places& from, int64_t axis, int64_t index, const Shape& shape) {
   Places to{shape, {}};
   const auto a = static_cast<size_t>(axis);
-  const int64_t extent = from.shape[a], inner = elements_of(Shape(from.shape.begin() + axis + 1, from.shape.end()));
+  const int64_t extent = from.shape[a],
+                inner = elements_of(Shape(from.shape.begin() + axis + 1, from.shape.end()));
   if (index < 0) index += extent;
   if (index < 0 || index >= extent) return to;
-  for (int64_t start = index * inner; start < static_cast<int64_t>(from.index.size()); start += extent * inner)
+  for (int64_t start = index * inner; start < static_cast<int64_t>(from.index.size());
+       start += extent * inner)
     to.index.insert(to.index.end(), from.index.begin() + start, from.index.begin() + start + inner);
   return to;
 }
@@ -73,7 +78,8 @@ Places moved(const Places& from, const Node* node) {
   const Shape shape = node->output()->type.shape();
   if (node->op() == Op::Transpose) {
     std::vector<int64_t> perm = node->ints_attr("perm");
-    for (int64_t i = static_cast<int64_t>(from.shape.size()); perm.size() < from.shape.size();) perm.push_back(--i);
+    for (int64_t i = static_cast<int64_t>(from.shape.size()); perm.size() < from.shape.size();)
+      perm.push_back(--i);
     return transposed(from, perm);
   }
   if (node->op() == Op::Gather)
@@ -88,16 +94,19 @@ std::optional<std::vector<int64_t>> channel_map(const Places& y, const Shape& x)
   const int64_t plane = x[2] * x[3], channels = y.shape[1];
   if (plane == 0 || static_cast<int64_t>(y.index.size()) != elements_of(y.shape)) return {};
   std::vector<int64_t> map(static_cast<size_t>(channels));
-  for (int64_t c = 0; c < channels; ++c) map[static_cast<size_t>(c)] = y.index[static_cast<size_t>(c * plane)] / plane;
+  for (int64_t c = 0; c < channels; ++c)
+    map[static_cast<size_t>(c)] = y.index[static_cast<size_t>(c * plane)] / plane;
   for (int64_t n = 0, i = 0; n < x[0]; ++n)
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t p = 0; p < plane; ++p, ++i)
-        if (y.index[static_cast<size_t>(i)] != (n * x[1] + map[static_cast<size_t>(c)]) * plane + p) return {};
+        if (y.index[static_cast<size_t>(i)] != (n * x[1] + map[static_cast<size_t>(c)]) * plane + p)
+          return {};
   return map;
 }
 
 bool is_image(const Value* value) {
-  return value->type.is_static() && value->type.rank() == 4 && elements_of(value->type.shape()) <= kLargestImage;
+  return value->type.is_static() && value->type.rank() == 4 &&
+         elements_of(value->type.shape()) <= kLargestImage;
 }
 
 /// The chain from x to y, first node first; empty when y is no end of such a chain.

@@ -15,10 +15,12 @@ bool near(float a, double b) { return std::abs(static_cast<double>(a) - b) <= 1e
 
 bool is_relu6_of_x_plus_3(const Graph& graph, const Value* value, const Value* x) {
   const Node* clip = ir::producer_if_only_use(graph, value, Op::Clip);
-  if (clip == nullptr || scalar_constant(clip->input(1)) != 0.0 || !is_scalar(clip->input(2), 6.0)) return false;
+  if (clip == nullptr || scalar_constant(clip->input(1)) != 0.0 || !is_scalar(clip->input(2), 6.0))
+    return false;
   const Node* add = ir::producer_if_only_use(graph, clip->input(0), Op::Add);
   if (add == nullptr) return false;
-  return (add->input(0) == x && is_scalar(add->input(1), 3.0)) || (add->input(1) == x && is_scalar(add->input(0), 3.0));
+  return (add->input(0) == x && is_scalar(add->input(1), 3.0)) ||
+         (add->input(1) == x && is_scalar(add->input(0), 3.0));
 }
 
 /// value = operand / 6, by division or multiplication; the operand.
@@ -35,8 +37,8 @@ std::optional<Op> gated(const Graph& graph, const Value* x, const Value* gate) {
   if (gate->producer() == nullptr || graph.readers(gate) != 1) return {};
   const Node* node = gate->producer();
   if (node->op() == Op::Sigmoid && node->input(0) == x) return Op::Swish;
-  if (node->op() == Op::HardSigmoid && node->input(0) == x && near(node->float_attr("alpha", 0.2F), 1.0 / 6.0) &&
-      near(node->float_attr("beta", 0.5F), 0.5))
+  if (node->op() == Op::HardSigmoid && node->input(0) == x &&
+      near(node->float_attr("alpha", 0.2F), 1.0 / 6.0) && near(node->float_attr("beta", 0.5F), 0.5))
     return Op::HardSwish;
   if (node->op() == Op::Tanh) {
     const Node* softplus = ir::producer_if_only_use(graph, node->input(0), Op::Softplus);
@@ -83,7 +85,8 @@ Result<int64_t> recognise_silu(Graph& graph, const PassContext& context) {
   int64_t found = 0;
   for (Node* node : graph.nodes()) {
     if (graph.is_dead(node) || (node->op() != Op::Mul && node->op() != Op::Div)) continue;
-    if ((node->op() == Op::Mul && rewrite_product(graph, node)) || rewrite_late_division(graph, node)) ++found;
+    if ((node->op() == Op::Mul && rewrite_product(graph, node)) || rewrite_late_division(graph, node))
+      ++found;
   }
   return found;
 }

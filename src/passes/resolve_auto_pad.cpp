@@ -1,8 +1,10 @@
 // auto_pad becomes explicit pads:
 //   VALID       all zero
-//   SAME_*      out = ceil(in / stride), total = max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 - in),
+//   SAME_*      out = ceil(in / stride), total = max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 -
+//   in),
 //               the odd one at the end (UPPER) or at the beginning (LOWER)
-// Left alone where a spatial extent is not known, and for ConvTranspose, whose SAME pads depend on output_padding.
+// Left alone where a spatial extent is not known, and for ConvTranspose, whose SAME pads depend on
+// output_padding.
 #include <algorithm>
 
 #include "passes/list.h"
@@ -20,7 +22,8 @@ std::optional<std::vector<int64_t>> kernel_of(const Node* node, int64_t spatial)
   if (kernel.empty() && node->op() == Op::Conv) {
     for (int64_t i = 0; i < spatial; ++i) kernel.push_back(known_dim(node->input(1), 2 + i));
   }
-  const bool valid = static_cast<int64_t>(kernel.size()) == spatial && std::all_of(kernel.begin(), kernel.end(), [](int64_t k) { return k > 0; });
+  const bool valid = static_cast<int64_t>(kernel.size()) == spatial &&
+                     std::all_of(kernel.begin(), kernel.end(), [](int64_t k) { return k > 0; });
   return valid ? std::optional(kernel) : std::nullopt;
 }
 
@@ -39,7 +42,8 @@ std::optional<std::vector<int64_t>> explicit_pads(const Node* node, const std::s
     const int64_t in = x.dims[i + 2].value;
     if (in <= 0 || strides[i] <= 0) return {};
     const int64_t out = (in + strides[i] - 1) / strides[i];
-    const int64_t total = std::max<int64_t>(0, (out - 1) * strides[i] + ((*kernel)[i] - 1) * dilations[i] + 1 - in);
+    const int64_t total =
+        std::max<int64_t>(0, (out - 1) * strides[i] + ((*kernel)[i] - 1) * dilations[i] + 1 - in);
     const int64_t small = total / 2, large = total - small;
     pads[i] = mode == "SAME_UPPER" ? small : large;
     pads[i + n] = mode == "SAME_UPPER" ? large : small;

@@ -39,11 +39,15 @@ Result<PassRecord> run_one(ir::Graph& graph, const Pass& pass, const PassContext
 
 }  // namespace
 
-Result<std::vector<PassRecord>> run_passes(ir::Graph& graph, std::span<const Pass> list, const PassContext& context,
+Result<std::vector<PassRecord>> run_passes(ir::Graph& graph, std::span<const Pass> list,
+                                           const PassContext& context,
                                            std::span<const std::string> disabled) {
   for (const std::string& name : disabled)
     if (find_pass(name) == nullptr)
-      return Error{.code = Code::invalid_argument, .subject = "disabled pass", .expected = "the name of a pass", .got = name};
+      return Error{.code = Code::invalid_argument,
+                   .subject = "disabled pass",
+                   .expected = "the name of a pass",
+                   .got = name};
   std::vector<PassRecord> records;
   for (const Pass& pass : list) {
     if (std::find(disabled.begin(), disabled.end(), pass.name) != disabled.end()) continue;

@@ -9,9 +9,9 @@ bool is_f32_constant(const Value* value) {
 
 /// Output channel of element i of the weights.
 struct ChannelOf {
-  int64_t inner = 1;     // elements per step of the output axis
-  int64_t outputs = 1;   // extent of that axis
-  int64_t outer = 0;     // ConvTranspose [C, M/g, ...]: elements per group; 0 elsewhere
+  int64_t inner = 1;    // elements per step of the output axis
+  int64_t outputs = 1;  // extent of that axis
+  int64_t outer = 0;    // ConvTranspose [C, M/g, ...]: elements per group; 0 elsewhere
 
   int64_t operator()(int64_t i) const {
     const int64_t within = (i / inner) % outputs;
@@ -40,7 +40,8 @@ std::vector<double> bias_of(const Node* layer, int64_t channels) {
   if (layer->input(2) == nullptr) return bias;
   const double beta = layer->op() == Op::Gemm ? static_cast<double>(layer->float_attr("beta", 1.0F)) : 1.0;
   const auto given = to_floats(layer->input(2)->constant());
-  for (size_t i = 0; i < bias.size(); ++i) bias[i] = beta * static_cast<double>(given.size() == 1 ? given[0] : given.at(i));
+  for (size_t i = 0; i < bias.size(); ++i)
+    bias[i] = beta * static_cast<double>(given.size() == 1 ? given[0] : given.at(i));
   return bias;
 }
 
@@ -62,13 +63,15 @@ int64_t foldable_channels(const Graph& graph, const Value* output) {
   return per_channel(bias, 2, 1, channels) ? channels : 0;
 }
 
-void scale_layer(Graph& graph, Node* layer, const std::vector<double>& scale, const std::vector<double>& shift, Value* old) {
+void scale_layer(Graph& graph, Node* layer, const std::vector<double>& scale,
+                 const std::vector<double>& shift, Value* old) {
   const auto channels = static_cast<int64_t>(scale.size());
   Tensor w = layer->input(1)->constant().clone();
   const ChannelOf channel = channel_of(layer, w);
   const auto data = w.mutable_data<float>();
   for (size_t i = 0; i < data.size(); ++i)
-    data[i] = static_cast<float>(static_cast<double>(data[i]) * scale.at(static_cast<size_t>(channel(static_cast<int64_t>(i)))));
+    data[i] = static_cast<float>(static_cast<double>(data[i]) *
+                                 scale.at(static_cast<size_t>(channel(static_cast<int64_t>(i)))));
   const std::vector<double> bias = bias_of(layer, channels);
   std::vector<float> folded(bias.size());
   for (size_t i = 0; i < bias.size(); ++i) folded[i] = static_cast<float>(bias[i] * scale[i] + shift.at(i));
@@ -77,7 +80,8 @@ void scale_layer(Graph& graph, Node* layer, const std::vector<double>& scale, co
   Attributes attrs = layer->attrs;
   if (layer->op() == Op::Gemm) attrs["beta"] = 1.0F;
   Value* weights = graph.add_constant(stem, std::move(w));
-  Value* new_bias = add_floats(graph, layer->input(2) != nullptr ? layer->input(2)->name : stem + "_bias", Shape{channels}, folded);
+  Value* new_bias = add_floats(graph, layer->input(2) != nullptr ? layer->input(2)->name : stem + "_bias",
+                               Shape{channels}, folded);
   replace_with(graph, old, layer->op(), {layer->input(0), weights, new_bias}, std::move(attrs), layer->name);
 }
 

@@ -1,6 +1,7 @@
 // Two nodes with the same op, inputs and attributes are one; two constants with the same bits are one.
 //
-// Exporters repeat Shape chains and quantizers repeat Q/DQ nodes and their scales; matching then sees one value.
+// Exporters repeat Shape chains and quantizers repeat Q/DQ nodes and their scales; matching then sees one
+// value.
 #include <fmt/format.h>
 
 #include <unordered_map>

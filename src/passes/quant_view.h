@@ -1,0 +1,31 @@
+// Quantized values as the passes see them: what a QuantizeLinear or DequantizeLinear says, and the integer
+// behind a float.
+//
+// An 8-bit value that stands for real numbers carries their Quantization in its type (it is labelled).
+// Labelled values only meet nodes that honour the label.
+#pragma once
+
+#include "passes/match.h"
+
+namespace narrow::passes {
+
+/// Scales and zero points of a QuantizeLinear or DequantizeLinear node when they are constant, finite and
+/// positive, and not blocked; the axis is normalized, -1 for one scale.
+std::optional<Quantization> linear_parameters(const Node* node);
+/// The same for nodes with one scale on u8 or s8.
+std::optional<Quantization> per_tensor_parameters(const Node* node);
+
+/// Labels what QuantizeLinear makes, and 8-bit graph inputs read by nothing but equal DequantizeLinear nodes.
+/// Values that some node reads as plain integers stay plain. Returns how many.
+Result<int64_t> label_quantized(Graph& graph);
+
+/// Moves elements and changes none (on one data input): what does not care whether they are quantized.
+bool is_movement(const Node* node);
+
+/// The DequantizeLinear that makes `value` out of a labelled value with the same parameters, or out of an
+/// 8-bit constant.
+Node* dequantize_behind(const Value* value);
+/// dequantize->input(0), labelled: a constant becomes a labelled constant of its own.
+Value* labelled_operand(Graph& graph, const Node* dequantize);
+
+}  // namespace narrow::passes
