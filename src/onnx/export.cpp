@@ -63,7 +63,8 @@ Status write_node(const ir::Node& node, const FileNames& names, pb::NodeProto* p
   const std::string& domain = ir::schema(node.op()).domain;
   if (!domain.empty()) proto->set_domain(domain);
   for (const auto& [name, value] : node.attrs) {
-    // Opset 21 does not have these yet: it computes in the scale's type, which is float here, and gives float.
+    // Opset 21 does not have these yet: it computes in the scale's type, which is float here, and gives
+    // float.
     if (node.op() == ir::Op::QuantizeLinear && name == "precision") continue;
     if (node.op() == ir::Op::DequantizeLinear && name == "output_dtype") continue;
     NARROW_DO(write_attribute(value, name, node.location(), proto->add_attribute()));

@@ -9,7 +9,7 @@ namespace narrow::onnx {
 namespace {
 
 constexpr int kMaxDepth = 32;
-constexpr size_t kMaxNodes = 1'000'000;
+constexpr size_t kMaxNodes = 200'000;
 
 using Opsets = std::map<std::string, int64_t>;
 using Nodes = google::protobuf::RepeatedPtrField<pb::NodeProto>;
@@ -62,7 +62,7 @@ class Flattener {
         NARROW_DO(find_opset(node, scope));
         nodes.push_back(std::move(node));
       }
-      if (nodes.size() > kMaxNodes) return too_large(proto.op_type(), "at most a million nodes");
+      if (nodes.size() > kMaxNodes) return too_large(proto.op_type(), "at most 200000 nodes");
     }
     return {};
   }

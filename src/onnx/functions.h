@@ -24,7 +24,7 @@ struct SourceNode {
 /// Inlines every call of a model-local function, functions inside functions too: values inside get the call's
 /// name as a prefix, attribute references are resolved, each body follows its own opset imports. Errors:
 /// invalid_model (no opset import, more arguments than parameters), unsupported (nesting deeper than 32
-/// calls, recursion included, or more than a million nodes).
+/// calls, recursion included, or more than 200,000 nodes).
 Result<std::vector<SourceNode>> flatten(const pb::ModelProto& model);
 
 /// Orders nodes so that each follows its inputs, otherwise as they were. `given` are inputs and initializers.

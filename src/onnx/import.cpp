@@ -78,16 +78,16 @@ Status add_inputs(const pb::GraphProto& proto, GraphBuilder& builder) {
 
 Error unknown_operator(const SourceNode& node) {
   const std::string domain = node.domain.empty() ? "ai.onnx" : node.domain;
-  const bool has_body =
-      node.domain.empty() && (node.op_type == "If" || node.op_type == "Loop" || node.op_type == "Scan");
-  return Error{
-      .code = Code::unsupported,
-      .subject = node.location(),
-      .expected = fmt::format("an operator narrow knows at opset {}", node.opset),
-      .got = domain + "." + node.op_type,
-      .hint = has_body
-                  ? "control flow: export with fixed shapes, or simplify the model (onnxsim), to remove it"
-                  : "`narrow inspect` lists the operators of a model"};
+  const bool branches = node.op_type == "If" || node.op_type == "Loop" || node.op_type == "Scan";
+  const char* hint = domain == "com.microsoft"
+                         ? "use the model as it was before ONNX Runtime's optimizer fused it"
+                     : branches ? "export without control flow, or simplify the model (onnxsim)"
+                                : "express it with other operators, or as a model-local function";
+  return Error{.code = Code::unsupported,
+               .subject = node.location(),
+               .expected = fmt::format("an operator narrow knows at opset {}", node.opset),
+               .got = domain + "." + node.op_type,
+               .hint = hint};
 }
 
 Result<ir::Attributes> attributes_of(const SourceNode& node, ExternalFiles& files) {
@@ -113,10 +113,9 @@ Status resolve_inputs(Draft& draft, const GraphBuilder& builder) {
 Status add_node(const SourceNode& node, GraphBuilder& builder, ExternalFiles& files) {
   const std::optional<Rule> rule = find_rule(node.domain, node.op_type);
   if (!rule) return unknown_operator(node);
-  const ir::OpSchema& schema = ir::schema(rule->op);
-  if (ir::to_string(rule->op) == node.op_type && schema.domain == node.domain && node.opset < schema.since)
+  if (node.opset < rule->since)
     return invalid_model(node.location(),
-                         fmt::format("opset {} or newer, which has this operator", schema.since),
+                         fmt::format("opset {} or newer, which has this operator", rule->since),
                          fmt::format("opset {}", node.opset), "export the model again with a newer opset");
   Draft draft{node, rule->op, {}, node.outputs, {}};
   NARROW_DO(resolve_inputs(draft, builder));

@@ -13,6 +13,7 @@ using Rewrite = Status (*)(Draft& draft, GraphBuilder& builder);
 
 struct Rule {
   ir::Op op;
+  int64_t since;    // first opset of its domain whose form narrow reads
   Rewrite rewrite;  // null: every opset spells it the same way
 };
 

@@ -44,12 +44,12 @@ const std::map<Op, Rewrite>& rewrites() {
 
 /// Names that newer opsets (or ONNX itself, for com.microsoft) gave to the same operator.
 std::optional<Rule> renamed(const std::string& domain, const std::string& op_type) {
-  if (domain.empty() && op_type == "Upsample") return Rule{Op::Resize, rewrite_upsample};
-  if (domain.empty() && op_type == "Scatter") return Rule{Op::ScatterElements, nullptr};
+  if (domain.empty() && op_type == "Upsample") return Rule{Op::Resize, kOldestOpset, rewrite_upsample};
+  if (domain.empty() && op_type == "Scatter") return Rule{Op::ScatterElements, 9, nullptr};
   if (domain != "com.microsoft") return std::nullopt;
-  if (op_type == "QuantizeLinear") return Rule{Op::QuantizeLinear, rewrite_quantize_linear};
-  if (op_type == "DequantizeLinear") return Rule{Op::DequantizeLinear, nullptr};
-  if (op_type == "Gelu") return Rule{Op::Gelu, nullptr};
+  if (op_type == "QuantizeLinear") return Rule{Op::QuantizeLinear, 1, rewrite_quantize_linear};
+  if (op_type == "DequantizeLinear") return Rule{Op::DequantizeLinear, 1, nullptr};
+  if (op_type == "Gelu") return Rule{Op::Gelu, 1, nullptr};
   return std::nullopt;
 }
 
@@ -60,7 +60,9 @@ std::optional<Rule> find_rule(const std::string& domain, const std::string& op_t
   const std::optional<Op> op = ir::parse_op(op_type);
   if (!op || ir::schema(*op).domain != domain || domain == "narrow") return std::nullopt;
   const auto it = rewrites().find(*op);
-  return Rule{*op, it == rewrites().end() ? nullptr : it->second};
+  // The schema of GroupNormalization is that of 21, and its form of 18 can be rewritten.
+  const int64_t since = *op == Op::GroupNormalization ? 18 : ir::schema(*op).since;
+  return Rule{*op, since, it == rewrites().end() ? nullptr : it->second};
 }
 
 }  // namespace narrow::onnx
