@@ -4,6 +4,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "ir/onnx_types.h"
 #include "ir/schema.h"
 #include "quant/regions.h"
 #include "quant/weights.h"

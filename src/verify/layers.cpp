@@ -1,0 +1,232 @@
+#include "verify/layers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <unordered_map>
+
+namespace narrow::verify {
+namespace {
+
+using Captured = std::map<std::string, Tensor>;  // FP32, by ONNX value name
+
+class Capture final : public runtime::Observer {
+ public:
+  explicit Capture(Captured& values) : values_(values) {}
+  void after(const ir::Node&, std::span<const runtime::ValueView> outputs) override {
+    for (const runtime::ValueView& view : outputs)
+      if (!view.value->origin.empty() && view.value->type.dtype == DType::f32)
+        values_[view.value->origin] = view.to_reference();
+  }
+
+ private:
+  Captured& values_;
+};
+
+bool is_number(const ir::Value* value) {
+  return is_float(value->type.dtype) || (is_int8(value->type.dtype) && value->type.quant);
+}
+
+/// Reference values farther than half a step outside the stored range.
+int64_t count_saturated(const ir::TensorType& type, std::span<const float> reference) {
+  if (!type.quant || !type.quant->per_tensor()) return 0;
+  const IntegerRange range = type.dtype == DType::u8 ? kRangeU8 : kRangeS8;
+  const float scale = type.quant->scale[0];
+  const auto zero = type.quant->zero_point[0];
+  const float low = (static_cast<float>(range.low - zero) - 0.5F) * scale,
+              high = (static_cast<float>(range.high - zero) + 0.5F) * scale;
+  return std::count_if(reference.begin(), reference.end(), [&](float x) { return x < low || x > high; });
+}
+
+/// Per channel (axis 1 of rank 3 and more in the ONNX layout): does FP32 vary where the build does not?
+class DeadChannels {
+ public:
+  void add(const Tensor& reference, const Tensor& actual) {
+    const int64_t axis = reference.rank() >= 3 ? 1 : reference.rank() - 1;
+    if (axis < 1) return;
+    const int64_t channels = reference.dim(axis);
+    int64_t inner = 1;
+    for (int64_t a = axis + 1; a < reference.rank(); ++a) inner *= reference.dim(a);
+    if (channels == 0 || inner == 0) return;
+    states_.resize(static_cast<size_t>(channels));
+    const auto r = reference.data<float>(), x = actual.data<float>();
+    for (size_t i = 0; i < r.size(); ++i) {
+      State& s = states_[i / static_cast<size_t>(inner) % static_cast<size_t>(channels)];
+      s.reference.add(r[i]);
+      s.actual.add(x[i]);
+    }
+  }
+  int64_t channels() const { return static_cast<int64_t>(states_.size()); }
+  int64_t dead() const {
+    return std::count_if(states_.begin(), states_.end(), [](const State& s) {
+      return s.actual.low == s.actual.high &&
+             s.reference.high - s.reference.low >
+                 1e-3F * std::max(std::fabs(s.reference.high), std::fabs(s.reference.low));
+    });
+  }
+
+ private:
+  struct Extent {
+    float low = INFINITY, high = -INFINITY;
+    void add(float x) { low = std::min(low, x), high = std::max(high, x); }
+  };
+  struct State {
+    Extent reference, actual;
+  };
+  std::vector<State> states_;
+};
+
+struct Entry {
+  LayerReport report;
+  DeadChannels isolated, accumulated;
+};
+
+/// Compares each step's results; with `force`, feeds it the FP32 values first.
+class Compare final : public runtime::Observer {
+ public:
+  Compare(const Captured& reference, bool force, std::vector<Entry>& entries,
+          std::unordered_map<const ir::Value*, size_t>& index)
+      : reference_(reference), force_(force), entries_(entries), index_(index) {}
+
+  void before(const ir::Node&, std::span<const runtime::ValueView> inputs) override {
+    if (!force_) return;
+    for (const runtime::ValueView& view : inputs)
+      if (const Tensor* wanted = find(view)) view.set_from_reference(*wanted);
+  }
+
+  void after(const ir::Node& node, std::span<const runtime::ValueView> outputs) override {
+    for (const runtime::ValueView& view : outputs) {
+      const Tensor* wanted = find(view);
+      if (wanted == nullptr) continue;
+      Entry& entry = entry_for(node, view);
+      const Tensor actual = view.to_reference();
+      LayerFigures& figures = force_ ? entry.report.isolated : entry.report.accumulated;
+      figures.distortion.add(wanted->data<float>(), actual.data<float>());
+      figures.saturated += count_saturated(view.value->type, wanted->data<float>());
+      (force_ ? entry.isolated : entry.accumulated).add(*wanted, actual);
+    }
+  }
+
+ private:
+  const Tensor* find(const runtime::ValueView& view) const {
+    if (view.value->origin.empty() || !is_number(view.value)) return nullptr;
+    const auto it = reference_.find(view.value->origin);
+    return it != reference_.end() && it->second.elements() == elements_of(view.shape) ? &it->second : nullptr;
+  }
+
+  Entry& entry_for(const ir::Node& node, const runtime::ValueView& view) {
+    const auto [it, fresh] = index_.try_emplace(view.value, entries_.size());
+    if (fresh) {
+      Entry entry;
+      entry.report.node = node.name.empty() ? node.output()->name : node.name;
+      entry.report.op = ir::to_string(node.op());
+      entry.report.value = view.value->origin;
+      entry.report.format = to_string(view.value->type.dtype);
+      switch (node.op()) {
+        case ir::Op::Transpose:
+        case ir::Op::Reshape:
+        case ir::Op::Flatten:
+        case ir::Op::QuantizeLinear:
+        case ir::Op::DequantizeLinear:
+        case ir::Op::Cast:
+        case ir::Op::Identity:
+          break;
+        default:
+          entry.report.computes = true;
+      }
+      entries_.push_back(std::move(entry));
+    }
+    return entries_[it->second];
+  }
+
+  const Captured& reference_;
+  bool force_;
+  std::vector<Entry>& entries_;
+  std::unordered_map<const ir::Value*, size_t>& index_;
+};
+
+}  // namespace
+
+Result<std::vector<LayerReport>> compare_layers(runtime::Session& reference, runtime::Session& build,
+                                                const data::Dataset& dataset, int64_t samples,
+                                                ThreadPool& pool, const Progress& progress) {
+  std::vector<Entry> entries;
+  std::unordered_map<const ir::Value*, size_t> index;
+  const int64_t total = std::min(samples, dataset.size()), step = dataset.batch_of(1);
+  for (int64_t i = 0; i < total; i += step) {
+    report(progress, "layers", i, total);
+    // Spread over the data set: neighbours are often alike.
+    const int64_t first = std::min(dataset.size() - step, i * (dataset.size() / total));
+    NARROW_TRY(const data::Batch batch, dataset.read(std::max<int64_t>(0, first), step, pool));
+    Captured captured;
+    for (const auto& [name, tensor] : batch.inputs)
+      if (tensor.dtype() == DType::f32) captured[name] = tensor;
+    Capture capture(captured);
+    NARROW_DO(reference.run(batch.inputs, &capture));
+    Compare accumulated(captured, false, entries, index), isolated(captured, true, entries, index);
+    NARROW_DO(build.run(batch.inputs, &accumulated));
+    NARROW_DO(build.run(batch.inputs, &isolated));
+  }
+  report(progress, "layers", total, total);
+  std::vector<LayerReport> reports;
+  for (Entry& entry : entries) {
+    entry.report.isolated.channels = entry.isolated.channels();
+    entry.report.isolated.dead_channels = entry.isolated.dead();
+    entry.report.accumulated.channels = entry.accumulated.channels();
+    entry.report.accumulated.dead_channels = entry.accumulated.dead();
+    reports.push_back(std::move(entry.report));
+  }
+  return reports;
+}
+
+namespace {
+
+Json figures_json(const LayerFigures& f) {
+  const Distortion& d = f.distortion;
+  return {{"sqnr_db", d.sqnr_db()},
+          {"cosine", d.cosine()},
+          {"max_abs_error", d.max_abs_error()},
+          {"mean_shift", d.mean_shift()},
+          {"saturated_share", f.saturated_share()},
+          {"zero_share", d.zero_share()},
+          {"dead_channels", f.dead_channels},
+          {"channels", f.channels},
+          {"non_finite", d.has_non_finite()}};
+}
+
+}  // namespace
+
+Json to_json(const std::vector<LayerReport>& layers) {
+  Json list = Json::array();
+  for (const LayerReport& l : layers)
+    list.push_back({{"node", l.node},
+                    {"op", l.op},
+                    {"value", l.value},
+                    {"format", l.format},
+                    {"isolated", figures_json(l.isolated)},
+                    {"accumulated", figures_json(l.accumulated)}});
+  return list;
+}
+
+std::vector<std::string> findings(const std::vector<LayerReport>& layers) {
+  std::vector<std::string> list;
+  for (const LayerReport& l : layers) {
+    const LayerFigures& f = l.accumulated;
+    const std::string who = fmt::format("{} '{}' ({})", l.op, l.node, l.format);
+    if (f.distortion.has_non_finite()) list.push_back(who + " makes NaN or Inf");
+    const bool dead =
+        f.distortion.count() > 0 && f.distortion.zero_share() == 1 && f.distortion.signal_power() > 0;
+    if (dead)
+      list.push_back(who + " is dead: all zeros where FP32 has signal");
+    else if (f.dead_channels > 0 && f.dead_channels * 20 >= f.channels)
+      list.push_back(fmt::format("{}: {} of {} channels are dead (constant where FP32 varies)", who,
+                                 f.dead_channels, f.channels));
+    if (f.saturated_share() > 0.01)
+      list.push_back(fmt::format("{}: {:.1f}% of values saturate", who, 100 * f.saturated_share()));
+  }
+  return list;
+}
+
+}  // namespace narrow::verify
