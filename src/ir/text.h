@@ -1,15 +1,28 @@
 // The text form (.nir): what print() writes, parse() reads back to an equal graph.
 //
+// clang-format off
 //   graph mobilenet(%input: f32[N,3,224,224]) {
+//     meta "opset" = "21"
 //     @w: f32[24,3,3,3] = blob 64 2592
 //     @lo: f32[] = [0]
 //     %y: u8[N,24,112,112]<0.0235,0> = Conv(%input, @w, -) {pads=[1,1,1,1], strides=[2,2]} "conv1" origin "conv1/y"
 //     return %y as "logits"
 //   }
+// clang-format on
 //
-// Values start with %, constants with @; other characters than letters, digits, _ . / : - are written as %"...".
-// `-` is an absent input. Constants of up to 64 elements stand in the text, larger ones in a blob (offset, bytes).
-// Quantized types carry <scale,zero_point> per tensor or <axis;s0,s1,...;z0,z1,...> per channel, floats as %.9g.
+// Values start with %, constants with @. Names of letters, digits, _ . / : - stand bare (unless they end in
+// :), others are written as %"..." with \" \\ \n \xHH. `-` is an absent input. `# ...` is a comment.
+//
+// Types      f32 unranked, f32[] scalar, f32[N,?,3] a symbol, an unknown and a number; <scale,zero_point> per
+// tensor,
+//            <axis;s0,s1,...;z0,z1,...> per channel. A node's output may lack its type: infer_types() finds
+//            it.
+// Constants  of up to 64 elements stand in the text, larger ones in a blob (offset, bytes).
+// Attributes 3 is an integer, 3.0 a float, "s" a string, [1,2] [1.0,2.0] ["s"] lists of these, [] no
+// integers,
+//            floats[] no floats, strings[] no strings, f32[2] [1,2] a tensor, graph name(...) {...} a graph.
+// Floats     %.9g (f64: %.17g), inf, -inf, nan; NaNs with another payload as their bits, 0x7fc00001.
+// Origins    one per output, - where there is none, each with its permutation: origin "a" [0,2,3,1], -
 #pragma once
 
 #include <memory>
@@ -26,9 +39,12 @@ struct Blob {
   std::string bytes;
 };
 
+/// Deterministic. The graph is sorted; constants that nobody reads are left out.
 /// Without a blob, large constants are written as `hash <hex>`: readable, not parsable.
 std::string print(const Graph& graph, Blob* blob = nullptr);
-/// `blob` may be mapped memory: constants borrow it and keep `owner`. Errors: invalid_model with the line.
-Result<Graph> parse(std::string_view text, std::span<const std::byte> blob = {}, std::shared_ptr<const void> owner = nullptr);
+/// `blob` may be mapped memory: constants borrow it and keep `owner`. Checks the form only; verify() checks
+/// the graph. Errors: invalid_model with the line.
+Result<Graph> parse(std::string_view text, std::span<const std::byte> blob = {},
+                    std::shared_ptr<const void> owner = nullptr);
 
 }  // namespace narrow::ir

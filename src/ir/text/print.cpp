@@ -1,0 +1,227 @@
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "base/hash.h"
+#include "ir/text.h"
+#include "ir/text/numbers.h"
+
+namespace narrow::ir {
+namespace {
+
+class Printer {
+ public:
+  explicit Printer(Blob* blob) : blob_(blob) {}
+  std::string take() { return std::move(out_); }
+
+  void graph(const Graph& graph, const std::string& indent) {
+    out_ += "graph ";
+    word(graph.name);
+    out_ += '(';
+    for (const Value* input : graph.inputs()) {
+      if (input != graph.inputs().front()) out_ += ", ";
+      typed(*input);
+      origins({input});
+    }
+    out_ += ") {\n";
+    for (const auto& [key, text] : graph.metadata) {
+      out_ += indent + "  meta ";
+      text::append_quoted(out_, key);
+      out_ += " = ";
+      text::append_quoted(out_, text);
+      out_ += '\n';
+    }
+    for (const Value* value : graph.values())
+      if (value->is_constant()) constant(*value, indent);
+    for (const Node* n : graph.nodes()) node(*n, indent);
+    returns(graph, indent);
+    out_ += indent + "}";
+  }
+
+ private:
+  template <class... Args>
+  void write(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(out_), format, std::forward<Args>(args)...);
+  }
+  void word(const std::string& text) {
+    if (text::is_bare(text))
+      out_ += text;
+    else
+      text::append_quoted(out_, text);
+  }
+  void reference(const Value* value) {
+    if (value == nullptr) {
+      out_ += '-';
+      return;
+    }
+    out_ += value->is_constant() ? '@' : '%';
+    word(value->name);
+  }
+
+  // --- types
+  void dim(const Dim& d) {
+    if (d.known())
+      write("{}", d.value);
+    else if (d.symbol.empty())
+      out_ += '?';
+    else if (text::is_bare(d.symbol) && !(d.symbol[0] >= '0' && d.symbol[0] <= '9') && d.symbol[0] != '-')
+      out_ += d.symbol;
+    else
+      text::append_quoted(out_, d.symbol);
+  }
+  void quantization(const Quantization& q) {
+    out_ += '<';
+    if (!q.per_tensor()) write("{};", q.axis);
+    for (size_t i = 0; i < q.scale.size(); ++i) {
+      if (i > 0) out_ += ',';
+      text::append_float(out_, q.scale[i], false);
+    }
+    out_ += q.per_tensor() ? ',' : ';';
+    for (size_t i = 0; i < q.zero_point.size(); ++i) write("{}{}", i > 0 ? "," : "", q.zero_point[i]);
+    out_ += '>';
+  }
+  void type(const TensorType& type) {
+    out_ += narrow::to_string(type.dtype);
+    if (type.ranked) {
+      out_ += '[';
+      for (size_t i = 0; i < type.dims.size(); ++i) {
+        if (i > 0) out_ += ',';
+        dim(type.dims[i]);
+      }
+      out_ += ']';
+    }
+    if (type.quant != nullptr) quantization(*type.quant);
+  }
+  void typed(const Value& value) {
+    reference(&value);
+    out_ += ": ";
+    type(value.type);
+  }
+
+  // --- data
+  void data(const Tensor& tensor) {
+    if (tensor.elements() <= text::kMaxInlineElements) {
+      text::append_elements(out_, tensor);
+      return;
+    }
+    const std::span bytes(static_cast<const std::byte*>(tensor.raw()), static_cast<size_t>(tensor.bytes()));
+    if (blob_ == nullptr) {
+      out_ += "hash " + hash_hex(bytes);
+      return;
+    }
+    blob_->bytes.resize((blob_->bytes.size() + 63) / 64 * 64);
+    write("blob {} {}", blob_->bytes.size(), bytes.size());
+    blob_->bytes.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  void constant(const Value& value, const std::string& indent) {
+    out_ += indent + "  ";
+    typed(value);
+    out_ += " = ";
+    data(value.constant());
+    origins({&value});
+    out_ += '\n';
+  }
+
+  // --- nodes
+  template <class T, class F>
+  void list(const char* empty, const std::vector<T>& values, F&& print_one) {
+    if (values.empty()) {
+      out_ += empty;
+      return;
+    }
+    for (size_t i = 0; i < values.size(); ++i) {
+      out_ += i > 0 ? ',' : '[';
+      print_one(values[i]);
+    }
+    out_ += ']';
+  }
+  struct AttributePrinter {
+    Printer& p;
+    const std::string& indent;
+    void operator()(int64_t v) { p.write("{}", v); }
+    void operator()(float v) { text::append_float(p.out_, v, true); }
+    void operator()(const std::string& v) { text::append_quoted(p.out_, v); }
+    void operator()(const std::vector<int64_t>& v) { p.list("[]", v, *this); }
+    void operator()(const std::vector<float>& v) { p.list("floats[]", v, *this); }
+    void operator()(const std::vector<std::string>& v) { p.list("strings[]", v, *this); }
+    void operator()(const Tensor& v) {
+      p.type(TensorType::of(v.dtype(), v.shape()));
+      p.out_ += ' ';
+      if (v.defined()) p.data(v);
+    }
+    void operator()(const std::shared_ptr<Graph>& v) {
+      static const Graph kEmpty;
+      p.graph(v ? *v : kEmpty, indent + "  ");
+    }
+  };
+  void attributes(const Attributes& attrs, const std::string& indent) {
+    if (attrs.empty()) return;
+    bool first = true;
+    for (const auto& [key, value] : attrs) {
+      out_ += first ? " {" : ", ";
+      first = false;
+      word(key);
+      out_ += '=';
+      std::visit(AttributePrinter{*this, indent}, value);
+    }
+    out_ += '}';
+  }
+  void origins(const std::vector<const Value*>& values) {
+    const auto has = [](const Value* v) { return !v->origin.empty() || !v->origin_perm.empty(); };
+    if (std::none_of(values.begin(), values.end(), has)) return;
+    for (size_t i = 0; i < values.size(); ++i) {
+      out_ += i == 0 ? " origin " : ", ";
+      if (!has(values[i])) {
+        out_ += '-';
+        continue;
+      }
+      text::append_quoted(out_, values[i]->origin);
+      for (size_t k = 0; k < values[i]->origin_perm.size(); ++k)
+        write("{}{}", k > 0 ? "," : " [", values[i]->origin_perm[k]);
+      if (!values[i]->origin_perm.empty()) out_ += ']';
+    }
+  }
+  void node(const Node& n, const std::string& indent) {
+    out_ += indent + "  ";
+    for (const Value* output : n.outputs()) {
+      if (output != n.outputs().front()) out_ += ", ";
+      typed(*output);
+    }
+    write(" = {}(", to_string(n.op()));
+    for (size_t i = 0; i < n.inputs().size(); ++i) {
+      if (i > 0) out_ += ", ";
+      reference(n.inputs()[i]);
+    }
+    out_ += ')';
+    attributes(n.attrs, indent);
+    if (!n.name.empty()) {
+      out_ += ' ';
+      text::append_quoted(out_, n.name);
+    }
+    origins({n.outputs().begin(), n.outputs().end()});
+    out_ += '\n';
+  }
+  void returns(const Graph& graph, const std::string& indent) {
+    out_ += indent + "  return";
+    for (size_t i = 0; i < graph.outputs().size(); ++i) {
+      out_ += i > 0 ? ", " : " ";
+      reference(graph.outputs()[i].value);
+      out_ += " as ";
+      text::append_quoted(out_, graph.outputs()[i].name);
+    }
+    out_ += '\n';
+  }
+
+  Blob* blob_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string print(const Graph& graph, Blob* blob) {
+  Printer printer(blob);
+  printer.graph(graph, "");
+  return printer.take() + "\n";
+}
+
+}  // namespace narrow::ir
