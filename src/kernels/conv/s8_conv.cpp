@@ -60,23 +60,35 @@ std::string unsupported(const ConvSpec& spec) {
   return {};
 }
 
+/// Whether no value, in units of dst's scale, can leave the range of int32: the conversion would not
+/// saturate.
+bool fits_int32(const S8Finish& f, const S8Packed& packed) {
+  const int64_t columns = packed.layout().groups * packed.layout().padded_outputs();
+  const double scale = *std::max_element(f.scale, f.scale + columns);
+  const double residual = f.residual_type == DType::undefined ? 0 : 255.0 * f.residual_scale;
+  const double bound = (0x1p31 * scale + residual) * f.inverse_out_scale;
+  return *std::min_element(f.scale, f.scale + columns) >= 0 && bound >= 0 && bound < 0x1.ffp30;
+}
+
 S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed) {
+  const bool bounds_only = is_int8(spec.dst) && spec.activation.is_clamp();
+  const bool one_factor = bounds_only && spec.residual == DType::undefined;
   S8Finish f{};
   f.dst_type = spec.dst;
   f.residual_type = spec.residual;
-  f.activation = spec.activation;
-  f.clamps = is_int8(spec.dst) && spec.activation.is_clamp();
-  f.scale = f.clamps && spec.residual == DType::undefined ? packed.multiplier() : packed.scale();
+  f.activation = bounds_only ? Activation{} : spec.activation;
+  f.scale = one_factor ? packed.multiplier() : packed.scale();
+  f.inverse_out_scale = one_factor ? 1.0F : 1.0F / spec.dst_quant.scale;
+  f.out_zero = spec.dst_quant.zero_point;
   const IntegerBounds bounds = integer_bounds(spec);
   const int32_t type_low =
       spec.dst == DType::u8 ? 0 : -128;  // a clip may lie wholly outside what dst can hold
   f.low = std::clamp(bounds.low, type_low, type_low + 255);
   f.high = std::clamp(bounds.high, type_low, type_low + 255);
-  f.inverse_out_scale = 1.0F / spec.dst_quant.scale;
-  f.out_zero = spec.dst_quant.zero_point;
   f.residual_scale = spec.residual_quant.scale;
   f.residual_zero = spec.residual_quant.zero_point;
   f.dst_pixel = spec.shape.oc;
+  f.stays_in_bytes = bounds_only && (one_factor || is_int8(spec.residual)) && fits_int32(f, packed);
   return f;
 }
 
@@ -87,16 +99,19 @@ struct Split {
 };
 
 /// Weights that stay in L2 are shared by tasks over pixels. Larger ones stream in from L3 or memory: then
-/// each task takes some panels for all pixels, and each panel is read once.
+/// each task takes some panels for all pixels. A block of pixels stays in L1 while the panels pass by, unless
+/// the panels of a task would leave L2 before the next block wants them again.
 Split split(const S8Layout& l, int64_t positions, int threads) {
+  constexpr int64_t kShared = 256 << 10, kResident = 640 << 10;
   const int64_t blocks = div_up(positions, l.tile.rows), tasks = threads == 1 ? 1 : 4 * threads;
-  const int64_t weight_bytes = l.panels * l.panel_bytes();
-  if (weight_bytes <= (256 << 10) || blocks >= 16 * threads) {
-    const int64_t per_group = div_up(tasks, l.groups);
-    return {std::max<int64_t>(1, div_up(blocks, per_group)), l.panels, l.panel_bytes() > (24 << 10)};
-  }
-  const int64_t per_group = std::min(div_up(tasks, l.groups), l.panels);
-  return {blocks, div_up(l.panels, per_group), true};
+  const int64_t weight_bytes = l.panels * l.panel_bytes(), per_group = div_up(tasks, l.groups);
+  Split cut{blocks, l.panels, false};
+  if (weight_bytes <= kShared || blocks >= 4 * per_group)
+    cut.blocks = div_up(blocks, per_group);
+  else
+    cut.panels = div_up(l.panels, std::min(per_group, l.panels));
+  cut.panels_outside = cut.panels * l.panel_bytes() > kResident;
+  return cut;
 }
 
 class S8Conv : public ConvKernel {

@@ -18,63 +18,89 @@ struct alignas(64) S8TileConfig {
 // Static: GCC 12 does not see that _tile_loadconfig reads memory and drops stores to a local one.
 alignas(64) const S8TileConfig kConfig;
 
-template <bool kSigned>
-NARROW_LANE_INLINE void s8_tiles_32(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias,
-                                    int32_t* c) {
-  const int64_t stride = g.a_stride;
+/// Finishes nothing.
+struct S8Nothing {
+  void next(int64_t) {}
+  void rest() {}
+};
+
+// Tile numbers are part of the instruction: no function can take them.
+#define NARROW_S8_DP(c, a, b) \
+  do {                        \
+    if constexpr (kSigned)    \
+      _tile_dpbssd(c, a, b);  \
+    else                      \
+      _tile_dpbusd(c, a, b);  \
+  } while (false)
+
+/// All four tiles. Tile loads and stores occupy the front end for 8 and 16 cycles while the vector units
+/// starve, so the tile before is finished a pair of rows at a time in between; finishing it as a whole added
+/// its full time.
+template <bool kSigned, class Finisher>
+void s8_tiles_32(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, Finisher finish,
+                 int32_t* c) {
+  const int64_t stride = g.a_stride, pairs = g.segments * g.segment_bytes <= 128 ? 2 : 1;
   _tile_loadd(0, bias, 0);
+  finish.next(pairs);
   _tile_loadd(1, bias + 16, 0);
+  finish.next(pairs);
   _tile_loadd(2, bias, 0);
+  finish.next(pairs);
   _tile_loadd(3, bias + 16, 0);
   for (int64_t segment = 0; segment < g.segments; ++segment) {
     const uint8_t* run = a + g.offsets[segment];
     for (int64_t k = 0; k < g.segment_bytes; k += 64, b += 2048) {
       _tile_loadd(6, b, 64);
+      finish.next(pairs);
       _tile_loadd(4, run + k, stride);
+      finish.next(pairs);
+      NARROW_S8_DP(0, 4, 6);
       _tile_loadd(7, b + 1024, 64);
+      finish.next(pairs);
+      NARROW_S8_DP(1, 4, 7);
       _tile_loadd(5, run + k + 16 * stride, stride);
-      if constexpr (kSigned) {
-        _tile_dpbssd(0, 4, 6);
-        _tile_dpbssd(1, 4, 7);
-        _tile_dpbssd(2, 5, 6);
-        _tile_dpbssd(3, 5, 7);
-      } else {
-        _tile_dpbusd(0, 4, 6);
-        _tile_dpbusd(1, 4, 7);
-        _tile_dpbusd(2, 5, 6);
-        _tile_dpbusd(3, 5, 7);
-      }
+      finish.next(pairs);
+      NARROW_S8_DP(2, 5, 6);
+      NARROW_S8_DP(3, 5, 7);
     }
   }
+  finish.rest();
   _tile_stored(0, c, 128);
   _tile_stored(1, c + 16, 128);
   _tile_stored(2, c + 512, 128);
   _tile_stored(3, c + 528, 128);
 }
 
-/// The upper half only.
-template <bool kSigned>
-NARROW_LANE_INLINE void s8_tiles_16(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias,
-                                    int32_t* c) {
+/// The upper two tiles only.
+template <bool kSigned, class Finisher>
+void s8_tiles_16(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, Finisher finish,
+                 int32_t* c) {
   _tile_loadd(0, bias, 0);
   _tile_loadd(1, bias + 16, 0);
   for (int64_t segment = 0; segment < g.segments; ++segment) {
     const uint8_t* run = a + g.offsets[segment];
     for (int64_t k = 0; k < g.segment_bytes; k += 64, b += 2048) {
       _tile_loadd(4, run + k, g.a_stride);
+      finish.next(1);
       _tile_loadd(6, b, 64);
+      NARROW_S8_DP(0, 4, 6);
       _tile_loadd(7, b + 1024, 64);
-      if constexpr (kSigned) {
-        _tile_dpbssd(0, 4, 6);
-        _tile_dpbssd(1, 4, 7);
-      } else {
-        _tile_dpbusd(0, 4, 6);
-        _tile_dpbusd(1, 4, 7);
-      }
+      finish.next(1);
+      NARROW_S8_DP(1, 4, 7);
     }
   }
+  finish.rest();
   _tile_stored(0, c, 128);
   _tile_stored(1, c + 16, 128);
+}
+
+template <class Finisher>
+void s8_tiles(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
+              Finisher finish, int32_t* c) {
+  if (g.is_signed)
+    rows > 16 ? s8_tiles_32<true>(g, a, b, bias, finish, c) : s8_tiles_16<true>(g, a, b, bias, finish, c);
+  else
+    rows > 16 ? s8_tiles_32<false>(g, a, b, bias, finish, c) : s8_tiles_16<false>(g, a, b, bias, finish, c);
 }
 
 struct Amx {
@@ -83,17 +109,15 @@ struct Amx {
   static void begin() { _tile_loadconfig(&kConfig); }
   static void end() { _tile_release(); }
   static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
-                   int32_t* c) {
-    if (rows > 16) {
-      if (g.is_signed)
-        s8_tiles_32<true>(g, a, b, bias, c);
-      else
-        s8_tiles_32<false>(g, a, b, bias, c);
+                   const S8Pending& pending, int32_t* c) {
+    const S8Finish& f = g.finish;
+    if (!f.stays_in_bytes) {
+      finish(f, *pending.rows, pending.sums);
+      s8_tiles(g, a, b, bias, rows, S8Nothing{}, c);
+    } else if (f.residual_type == DType::undefined) {
+      s8_tiles(g, a, b, bias, rows, S8Pairs<false>(f, *pending.rows, pending.sums), c);
     } else {
-      if (g.is_signed)
-        s8_tiles_16<true>(g, a, b, bias, c);
-      else
-        s8_tiles_16<false>(g, a, b, bias, c);
+      s8_tiles(g, a, b, bias, rows, S8Pairs<true>(f, *pending.rows, pending.sums), c);
     }
   }
   static void finish(const S8Finish& f, const S8Rows& rows, const S8Sums& sums) {

@@ -62,11 +62,6 @@ void s8_dots(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* 
   }
 }
 
-/// To the nearest integer, as s8_round of s8_finish_avx512.h.
-NARROW_S8_INLINE __m256i round_int(__m256 x) {
-  return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_set1_ps(16777216.0F), x));
-}
-
 NARROW_S8_INLINE __m256i load_residual(DType type, const uint8_t* p) {
   const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
   return type == DType::u8 ? _mm256_cvtepu8_epi32(bytes) : _mm256_cvtepi8_epi32(bytes);
@@ -76,11 +71,11 @@ NARROW_S8_INLINE __m256i load_residual(DType type, const uint8_t* p) {
 NARROW_S8_INLINE __m256i finish_eight(const S8Finish& f, const int32_t* c, const float* scale, int64_t at) {
   const __m256 sum = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(c)));
   const __m256 r = _mm256_mul_ps(sum, _mm256_loadu_ps(scale));
-  if (f.residual_type == DType::undefined) return round_int(r);
+  if (f.residual_type == DType::undefined) return _mm256_cvtps_epi32(r);
   const __m256i added = load_residual(f.residual_type, static_cast<const uint8_t*>(f.residual) + at);
   const __m256 x = _mm256_cvtepi32_ps(_mm256_sub_epi32(added, _mm256_set1_epi32(f.residual_zero)));
-  return round_int(_mm256_mul_ps(_mm256_fmadd_ps(x, _mm256_set1_ps(f.residual_scale), r),
-                                 _mm256_set1_ps(f.inverse_out_scale)));
+  return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_fmadd_ps(x, _mm256_set1_ps(f.residual_scale), r),
+                                          _mm256_set1_ps(f.inverse_out_scale)));
 }
 
 /// Sixteen columns, integer dst, bounds only; the order of saturations as in s8_finish_avx512.h.
@@ -89,7 +84,7 @@ void finish_bytes(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
   const __m128i low = _mm_set1_epi8(static_cast<char>(f.low)),
                 high = _mm_set1_epi8(static_cast<char>(f.high));
   for (int64_t i = 0; i < rows.count; ++i) {
-    const int64_t at = rows.pixel[i] * f.dst_pixel + s.channel;
+    const int64_t at = rows.element[i] + s.channel;
     const int32_t* c = s.c + rows.block_row[i] * s.stride;
     const float* scale = f.scale + s.scale_at;
     const __m256i words =
@@ -109,16 +104,15 @@ struct Avx2 {
   static void begin() {}
   static void end() {}
   static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
-                   int32_t* c) {
+                   const S8Pending& pending, int32_t* c) {
+    finish(g.finish, *pending.rows, pending.sums);
     if (g.is_signed)
       rows > 1 ? s8_dots<true, 4>(g, a, b, bias, c) : s8_dots<true, 1>(g, a, b, bias, c);
     else
       rows > 1 ? s8_dots<false, 4>(g, a, b, bias, c) : s8_dots<false, 1>(g, a, b, bias, c);
   }
   static void finish(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
-    const bool bytes =
-        f.residual_type == DType::undefined || f.residual_type == DType::u8 || f.residual_type == DType::s8;
-    if (f.clamps && bytes && s.columns == 16)
+    if (f.stays_in_bytes && s.columns == 16)
       finish_bytes(f, rows, s);
     else
       s8_finish_plain(f, rows, s);

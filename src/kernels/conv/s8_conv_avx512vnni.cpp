@@ -60,7 +60,8 @@ struct Vnni {
   static void begin() {}
   static void end() {}
   static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
-                   int32_t* c) {
+                   const S8Pending& pending, int32_t* c) {
+    finish(g.finish, *pending.rows, pending.sums);
     if (g.is_signed)
       s8_dots_of<true>(g, a, b, bias, rows, c);
     else

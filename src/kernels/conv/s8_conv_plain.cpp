@@ -13,7 +13,8 @@ struct Plain {
   static void begin() {}
   static void end() {}
   static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
-                   int32_t* c) {
+                   const S8Pending& pending, int32_t* c) {
+    finish(g.finish, *pending.rows, pending.sums);
     for (int64_t m = 0; m < rows; ++m) {
       uint32_t sums[16];  // modulo 2^32: the raw bytes' sum may pass 2^31 on the way
       for (int64_t n = 0; n < 16; ++n) sums[n] = static_cast<uint32_t>(bias[n]);
@@ -40,9 +41,6 @@ struct Plain {
 };
 
 void finish_one(const S8Finish& f, float r, int64_t at) {
-  const float inverse = f.inverse_out_scale;
-  if (f.clamps && f.residual_type == DType::undefined)
-    return store_integer(f.dst_type, f.dst, at, round_and_clamp(r, f.out_zero, f.low, f.high));
   if (is_int8(f.residual_type))
     r = std::fma(static_cast<float>(load_integer(f.residual_type, f.residual, at) - f.residual_zero),
                  f.residual_scale, r);
@@ -50,7 +48,7 @@ void finish_one(const S8Finish& f, float r, int64_t at) {
     r += load_real({f.residual_type, {}}, f.residual, at);
   r = apply(f.activation, r);
   if (is_int8(f.dst_type))
-    store_integer(f.dst_type, f.dst, at, round_and_clamp(r * inverse, f.out_zero, f.low, f.high));
+    store_integer(f.dst_type, f.dst, at, round_and_clamp(r * f.inverse_out_scale, f.out_zero, f.low, f.high));
   else
     store_real({f.dst_type, {}}, f.dst, at, r);
 }
@@ -61,7 +59,7 @@ void s8_finish_plain(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
   for (int64_t i = 0; i < rows.count; ++i)
     for (int64_t column = 0; column < s.columns; ++column) {
       const float sum = static_cast<float>(s.c[rows.block_row[i] * s.stride + column]);
-      finish_one(f, sum * f.scale[s.scale_at + column], rows.pixel[i] * f.dst_pixel + s.channel + column);
+      finish_one(f, sum * f.scale[s.scale_at + column], rows.element[i] + s.channel + column);
     }
 }
 

@@ -18,7 +18,7 @@ void s8_map_rows(const S8Args& g, int64_t start, int64_t first, int64_t tile_row
   for (int64_t p = first; p < end; ++p) {
     if (x < g.ow && y < g.oh) {
       rows.block_row[rows.count] = p - start;
-      rows.pixel[rows.count++] = (image * g.oh + y) * g.ow + x;
+      rows.element[rows.count++] = ((image * g.oh + y) * g.ow + x) * g.finish.dst_pixel;
     }
     if (++x < g.pitch) continue;
     x = 0;
@@ -26,39 +26,65 @@ void s8_map_rows(const S8Args& g, int64_t start, int64_t first, int64_t tile_row
   }
 }
 
+/// Computes tile after tile; each is finished while the next is being computed, as the instruction set likes
+/// it.
 template <class Isa>
-void s8_block(const S8Args& g, const S8Range& r, int64_t block, int64_t panel, S8Rows& rows, bool remap,
-              int32_t* c) {
-  const int64_t first = block * Isa::kRows, left_rows = g.positions - first;
-  const int64_t wanted = left_rows < Isa::kRows ? left_rows : Isa::kRows,
-                last_start = g.readable - Isa::cover(wanted);
-  const int64_t start = first < last_start ? first : last_start;
-  if (remap) s8_map_rows(g, start, first, Isa::kRows, rows);
-  const uint8_t* a =
-      start >= g.tail_begin ? g.tail + (start - g.tail_begin) * g.a_stride : g.a + start * g.a_stride;
-  const int64_t at = r.group * g.panels + panel, column = panel * Isa::kColumns;
-  Isa::tile(g, a + r.group * g.channels, g.b + at * g.panel_bytes, g.bias + at * Isa::kColumns,
-            wanted + first - start, c);
-  const int64_t left = g.outputs - column;
-  const S8Sums sums{c, Isa::kColumns, left < Isa::kColumns ? left : Isa::kColumns,
-                    r.group * g.outputs + column, at * Isa::kColumns};
-  Isa::finish(g.finish, rows, sums);
-}
+class S8Walk {
+ public:
+  S8Walk(const S8Args& args, int64_t group) : g_(args), group_(group) { rows_[0].count = 0; }
+
+  /// The block's rows, until the next call.
+  void enter_block(int64_t block) {
+    const int64_t first = block * Isa::kRows, left = g_.positions - first;
+    const int64_t wanted = left < Isa::kRows ? left : Isa::kRows,
+                  last_start = g_.readable - Isa::cover(wanted);
+    const int64_t start = first < last_start ? first : last_start;
+    rows_turn_ ^= 1;
+    s8_map_rows(g_, start, first, Isa::kRows, rows_[rows_turn_]);
+    const bool in_tail = start >= g_.tail_begin;
+    a_ = (in_tail ? g_.tail + (start - g_.tail_begin) * g_.a_stride : g_.a + start * g_.a_stride) +
+         group_ * g_.channels;
+    live_rows_ = wanted + first - start;
+  }
+
+  void compute(int64_t panel) {
+    const int64_t at = group_ * g_.panels + panel, column = panel * Isa::kColumns, left = g_.outputs - column;
+    Isa::tile(g_, a_, g_.b + at * g_.panel_bytes, g_.bias + at * Isa::kColumns, live_rows_, pending_, c_);
+    pending_ = {&rows_[rows_turn_],
+                {c_, Isa::kColumns, left < Isa::kColumns ? left : Isa::kColumns, group_ * g_.outputs + column,
+                 at * Isa::kColumns}};
+  }
+
+  void finish() { Isa::finish(g_.finish, *pending_.rows, pending_.sums); }
+
+ private:
+  alignas(64) int32_t c_[Isa::kRows * Isa::kColumns];
+  const S8Args& g_;
+  int64_t group_;
+  const uint8_t* a_ = nullptr;
+  int64_t live_rows_ = 0;
+  S8Rows rows_[2];
+  S8Pending pending_{&rows_[0], {c_, Isa::kColumns, 0, 0, 0}};
+  int rows_turn_ = 0;
+};
 
 template <class Isa>
 void s8_task(const S8Args& g, const S8Range& r) {
-  alignas(64) int32_t c[Isa::kRows * Isa::kColumns];
-  S8Rows rows;
+  S8Walk<Isa> walk(g, r.group);
   Isa::begin();
   if (r.panels_outside) {
     for (int64_t panel = r.panel_begin; panel < r.panel_end; ++panel)
-      for (int64_t block = r.block_begin; block < r.block_end; ++block)
-        s8_block<Isa>(g, r, block, panel, rows, true, c);
+      for (int64_t block = r.block_begin; block < r.block_end; ++block) {
+        walk.enter_block(block);
+        walk.compute(panel);
+      }
   } else {
-    for (int64_t block = r.block_begin; block < r.block_end; ++block)
-      for (int64_t panel = r.panel_begin; panel < r.panel_end; ++panel)
-        s8_block<Isa>(g, r, block, panel, rows, panel == r.panel_begin, c);
+    for (int64_t block = r.block_begin; block < r.block_end; ++block) {
+      walk.enter_block(block);
+      for (int64_t panel = r.panel_begin; panel < r.panel_end; ++panel) walk.compute(panel);
+    }
   }
+  walk.finish();
   Isa::end();
 }
 

@@ -8,13 +8,15 @@
 
 namespace narrow::kernels {
 
-/// How sums leave: kernels/requantize.h.
+/// How sums leave (kernels/requantize.h):  store(activation(sum * scale + residual) * inverse_out_scale).
+/// Where all scales are one factor, that factor is `scale`, and inverse_out_scale is 1.
 struct S8Finish {
   DType dst_type, residual_type;  // residual undefined: none
-  Activation activation;
-  bool clamps;  // integer dst and an activation that only bounds: low and high say it all
-  const float*
-      scale;  // per column; the one multiplier when dst is an integer, clamps, and there is no residual
+  Activation activation;          // none where the bounds of an integer say it all
+  /// Integer dst, no activation but bounds, integer residual or none, and no r * inverse_out_scale beyond
+  /// int32.
+  bool stays_in_bytes;
+  const float* scale;  // per column
   float inverse_out_scale;
   int32_t out_zero, low, high;
   float residual_scale;
@@ -48,12 +50,13 @@ struct S8Range {
   bool panels_outside;  // the loop over panels is the outer one
 };
 
-/// The pixels of one block that are stored: row of the block and pixel of dst.
+/// The pixels of one block that are stored: row of the block and first element of
+/// the pixel in dst.
 struct S8Rows {
   static constexpr int64_t kMax = 32;
   int64_t count;
   int64_t block_row[kMax];
-  int64_t pixel[kMax];
+  int64_t element[kMax];
 };
 
 /// Finishes `columns` sums of each row; c is [rows][stride] and column 0 is output channel `channel` of dst,
@@ -61,6 +64,11 @@ struct S8Rows {
 struct S8Sums {
   const int32_t* c;
   int64_t stride, columns, channel, scale_at;
+};
+/// Sums computed and not yet finished.
+struct S8Pending {
+  const S8Rows* rows;
+  S8Sums sums;
 };
 void s8_finish_plain(const S8Finish& finish, const S8Rows& rows, const S8Sums& sums);
 
