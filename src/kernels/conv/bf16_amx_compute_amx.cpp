@@ -2,19 +2,15 @@
 // hidden by 4 x 16 cycles of work). The order of K is fixed, so a result never depends on how blocks are
 // dealt to threads.
 #include "kernels/conv/bf16_amx.h"
-#include "kernels/conv/dw_half_lanes_avx512.h"
+#include "kernels/conv/narrow_out_avx512.h"
 
 namespace narrow::kernels {
 namespace {
-
-/// Prefetch this many bytes ahead in B while a panel is read for the first time.
-constexpr int64_t kPrefetchBytes = 8192;
 
 struct Block {
   const uint16_t* a;  // first position
   const uint16_t* b;  // panel
   int64_t rows;
-  bool first_touch;  // B comes from far away
 };
 
 /// Tiles 0-3 = A[rows, K] x B[K, 32]; kLower: more than 16 rows, kRight: more than 16 columns.
@@ -29,8 +25,6 @@ void multiply(const Bf16AmxTask& t, const Block& block) {
   for (int64_t tap = 0; tap < t.tap_count; ++tap) {
     const char* a = reinterpret_cast<const char*>(block.a + t.taps[tap]);
     for (int64_t step = 0; step < t.steps_per_tap; ++step) {
-      if (block.first_touch)
-        for (int64_t i = 0; i < 2 * tile_bytes; i += 64) _mm_prefetch(b + kPrefetchBytes + i, _MM_HINT_T0);
       _tile_loadd(6, b, 64);
       _tile_loadd(4, a, a_stride);
       _tile_dpbf16ps(0, 4, 6);
@@ -45,40 +39,71 @@ void multiply(const Bf16AmxTask& t, const Block& block) {
   }
 }
 
-/// acc [32 positions][32 channels] of image position `q` onwards, to dst. Types are arguments so that the
-/// common ones become constants.
-NARROW_INLINE void finish(const Bf16AmxTask& t, const float* acc, int64_t image, int64_t q, int64_t rows,
-                          int64_t channel, DType dst, DType residual, bool plain) {
+/// Walks the positions of a block and gives the dst element of each that is an output.
+struct Positions {
+  int64_t x, y, image_row;
+  const Bf16AmxTask& t;
+
+  Positions(const Bf16AmxTask& task, int64_t image, int64_t q)
+      : x(q % task.flat_width), y(q / task.flat_width), image_row(image * task.oh), t(task) {}
+  /// The first element of the current position's channels, or -1 where the row is only padding.
+  int64_t element() const { return x < t.ow ? ((image_row + y) * t.ow + x) * t.out.oc : -1; }
+  void advance() {
+    if (++x == t.flat_width) x = 0, ++y;
+  }
+};
+
+/// bf16 from sums with bounds only, 32 channels in one store.
+template <bool kResidual>
+void finish_bf16(const Bf16AmxTask& t, const float* acc, Positions at, int64_t rows, int64_t channel) {
+  const __m512 low = _mm512_set1_ps(t.out.activation.alpha), high = _mm512_set1_ps(t.out.activation.beta);
+  const __m512 bias0 = _mm512_load_ps(t.out.bias + channel),
+               bias1 = _mm512_load_ps(t.out.bias + channel + 16);
+  const __mmask32 live = first_lanes32(t.out.oc - channel);
+  const uint16_t* residual = static_cast<const uint16_t*>(t.out.residual) + channel;
+  uint16_t* dst = static_cast<uint16_t*>(t.out.dst) + channel;
+  for (int64_t row = 0; row < rows; ++row, at.advance(), acc += 32) {
+    const int64_t i = at.element();
+    if (i < 0) continue;
+    __m512 r0 = _mm512_add_ps(_mm512_load_ps(acc), bias0),
+           r1 = _mm512_add_ps(_mm512_load_ps(acc + 16), bias1);
+    if (kResidual) {
+      r0 = _mm512_add_ps(r0, Simd512::load_bf16(residual + i, static_cast<__mmask16>(live)));
+      r1 = _mm512_add_ps(r1, Simd512::load_bf16(residual + i + 16, static_cast<__mmask16>(live >> 16)));
+    }
+    r0 = _mm512_min_ps(high, _mm512_max_ps(low, r0));
+    r1 = _mm512_min_ps(high, _mm512_max_ps(low, r1));
+    _mm512_mask_storeu_epi16(dst + i, live, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(r1, r0)));
+  }
+}
+
+/// Any types and activation.
+void finish_any(const Bf16AmxTask& t, const float* acc, Positions at, int64_t rows, int64_t channel) {
   const Bf16AmxOutput& out = t.out;
   const IntegerStore integer{1.0F / out.dst_quant.scale, out.dst_quant.zero_point, out.low, out.high};
-  const __m512 low = _mm512_set1_ps(out.activation.alpha), high = _mm512_set1_ps(out.activation.beta);
-  const int64_t live = out.oc - channel;
-  const __mmask16 masks[2] = {first_lanes16(live), first_lanes16(live > 16 ? live - 16 : 0)};
-  const __m512 bias[2] = {_mm512_loadu_ps(out.bias + channel), _mm512_loadu_ps(out.bias + channel + 16)};
-  int64_t y = q / t.flat_width, x = q % t.flat_width;
-  for (int64_t row = 0; row < rows; ++row, ++x) {
-    if (x == t.flat_width) x = 0, ++y;
-    if (x >= t.ow) continue;
-    const int64_t at = ((image * t.oh + y) * t.ow + x) * out.oc + channel;
-    for (int half = 0; half < 2; ++half) {
-      if (masks[half] == 0) break;
-      __m512 r = _mm512_add_ps(_mm512_load_ps(acc + row * 32 + half * 16), bias[half]);
-      r = add_residual_lanes(residual, out.residual, at + half * 16, masks[half], out.residual_quant, r);
-      r = plain ? _mm512_min_ps(high, _mm512_max_ps(low, r)) : vapply(out.activation, r);
-      store_lanes(dst, out.dst, at + half * 16, masks[half], r, integer);
+  for (int64_t row = 0; row < rows; ++row, at.advance(), acc += 32) {
+    if (at.element() < 0) continue;
+    for (int64_t half = 0; half < 32; half += 16) {
+      const __mmask16 live = first_lanes16(out.oc - channel - half);
+      if (live == 0) break;
+      const int64_t i = at.element() + channel + half;
+      __m512 r = _mm512_add_ps(_mm512_load_ps(acc + half), _mm512_load_ps(out.bias + channel + half));
+      r = add_residual_lanes(out.residual_type, out.residual, i, live, out.residual_quant, r);
+      store_lanes(out.dst_type, out.dst, i, live, vapply(out.activation, r), integer);
     }
   }
 }
 
-void finish_block(const Bf16AmxTask& t, const float* acc, int64_t image, int64_t q, int64_t rows,
+/// acc [32 positions][32 channels] of an image's position `q` onwards, to dst.
+void finish_block(const Bf16AmxTask& t, const float* acc, const Positions& at, int64_t rows,
                   int64_t channel) {
   const bool bf16_clip = t.out.dst_type == DType::bf16 && t.out.activation.kind == Act::clip;
   if (bf16_clip && t.out.residual_type == DType::undefined)
-    finish(t, acc, image, q, rows, channel, DType::bf16, DType::undefined, true);
+    finish_bf16<false>(t, acc, at, rows, channel);
   else if (bf16_clip && t.out.residual_type == DType::bf16)
-    finish(t, acc, image, q, rows, channel, DType::bf16, DType::bf16, true);
+    finish_bf16<true>(t, acc, at, rows, channel);
   else
-    finish(t, acc, image, q, rows, channel, t.out.dst_type, t.out.residual_type, false);
+    finish_any(t, acc, at, rows, channel);
 }
 
 void compute_block(const Bf16AmxTask& t, const Block& block, int64_t image, int64_t q, int64_t channel) {
@@ -96,7 +121,7 @@ void compute_block(const Bf16AmxTask& t, const Block& block, int64_t image, int6
   if (right) _tile_stored(1, acc + 16, 128);
   if (lower) _tile_stored(2, acc + 16 * 32, 128);
   if (lower && right) _tile_stored(3, acc + 16 * 32 + 16, 128);
-  finish_block(t, acc, image, q, block.rows, channel);
+  finish_block(t, acc, Positions(t, image, q), block.rows, channel);
 }
 
 }  // namespace
@@ -114,9 +139,7 @@ void bf16_amx_compute(const Bf16AmxTask& t) {
     const uint8_t* config = rows == 32 ? t.full_config : t.tail_config;
     if (config != loaded) _tile_loadconfig(config);
     loaded = config;
-    const bool first_touch = t.panels_outside && block == t.block_begin;
-    const Block b{t.a + image * t.image_stride + q * t.row_stride, t.b + panel * panel_elements, rows,
-                  first_touch};
+    const Block b{t.a + image * t.image_stride + q * t.row_stride, t.b + panel * panel_elements, rows};
     compute_block(t, b, image, q, panel * 32);
   }
   _tile_release();

@@ -30,14 +30,27 @@ void copy(const Bf16AmxRow& row, int64_t offset, int64_t n, uint16_t* dst) {
   }
 }
 
-/// Three channels stored as four, four pixels at a time: the network's first layer. Returns the pixels done.
+/// Three channels stored as four, a register of pixels at a time: the network's first layer. Returns the
+/// pixels done.
 int64_t copy_c3_as_c4(const Bf16AmxRow& row, uint16_t* dst) {
-  const float* src = static_cast<const float*>(row.src);
   int64_t x = 0;
-  for (; x + 4 <= row.count; x += 4) {
-    const __m512 pixels = _mm512_maskz_expandloadu_ps(0x7777, src + x * 3);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst + x * 4),
-                        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(pixels)));
+  if (row.src_is_f32) {
+    const float* src = static_cast<const float*>(row.src);
+    for (; x + 4 <= row.count; x += 4) {
+      const __m512 pixels = _mm512_maskz_expandloadu_ps(0x7777, src + x * 3);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst + x * 4),
+                          reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(pixels)));
+    }
+    return x;
+  }
+  alignas(64) static constexpr uint16_t kSpread[32] = {0,  1, 2,  0,  3,  4,  5,  0,  6,  7,  8,
+                                                       0,  9, 10, 11, 0,  12, 13, 14, 0,  15, 16,
+                                                       17, 0, 18, 19, 20, 0,  21, 22, 23, 0};
+  const __m512i spread = _mm512_load_si512(kSpread);
+  const uint16_t* src = static_cast<const uint16_t*>(row.src);
+  for (; x + 8 <= row.count; x += 8) {
+    const __m512i packed = _mm512_maskz_loadu_epi16(0x00ffffffU, src + x * 3);
+    _mm512_storeu_si512(dst + x * 4, _mm512_maskz_permutexvar_epi16(0x77777777U, spread, packed));
   }
   return x;
 }
@@ -51,7 +64,7 @@ void bf16_amx_copy_row(const Bf16AmxRow& row, uint16_t* dst) {
   if (row.c == row.stored_c && row.pixel_step == 1) {
     copy(row, 0, row.count * row.c, dst);
   } else {
-    const bool image = row.c == 3 && row.stored_c == 4 && row.pixel_step == 1 && row.src_is_f32;
+    const bool image = row.c == 3 && row.stored_c == 4 && row.pixel_step == 1;
     for (int64_t x = image ? copy_c3_as_c4(row, dst) : 0; x < row.count; ++x) {
       copy(row, x * row.pixel_step * row.c, row.c, dst + x * row.stored_c);
       zero(dst + x * row.stored_c + row.c, row.stored_c - row.c);

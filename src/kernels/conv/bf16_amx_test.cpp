@@ -1,4 +1,4 @@
-#include "kernels/conv/dw_half_case.h"
+#include "kernels/conv/narrow_case.h"
 
 namespace narrow::kernels {
 ConvCandidate conv_bf16_amx();

@@ -1,7 +1,7 @@
 // Depthwise convolution over 32 channels at a time. Each source row is widened to FP32 and padded once, then
 // read by every output row that needs it; sums run over kh, kw in that order, one fused multiply-add per tap.
 #include "kernels/conv/dw_half.h"
-#include "kernels/conv/dw_half_lanes_avx512.h"
+#include "kernels/conv/narrow_out_avx512.h"
 
 namespace narrow::kernels {
 namespace {
@@ -22,8 +22,6 @@ NARROW_INLINE Pair load_pair(DType type, const void* src, int64_t i, __mmask32 l
   const __m512i odd = _mm512_and_si512(both, _mm512_set1_epi32(static_cast<int32_t>(0xffff0000U)));
   return {{_mm512_castsi512_ps(_mm512_slli_epi32(both, 16)), _mm512_castsi512_ps(odd)}};
 }
-
-NARROW_INLINE __mmask32 first_lanes32(int64_t n) { return n >= 32 ? 0xffffffffU : (1U << n) - 1U; }
 
 NARROW_INLINE void widen_row(const DwHalfPlan& p, DType type, const void* src, int64_t at, int64_t first,
                              int64_t live, float* out) {

@@ -1,4 +1,4 @@
-#include "kernels/conv/dw_half_case.h"
+#include "kernels/conv/narrow_case.h"
 
 namespace narrow::kernels {
 ConvCandidate dwconv_half_avx512();

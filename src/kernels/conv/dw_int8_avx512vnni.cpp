@@ -4,8 +4,8 @@
 // the zero point, so that bias - zero_point * sum(weights) corrects every output alike. Exact: nothing
 // saturates on the way. Lane 4 * l + e of vector v is channel 16 * l + 4 * v + e; packing the four result
 // vectors restores memory order.
-#include "kernels/conv/dw_half_lanes_avx512.h"
 #include "kernels/conv/dw_int8.h"
+#include "kernels/conv/narrow_out_avx512.h"
 
 namespace narrow::kernels {
 namespace {

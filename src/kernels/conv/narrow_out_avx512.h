@@ -20,7 +20,10 @@ struct IntegerStore {
   int32_t zero_point = 0, low = 0, high = 0;
 };
 
+NARROW_INLINE __mmask32 first_lanes32(int64_t n) { return n >= 32 ? 0xffffffffU : (1U << n) - 1U; }
+
 NARROW_INLINE __mmask16 first_lanes16(int64_t n) {
+  if (n <= 0) return 0;
   return n >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1U << n) - 1U);
 }
 
