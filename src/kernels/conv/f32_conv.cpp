@@ -13,6 +13,22 @@
 namespace narrow::kernels {
 namespace {
 
+/// One panel of weights, the output channels it makes and the kernels for its width.
+struct F32Panel {
+  const F32TileKernel* kernels;
+  const float *b, *bias;
+  int64_t n, channel;
+  int64_t source;  // bytes to the group's first channel
+};
+
+struct Range {
+  int64_t begin, end;
+};
+
+Range part_of(int64_t count, int64_t i, int64_t parts) {
+  return {count * i / parts, count * (i + 1) / parts};
+}
+
 class F32Conv final : public ConvKernel {
  public:
   F32Conv(const ConvSpec& spec, std::shared_ptr<const F32Weights> weights, const F32Kernels& kernels,
@@ -22,7 +38,10 @@ class F32Conv final : public ConvKernel {
         kernels_(kernels),
         geometry_(f32_geometry(spec, kernels.max_rows)),
         tasks_(f32_tasks(spec.shape, geometry_, panels(), 2 * kernels.lanes, threads)),
-        epilogue_(f32_epilogue(spec)) {}
+        epilogue_(f32_epilogue(spec)),
+        panels_(list_panels()),
+        dst_size_(bytes_of(spec.dst)),
+        residual_size_(bytes_of(spec.residual)) {}
 
   int64_t scratch_bytes() const override { return geometry_.copied ? geometry_.image_bytes(spec_.shape) : 0; }
 
@@ -30,20 +49,21 @@ class F32Conv final : public ConvKernel {
     if (geometry_.copied) copy_image(buffers, pool);
     pool.run(tasks_.count(), [&](int64_t task) {
       const int64_t block = task / tasks_.panel_blocks, part = task % tasks_.panel_blocks;
-      const int64_t first_tile = geometry_.tiles * block / tasks_.tile_blocks;
-      const int64_t end_tile = geometry_.tiles * (block + 1) / tasks_.tile_blocks;
-      const int64_t end_panel = panels() * (part + 1) / tasks_.panel_blocks;
-      for (int64_t i = panels() * part / tasks_.panel_blocks; i < end_panel; ++i)
-        run_panel(buffers, i, first_tile, end_tile);
+      run_task(buffers, part_of(tiles(), block, tasks_.tile_blocks),
+               part_of(panels(), part, tasks_.panel_blocks));
     });
   }
 
  private:
   int64_t panels() const { return weights_->panels_per_group * spec_.shape.groups; }
 
+  int64_t tiles() const { return static_cast<int64_t>(geometry_.tiles.size()); }
+
   void copy_image(const ConvBuffers& buffers, ThreadPool& pool) const;
   void copy_line(const ConvBuffers& buffers, int64_t line) const;
-  void run_panel(const ConvBuffers& buffers, int64_t index, int64_t first_tile, int64_t end_tile) const;
+  void run_task(const ConvBuffers& buffers, Range tiles, Range panels) const;
+  void run_tile(const ConvBuffers& buffers, int64_t t, int64_t p, F32Tile& tile) const;
+  std::vector<F32Panel> list_panels() const;
 
   ConvSpec spec_;
   std::shared_ptr<const F32Weights> weights_;
@@ -51,6 +71,8 @@ class F32Conv final : public ConvKernel {
   F32Geometry geometry_;
   F32Tasks tasks_;
   F32Epilogue epilogue_;
+  std::vector<F32Panel> panels_;
+  int64_t dst_size_ = 0, residual_size_ = 0;
 };
 
 void F32Conv::copy_image(const ConvBuffers& buffers, ThreadPool& pool) const {
@@ -86,33 +108,50 @@ void F32Conv::copy_line(const ConvBuffers& buffers, int64_t line) const {
     kernels_.to_f32(spec_.src, src, out + x * g.image_c, s.c);
 }
 
-void F32Conv::run_panel(const ConvBuffers& buffers, int64_t index, int64_t first_tile,
-                        int64_t end_tile) const {
+std::vector<F32Panel> F32Conv::list_panels() const {
   const ConvShape& s = spec_.shape;
-  const int64_t group = index / weights_->panels_per_group, panel = index % weights_->panels_per_group;
   const int64_t group_oc = s.oc / s.groups, columns = 2 * kernels_.lanes;
-  const auto* image = static_cast<const char*>(geometry_.copied ? buffers.scratch : buffers.src);
-  image += group * (s.c / s.groups) * 4;
-  const int64_t channel = group * group_oc + panel * columns;
-  const int64_t dst_size = bytes_of(spec_.dst), residual_size = bytes_of(spec_.residual);
+  std::vector<F32Panel> list;
+  for (int64_t group = 0; group < s.groups; ++group)
+    for (int64_t i = 0; i < weights_->panels_per_group; ++i) {
+      const int64_t n = std::min(columns, group_oc - i * columns);
+      list.push_back({kernels_.tiles[n <= kernels_.lanes ? 0 : 1], weights_->panel(group, i),
+                      weights_->panel_bias(group, i), n, group * group_oc + i * columns,
+                      group * (s.c / s.groups) * 4});
+    }
+  return list;
+}
+
+void F32Conv::run_task(const ConvBuffers& buffers, Range tiles, Range panels) const {
   F32Tile tile{};
   tile.pixel_stride = geometry_.pixel_stride;
   tile.span_offset = geometry_.span_offset.data();
-  tile.spans = static_cast<int64_t>(geometry_.span_offset.size()), tile.span_length = geometry_.span_length;
-  tile.b = weights_->panel(group, panel), tile.bias = weights_->panel_bias(group, panel);
-  tile.n = std::min(columns, group_oc - panel * columns);
-  tile.ld = s.oc, tile.epilogue = &epilogue_;
-  const F32TileKernel* kernels = kernels_.tiles[tile.n <= kernels_.lanes ? 0 : 1];
-  for (int64_t t = first_tile; t < end_tile; ++t) {
-    const F32TilePlace place = f32_tile_place(geometry_, t);
-    for (int run = 0; run < 2; ++run) {
-      const int64_t at = place.pixel[run] * s.oc + channel;
-      tile.a[run] = image + place.source[run];
-      tile.dst[run] = static_cast<char*>(buffers.dst) + at * dst_size;
-      tile.residual[run] = static_cast<const char*>(buffers.residual) + at * residual_size;
-    }
-    kernels[place.rows - 1](tile);
+  tile.spans = static_cast<int64_t>(geometry_.span_offset.size());
+  tile.span_length = geometry_.span_length;
+  tile.ld = spec_.shape.oc, tile.epilogue = &epilogue_;
+  // Small weights stay in L1 and L2 while whole rows of dst are written; large ones pass once per task.
+  if (tasks_.by_tile) {
+    for (int64_t t = tiles.begin; t < tiles.end; ++t)
+      for (int64_t p = panels.begin; p < panels.end; ++p) run_tile(buffers, t, p, tile);
+  } else {
+    for (int64_t p = panels.begin; p < panels.end; ++p)
+      for (int64_t t = tiles.begin; t < tiles.end; ++t) run_tile(buffers, t, p, tile);
   }
+}
+
+inline void F32Conv::run_tile(const ConvBuffers& buffers, int64_t t, int64_t p, F32Tile& tile) const {
+  const F32TilePlace& place = geometry_.tiles[static_cast<size_t>(t)];
+  const F32Panel& panel = panels_[static_cast<size_t>(p)];
+  tile.b = panel.b, tile.bias = panel.bias, tile.n = panel.n;
+  const auto* image =
+      static_cast<const char*>(geometry_.copied ? buffers.scratch : buffers.src) + panel.source;
+  for (int run = 0; run < 2; ++run) {
+    const int64_t at = place.pixel[run] * tile.ld + panel.channel;
+    tile.a[run] = image + place.source[run];
+    tile.dst[run] = static_cast<char*>(buffers.dst) + at * dst_size_;
+    tile.residual[run] = static_cast<const char*>(buffers.residual) + at * residual_size_;
+  }
+  panel.kernels[place.rows - 1](tile);
 }
 
 template <DType kSrc>

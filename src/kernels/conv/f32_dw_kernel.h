@@ -58,9 +58,13 @@ inline void strip_channels(const F32Strip& t, int64_t c, typename V::Mask live) 
   const F32Epilogue& e = *t.epilogue;
   const F bias = V::load(t.bias + c);
   if (!e.plain) {
-    NARROW_UNROLL for (int p = 0; p < P; ++p)
-        finish_element<V>(e, t.residual, t.dst, p * t.channels + c, live, V::add(acc[p], bias));
-    return;
+    constexpr int kLanes = V::kLanes;
+    alignas(64) float sums[P * kLanes];
+    NARROW_UNROLL for (int p = 0; p < P; ++p) V::store(sums + p * kLanes, V::add(acc[p], bias));
+    const int64_t n = kWhole ? kLanes : t.channels - c;
+    char* out = t.dst + c * (e.dst == DType::f32 ? 4 : 2);
+    const char* from = t.residual + c * (e.residual == DType::f32 ? 4 : 2);
+    return finish_rows<V>({sums, P, 1, P, n, {out, out}, {from, from}, t.channels, t.epilogue});
   }
   const F low = V::set1(e.low), high = V::set1(e.high);
   const bool residual = e.residual != DType::undefined;

@@ -58,6 +58,28 @@ void place_spans(const ConvShape& s, F32Geometry& g) {
       g.span_offset.push_back((i * s.dilation_h * g.image_w + j * s.dilation_w) * g.image_c * 4);
 }
 
+int64_t source(const F32Geometry& g, int64_t line, int64_t x) {
+  return line / g.lines_per_image * g.image_stride + line % g.lines_per_image * g.line_stride +
+         x * g.pixel_stride;
+}
+
+/// Pixels [x, end) of a line: its halves are the two runs.
+F32TilePlace part_of_line(const F32Geometry& g, int64_t line, int64_t x, int64_t end) {
+  const int64_t half = x + (end - x + 1) / 2;
+  return {end - x, {line * g.width + x, line * g.width + half}, {source(g, line, x), source(g, line, half)}};
+}
+
+/// Two short lines share a tile, long ones are cut into equal parts.
+void place_tiles(int64_t max_rows, F32Geometry& g) {
+  const int64_t parts = div_up(g.width, max_rows), shared = g.width * 2 <= max_rows ? g.lines / 2 : 0;
+  for (int64_t line = 0; line < shared * 2; line += 2)
+    g.tiles.push_back(
+        {g.width * 2, {line * g.width, (line + 1) * g.width}, {source(g, line, 0), source(g, line + 1, 0)}});
+  for (int64_t line = shared * 2; line < g.lines; ++line)
+    for (int64_t i = 0; i < parts; ++i)
+      g.tiles.push_back(part_of_line(g, line, g.width * i / parts, g.width * (i + 1) / parts));
+}
+
 }  // namespace
 
 F32Geometry f32_geometry(const ConvSpec& spec, int64_t max_rows) {
@@ -65,57 +87,32 @@ F32Geometry f32_geometry(const ConvSpec& spec, int64_t max_rows) {
   place_image(spec, g);
   place_lines(spec.shape, g);
   place_spans(spec.shape, g);
-  if (g.width * 2 <= max_rows && g.lines > 1) {
-    g.lines_per_tile = 2;
-    g.tiles = div_up(g.lines, 2);
-  } else {
-    g.tiles_per_line = div_up(g.width, max_rows);
-    g.tiles = g.lines * g.tiles_per_line;
-  }
+  place_tiles(max_rows, g);
   return g;
-}
-
-F32TilePlace f32_tile_place(const F32Geometry& g, int64_t index) {
-  const auto source = [&](int64_t line, int64_t x) {
-    return line / g.lines_per_image * g.image_stride + line % g.lines_per_image * g.line_stride +
-           x * g.pixel_stride;
-  };
-  F32TilePlace p;
-  if (g.lines_per_tile == 2) {
-    const int64_t first = index * 2, second = first + 1 < g.lines ? first + 1 : first;
-    p.rows = second > first ? 2 * g.width : g.width;
-    // A lone last line is cut in halves like any other tile.
-    const int64_t half = second > first ? 0 : (g.width + 1) / 2;
-    p.pixel[0] = first * g.width, p.pixel[1] = second * g.width + half;
-    p.source[0] = source(first, 0), p.source[1] = source(second, half);
-    return p;
-  }
-  const int64_t line = index / g.tiles_per_line, i = index % g.tiles_per_line;
-  const int64_t x = g.width * i / g.tiles_per_line, end = g.width * (i + 1) / g.tiles_per_line;
-  const int64_t half = x + (end - x + 1) / 2;
-  p.rows = end - x;
-  p.pixel[0] = line * g.width + x, p.pixel[1] = line * g.width + half;
-  p.source[0] = source(line, x), p.source[1] = source(line, half);
-  return p;
 }
 
 F32Tasks f32_tasks(const ConvShape& s, const F32Geometry& g, int64_t panels, int64_t panel_columns,
                    int threads) {
-  // A task keeps its tiles' inputs and one panel in L2 (2 MiB here, 1 MiB on many); about 30 us of work at
+  // A task keeps its tiles' inputs and one panel in L2 (2 MiB here, 1 MiB on many); about 8 us of work at
   // least.
-  constexpr int64_t kInputBytes = 512 << 10, kMacs = 2'500'000, kWeightBytes = 512 << 10;
+  constexpr int64_t kInputBytes = 512 << 10, kSmallWeights = 256 << 10, kLargeWeights = 512 << 10;
+  constexpr int64_t kTaskMacs = 700'000, kTaskWeightBytes = 128 << 10;
+  const auto tiles = static_cast<int64_t>(g.tiles.size());
   const int64_t input_bytes = std::min(g.image_bytes(s), s.n * s.oh * s.ow * s.c * s.kh * s.kw * 4);
-  const int64_t weight_bytes =
-      panels * panel_columns * g.span_length * static_cast<int64_t>(g.span_offset.size()) * 4;
-  const int64_t wanted = std::clamp<int64_t>(s.macs() / kMacs, 1, int64_t{8} * threads);
+  const int64_t spans = static_cast<int64_t>(g.span_offset.size());
+  const int64_t weight_bytes = panels * panel_columns * g.span_length * spans * 4;
+  const int64_t work = std::max(s.macs() / kTaskMacs, weight_bytes / kTaskWeightBytes);
+  const int64_t wanted = std::clamp<int64_t>(work, 1, int64_t{8} * threads);
   F32Tasks tasks;
-  if (input_bytes > kInputBytes * 2) tasks.tile_blocks = div_up(input_bytes, kInputBytes);
+  tasks.by_tile = weight_bytes <= kSmallWeights;
+  if (input_bytes > kInputBytes * 2) tasks.tile_blocks = std::min(tiles, div_up(input_bytes, kInputBytes));
   if (threads > 1 && tasks.tile_blocks < wanted) {
     // Small weights: every task reads all of them. Large ones: each core reads its own part once.
-    if (weight_bytes > kWeightBytes) tasks.panel_blocks = std::min(panels, div_up(wanted, tasks.tile_blocks));
-    tasks.tile_blocks = std::max(tasks.tile_blocks, div_up(wanted, tasks.panel_blocks));
+    if (weight_bytes > kLargeWeights)
+      tasks.panel_blocks = std::min(panels, div_up(wanted, tasks.tile_blocks));
+    tasks.tile_blocks = std::clamp(div_up(wanted, tasks.panel_blocks), tasks.tile_blocks, tiles);
+    if (tasks.count() < wanted) tasks.panel_blocks = std::min(panels, div_up(wanted, tasks.tile_blocks));
   }
-  tasks.tile_blocks = std::min(tasks.tile_blocks, g.tiles);
   return tasks;
 }
 

@@ -9,6 +9,14 @@
 
 namespace narrow::kernels {
 
+/// Two runs of pixels (see F32Tile): output positions and where their inputs start, in bytes from the image's
+/// start.
+struct F32TilePlace {
+  int64_t rows = 0;
+  int64_t pixel[2] = {0, 0};  // output pixel, counted over the whole dst
+  int64_t source[2] = {0, 0};
+};
+
 /// Outputs are `lines` rows of `width` neighbouring pixels; inputs of neighbours are pixel_stride bytes
 /// apart. The image the tiles read is src itself, or a float copy of it in scratch with the padding written
 /// out.
@@ -23,27 +31,17 @@ struct F32Geometry {
   std::vector<int64_t> span_offset;                             // as in F32Tile
   int64_t span_length = 0;
 
-  // Tiles: `lines_per_tile` is 2 when two short lines share one, else a line is cut into tiles_per_line.
-  int64_t lines_per_tile = 1, tiles_per_line = 1, tiles = 0;
+  std::vector<F32TilePlace> tiles;
 
   int64_t image_bytes(const ConvShape& shape) const { return shape.n * image_h * image_w * image_c * 4; }
 };
 
 F32Geometry f32_geometry(const ConvSpec& spec, int64_t max_rows);
 
-/// Two runs of pixels (see F32Tile): output positions and where their inputs start, in bytes from the image's
-/// start.
-struct F32TilePlace {
-  int64_t rows = 0;
-  int64_t pixel[2] = {0, 0};  // output pixel, counted over the whole dst
-  int64_t source[2] = {0, 0};
-};
-
-F32TilePlace f32_tile_place(const F32Geometry& geometry, int64_t index);
-
 /// Tasks are tile blocks x panel blocks.
 struct F32Tasks {
   int64_t tile_blocks = 1, panel_blocks = 1;
+  bool by_tile = false;  // within a task: all panels of a tile, then the next tile; else all tiles of a panel
   int64_t count() const { return tile_blocks * panel_blocks; }
 };
 

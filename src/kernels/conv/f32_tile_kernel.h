@@ -12,21 +12,6 @@
 namespace narrow::kernels {
 namespace {
 
-/// The epilogue for any types and activation, on sums that were put into memory: [rows][NV * lanes].
-template <class V, int NV>
-[[gnu::noinline]] void finish_general(const F32Tile& t, const float* sums, int first_run, int rows) {
-  constexpr int kLanes = V::kLanes;
-  for (int row = 0; row < rows; ++row) {
-    const int run = row < first_run ? 0 : 1;
-    const int64_t at = (row - run * first_run) * t.ld;
-    for (int v = 0; v < NV && t.n > v * kLanes; ++v) {
-      const auto live = V::first(t.n - v * kLanes < kLanes ? t.n - v * kLanes : kLanes);
-      const auto x = V::add(V::load(sums + (row * NV + v) * kLanes), V::load(t.bias + v * kLanes));
-      finish_element<V>(*t.epilogue, t.residual[run], t.dst[run], at + v * kLanes, live, x);
-    }
-  }
-}
-
 template <class V, int M, int NV>
 void tile(const F32Tile& t) {
   using F = typename V::F;
@@ -54,9 +39,6 @@ void tile(const F32Tile& t) {
       asm(""
           : "+r"(a0), "+r"(a1),
             "+r"(b));  // one base per run: keeps the compiler from making a pointer per row
-      _mm_prefetch(reinterpret_cast<const char*>(b + 8 * NV * kLanes), _MM_HINT_T0);
-      if constexpr (NV * kLanes * 4 > 64)
-        _mm_prefetch(reinterpret_cast<const char*>(b + 8 * NV * kLanes) + 64, _MM_HINT_T0);
       step(0);
       step(1);
       step(2);
@@ -73,9 +55,13 @@ void tile(const F32Tile& t) {
   const F32Epilogue& e = *t.epilogue;
   if (!e.plain) {
     alignas(64) float sums[M * NV * kLanes];
-    NARROW_UNROLL for (int r = 0; r < M; ++r) NARROW_UNROLL for (int v = 0; v < NV; ++v)
-        V::store(sums + (r * NV + v) * kLanes, acc[r][v]);
-    return finish_general<V, NV>(t, sums, kFirst, M);
+    NARROW_UNROLL for (int v = 0; v < NV; ++v) {
+      const F bias = V::load(t.bias + v * kLanes);
+      NARROW_UNROLL for (int r = 0; r < M; ++r)
+          V::store(sums + (r * NV + v) * kLanes, V::add(acc[r][v], bias));
+    }
+    return finish_rows<V>(
+        {sums, M, NV, kFirst, t.n, {t.dst[0], t.dst[1]}, {t.residual[0], t.residual[1]}, t.ld, t.epilogue});
   }
   const F low = V::set1(e.low), high = V::set1(e.high);
   const bool residual = e.residual != DType::undefined;
