@@ -126,7 +126,9 @@ Status add_node(const SourceNode& node, GraphBuilder& builder, ExternalFiles& fi
     while (!draft.outputs.empty() && draft.outputs.back().empty()) draft.outputs.pop_back();
   if (draft.outputs.empty()) return draft.invalid("at least one output", "none");
   if (rule->rewrite != nullptr) NARROW_DO(rule->rewrite(draft, builder));
-  return draft.done ? Status() : builder.add(std::move(draft));
+  if (draft.done) return {};
+  NARROW_DO(check_attributes(draft));
+  return builder.add(std::move(draft));
 }
 
 Status add_outputs(const pb::GraphProto& proto, GraphBuilder& builder) {

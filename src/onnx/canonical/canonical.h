@@ -20,6 +20,9 @@ struct Rule {
 /// How narrow reads the operator: nothing when it does not know it.
 std::optional<Rule> find_rule(const std::string& domain, const std::string& op_type);
 
+/// Every attribute of the rewritten draft is one its op has, of the right kind. Error: invalid_model.
+Status check_attributes(const Draft& draft);
+
 // One function per family; each file says which forms it knows.
 Status rewrite_axes(Draft& draft, GraphBuilder& builder);             // axes.cpp
 Status rewrite_clip(Draft& draft, GraphBuilder& builder);             // attributes.cpp

@@ -215,5 +215,24 @@ TEST(Canonical, WhatCannotBeRewrittenNamesTheNode) {
   EXPECT_EQ(training.import().error().code, Code::unsupported);
 }
 
+TEST(Canonical, AttributesTheOpLacksAreErrors) {
+  TestModel newer(11);  // from 11 on the bound is an input: the attribute would be lost
+  newer.input("x", {1}).output("y");
+  set_float(newer.node("Clip", {"x"}, {"y"}), "max", 6);
+  ASSERT_FALSE(newer.import().ok());
+  EXPECT_THAT(newer.import().error().message(), HasSubstr("attributes that Clip has at opset 11, got 'max'"));
+
+  TestModel engine(13);  // narrow's own attributes mean nothing in a file
+  engine.input("x", {1, 2, 2, 2}).output("y");
+  set_int(engine.node("GlobalMaxPool", {"x"}, {"y"}), "channels_last", 1);
+  EXPECT_FALSE(engine.import().ok());
+
+  TestModel kind(13);
+  kind.input("x", {1}).output("y");
+  set_int(kind.node("LeakyRelu", {"x"}, {"y"}), "alpha", 1);
+  ASSERT_FALSE(kind.import().ok());
+  EXPECT_THAT(kind.import().error().message(), HasSubstr("a float as attribute 'alpha', got an int"));
+}
+
 }  // namespace
 }  // namespace narrow::onnx
