@@ -1,5 +1,6 @@
 // The plain backend: every op as the ONNX specification says it, in straight loops over row-major tensors.
-// It folds constants, stands in where no kernel does, and is what kernels and fused graphs are tested against.
+// It folds constants, stands in where no kernel does, and is what kernels and fused graphs are tested
+// against.
 #pragma once
 
 #include <span>
@@ -11,10 +12,10 @@
 namespace narrow::runtime::reference {
 
 /// One node. inputs[i] is null for an absent optional input; dtypes and shapes follow the op's schema.
-/// Quantized types (value.type.quant) are honoured by dequantizing, computing in float and quantizing the result with
-/// round-half-even; FusedConv and FusedMatMul on integers accumulate in int32 exactly and requantize as
-/// kernels/requantize.h says.
-/// Errors: unsupported (the op has no reference), invalid_data naming the node.
+/// Quantized types (value.type.quant) are honoured by dequantizing, computing in float and quantizing the
+/// result with round-half-even; FusedConv and FusedMatMul on integers accumulate in int32 exactly and
+/// requantize as kernels/requantize.h says. Errors: unsupported (the op has no reference), invalid_data
+/// naming the node.
 Result<std::vector<Tensor>> evaluate(const ir::Node& node, std::span<const Tensor* const> inputs);
 
 /// A whole graph, node by node; inputs and outputs by name.

@@ -1,0 +1,92 @@
+// QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear: per tensor, per axis, or in blocks.
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/reference/functions.h"
+#include "runtime/reference/quantized.h"
+
+namespace narrow::runtime::reference {
+namespace {
+
+/// saturate(round_half_even(ratio) + zero_point); NaN gives the lowest.
+int32_t saturate(double ratio, double zero_point, IntegerRange range) {
+  const double q = std::nearbyint(ratio) + zero_point;
+  if (!(q > range.low)) return range.low;
+  return q >= range.high ? range.high : static_cast<int32_t>(q);
+}
+
+Result<DType> stated_type(const ir::Node& node, const char* attr, DType otherwise) {
+  const int64_t stated = node.int_attr(attr, 0);
+  if (stated == 0) return otherwise;
+  return onnx_dtype(node, stated);
+}
+
+}  // namespace
+
+/// The division happens in float, or in the attribute `precision`.
+Outputs eval_quantize_linear(const ir::Node& node, Inputs inputs) {
+  const Tensor &x = *inputs[0], &scale = *inputs[1];
+  const Tensor* zero_point = optional_input(inputs, 2);
+  NARROW_TRY(const DType type,
+             stated_type(node, "output_dtype", zero_point != nullptr ? zero_point->dtype() : DType::u8));
+  NARROW_TRY(const IntegerRange range, range_of(node, type));
+  if (zero_point != nullptr && (zero_point->dtype() != type || zero_point->shape() != scale.shape()))
+    return invalid(node, "a zero point of the output's type and the scale's shape",
+                   to_string(zero_point->shape()));
+  NARROW_TRY(const DType precision, stated_type(node, "precision", DType::f32));
+  const int64_t axis = node.int_attr("axis", 1), block = node.int_attr("block_size", 0);
+  NARROW_TRY(const Spread scales, spread(node, &scale, x.shape(), axis, block));
+  NARROW_TRY(const Spread zeros, spread(node, zero_point, x.shape(), axis, block));
+  const std::vector<double> data = to_doubles(x);
+  std::vector<double> ratios(data.size());
+  const bool wide = precision == DType::f64 || x.dtype() == DType::f64;
+  for (size_t i = 0; i < data.size(); ++i) {
+    const double s = scales[static_cast<int64_t>(i)];
+    ratios[i] = wide ? data[i] / s : static_cast<double>(static_cast<float>(data[i]) / static_cast<float>(s));
+  }
+  if (precision == DType::f16 || precision == DType::bf16)
+    ratios = to_doubles(cast(Tensor::of(x.shape(), ratios), precision));
+  std::vector<int32_t> integers(data.size());
+  for (size_t i = 0; i < data.size(); ++i)
+    integers[i] = saturate(ratios[i], zeros[static_cast<int64_t>(i)], range);
+  return one(to_integer_tensor(type, x.shape(), integers));
+}
+
+Outputs eval_dequantize_linear(const ir::Node& node, Inputs inputs) {
+  const Tensor &x = *inputs[0], &scale = *inputs[1];
+  const Tensor* zero_point = optional_input(inputs, 2);
+  NARROW_DO(range_of(node, x.dtype()));
+  NARROW_TRY(const DType type, stated_type(node, "output_dtype", scale.dtype()));
+  if (!is_float(type)) return wrong_type(node, type);
+  if (zero_point != nullptr && (zero_point->dtype() != x.dtype() || zero_point->shape() != scale.shape()))
+    return invalid(node, "a zero point of the input's type and the scale's shape",
+                   to_string(zero_point->shape()));
+  const int64_t axis = node.int_attr("axis", 1), block = node.int_attr("block_size", 0);
+  NARROW_TRY(const Spread scales, spread(node, &scale, x.shape(), axis, block));
+  NARROW_TRY(const Spread zeros, spread(node, zero_point, x.shape(), axis, block));
+  std::vector<double> data = to_doubles(x);
+  for (size_t i = 0; i < data.size(); ++i) {
+    const auto e = static_cast<int64_t>(i);
+    data[i] = (data[i] - zeros[e]) * scales[e];  // exact in double; the cast rounds once
+  }
+  return one(cast(Tensor::of(x.shape(), data), type));
+}
+
+/// u8 with the range of x widened to hold 0:  scale = (max - min) / 255,  zero_point = round(-min / scale).
+Outputs eval_dynamic_quantize_linear(const ir::Node& node, Inputs inputs) {
+  const Tensor& x = *inputs[0];
+  if (x.dtype() != DType::f32) return wrong_type(node, x.dtype());
+  float low = 0, high = 0;
+  for (const float v : x.data<float>()) low = std::min(low, v), high = std::max(high, v);
+  const float scale = (high - low) / 255.0F;
+  const int32_t zero_point = scale == 0 ? 0 : saturate(static_cast<double>(-low / scale), 0, kRangeU8);
+  std::vector<int32_t> integers;
+  integers.reserve(static_cast<size_t>(x.elements()));
+  for (const float v : x.data<float>())
+    integers.push_back(scale == 0 ? zero_point
+                                  : saturate(static_cast<double>(v / scale), zero_point, kRangeU8));
+  return std::vector<Tensor>{to_integer_tensor(DType::u8, x.shape(), integers), Tensor::scalar(scale),
+                             Tensor::scalar(static_cast<uint8_t>(zero_point))};
+}
+
+}  // namespace narrow::runtime::reference
