@@ -47,11 +47,10 @@ const Pass kChannelsLast =
 
 #undef NARROW_PASS
 
-const std::array kPortable = {
-    kFoldConstants, kCleanUp,         kShareCommon, kAutoPad, kFoldBatchnorm,
-    kFoldAffine,    kBatchnormToConv, kFoldAffine,  // again: a Mul or Add behind a BatchNormalization that
-                                                    // just became a Conv
-    kFoldConstants, kCleanUp};
+const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, kFoldBatchnorm, kFoldAffine,
+                              kBatchnormToConv, kFoldAffine,  // again: a Mul or Add behind a
+                                                              // BatchNormalization that just became a Conv
+                              kFoldConstants, kCleanUp};
 
 const std::array kEngine = {kExpandQlinear, kFoldConstants, kCleanUp,        kShareCommon,    kAutoPad,
                             kGelu,          kSilu,          kLayernorm,      kRmsnorm,

@@ -189,12 +189,15 @@ TEST_P(PassText, TurnsBeforeIntoAfter) {
   EXPECT_EQ(canonical(*graph), once);
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, PassText, testing::ValuesIn(all_cases()), [](const auto& info) {
-  std::string name = info.param.parent_path().filename().string() + "_" + info.param.stem().string();
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Files, PassText, testing::ValuesIn(all_cases()),
+                         [](const testing::TestParamInfo<fs::path>& test) {
+                           std::string name = test.param.parent_path().filename().string() + "_" +
+                                              test.param.stem().string();
+                           std::replace_if(
+                               name.begin(), name.end(),
+                               [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace narrow::passes
