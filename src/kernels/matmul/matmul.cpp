@@ -163,7 +163,7 @@ class Product {
         const int64_t rows = std::min<int64_t>({32, kRowBlock - i, s_.m - row - i}),
                       columns = std::min<int64_t>(32, end - j);
         tile_bf16_amx({a + i * pitch, pitch, reinterpret_cast<const uint16_t*>(packed_b(slot, j / kAmxPanel)),
-                       p_.depth, buffer, 32, rows > 16 ? 2 : 1, columns > 16 ? 2 : 1});
+                       p_.depth, buffer, 32, rows > 16 ? 2 : 1, columns > 16 ? 2 : 1, p_.panel_bytes / 2});
         for (int64_t r = 0; r < rows; ++r) {
           float* line = buffer + r * 32;
           if (s_.alpha != 1.0F)

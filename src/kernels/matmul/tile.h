@@ -50,6 +50,7 @@ struct TileBf16 {
   float* c;
   int64_t c_row;
   int row_tiles, column_tiles;  // 1 or 2
+  int64_t b_panel;              // elements from one panel of b to the next
 };
 void amx_begin();
 void amx_end();

@@ -23,7 +23,6 @@ constexpr int64_t kBPitch = kAmxPanel * 2;  // elements from one pair of k to th
 template <bool kTwoRows, bool kTwoColumns>
 void tile(const TileBf16& t) {
   const auto a_bytes = static_cast<long>(t.a_row * 2), c_bytes = static_cast<long>(t.c_row * 4);
-  const int64_t panel = t.k * kAmxPanel;
   _tile_zero(0);
   if constexpr (kTwoColumns) _tile_zero(1);
   if constexpr (kTwoRows) _tile_zero(2);
@@ -34,7 +33,7 @@ void tile(const TileBf16& t) {
     _tile_loadd(6, b, 64);
     _tile_dpbf16ps(0, 4, 6);
     if constexpr (kTwoColumns) {
-      _tile_loadd(7, b + panel, 64);
+      _tile_loadd(7, b + t.b_panel, 64);
       _tile_dpbf16ps(1, 4, 7);
     }
     if constexpr (kTwoRows) {
