@@ -4,6 +4,7 @@
 // < 2^31). Lanes 0-3 and 4-7 of vector v are channels 4 * v.. and 8 + 4 * v..; packing the two vectors
 // restores memory order.
 #include "kernels/conv/dw_int8.h"
+#include "kernels/conv/narrow_inline.h"
 #include "kernels/math/vmath_avx2.h"
 
 namespace narrow::kernels {
@@ -14,7 +15,7 @@ struct Sums {
 };
 
 /// 16 source bytes as words less the zero point; `live` < 16 at the last channels.
-inline __m256i load_words(const DwInt8Plan& p, const uint8_t* src, int64_t live) {
+NARROW_INLINE __m256i load_words(const DwInt8Plan& p, const uint8_t* src, int64_t live) {
   alignas(16) uint8_t tail[16] = {};
   if (live < 16)
     for (int64_t i = 0; i < live; ++i) tail[i] = src[i];
@@ -24,15 +25,18 @@ inline __m256i load_words(const DwInt8Plan& p, const uint8_t* src, int64_t live)
 }
 
 /// One group of two source rows (null: padding) into the buffer.
-void interleave_group(const DwInt8Plan& p, const uint8_t* const rows[2], int64_t first, int64_t columns,
-                      int64_t live, __m256i* out) {
-  for (int64_t i = 0; i < columns; ++i, out += 2 * p.groups) {
-    const int64_t x = first + i;
-    __m256i r[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-    for (int k = 0; k < 2; ++k)
-      if (x >= 0 && x < p.w && rows[k] != nullptr) r[k] = load_words(p, rows[k] + x * p.c, live);
-    _mm256_store_si256(out, _mm256_unpacklo_epi16(r[0], r[1]));
-    _mm256_store_si256(out + 1, _mm256_unpackhi_epi16(r[0], r[1]));
+NARROW_INLINE void interleave_group(const DwInt8Plan& p, const uint8_t* const rows[2], int64_t first,
+                                    int64_t columns, int64_t live, __m256i* out) {
+  const uint8_t *row0 = rows[0], *row1 = rows[1];
+  const int64_t c = p.c, w = p.w, step = 2 * p.groups;
+  for (int64_t x = first; x < first + columns; ++x, out += step) {
+    __m256i r0 = _mm256_setzero_si256(), r1 = r0;
+    if (x >= 0 && x < w) {
+      if (row0 != nullptr) r0 = load_words(p, row0 + x * c, live);
+      if (row1 != nullptr) r1 = load_words(p, row1 + x * c, live);
+    }
+    _mm256_store_si256(out, _mm256_unpacklo_epi16(r0, r1));
+    _mm256_store_si256(out + 1, _mm256_unpackhi_epi16(r0, r1));
   }
 }
 
@@ -50,26 +54,29 @@ void interleave_rows(const DwInt8Plan& p, const DwInt8Task& t, int64_t y, int64_
   }
 }
 
-inline Sums convolve(const DwInt8Plan& p, const __m256i* w, const int32_t* bias, const __m256i* lanes) {
-  Sums s = {{_mm256_load_si256(reinterpret_cast<const __m256i*>(bias)),
-             _mm256_load_si256(reinterpret_cast<const __m256i*>(bias + 8))}};
-  for (int64_t j = 0; j < p.kw; ++j, lanes += p.dilation_w * p.groups * 2)
-    for (int64_t g = 0; g < p.groups; ++g, w += 2)
-      for (int v = 0; v < 2; ++v)
-        s.v[v] = _mm256_add_epi32(s.v[v], _mm256_madd_epi16(lanes[g * 2 + v], w[v]));
+/// kw and groups are arguments so that 3x3 becomes straight-line code.
+NARROW_INLINE Sums convolve(const __m256i* w, const Sums& bias, const __m256i* lanes, int64_t kw,
+                            int64_t groups, int64_t step) {
+  Sums s = bias;
+  NARROW_UNROLL(3)
+  for (int64_t j = 0; j < kw; ++j, lanes += step) NARROW_UNROLL(2)
+  for (int64_t g = 0; g < groups; ++g, w += 2) {
+    s.v[0] = _mm256_add_epi32(s.v[0], _mm256_madd_epi16(lanes[g * 2], w[0]));
+    s.v[1] = _mm256_add_epi32(s.v[1], _mm256_madd_epi16(lanes[g * 2 + 1], w[1]));
+  }
   return s;
 }
 
 /// round_and_clamp of kernels/requantize.h for eight values that already have their factor.
-inline __m256i round_lanes(const DwInt8Plan& p, __m256 r) {
+NARROW_INLINE __m256i round_lanes(const DwInt8Plan& p, __m256 r) {
   r = _mm256_min_ps(_mm256_max_ps(r, _mm256_set1_ps(-16777216.0F)), _mm256_set1_ps(16777216.0F));
   const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(r), _mm256_set1_epi32(p.dst_quant.zero_point));
   return _mm256_min_epi32(_mm256_max_epi32(q, _mm256_set1_epi32(p.low)), _mm256_set1_epi32(p.high));
 }
 
 /// Two vectors in lane order (or in memory order when `natural`) to 16 bytes of dst.
-inline void store_bytes(const DwInt8Plan& p, void* dst, int64_t at, int64_t live, __m256i q0, __m256i q1,
-                        bool natural) {
+NARROW_INLINE void store_bytes(const DwInt8Plan& p, void* dst, int64_t at, int64_t live, __m256i q0,
+                               __m256i q1, bool natural) {
   if (natural) {
     const __m256i first = _mm256_permute2x128_si256(q0, q1, 0x20);
     q1 = _mm256_permute2x128_si256(q0, q1, 0x31);
@@ -134,27 +141,40 @@ void finish_real(const DwInt8Plan& p, const DwInt8Task& t, const float* scale, c
   store_bytes(p, t.dst, at, live, q0, q1, true);
 }
 
+NARROW_INLINE void output_row(const DwInt8Plan& plan, const DwInt8Task& task, int64_t at, int64_t kw,
+                              int64_t groups) {
+  const DwInt8Plan p = plan;  // copies, which stores to dst cannot change
+  const DwInt8Task t = task;
+  const __m256i* weights = static_cast<const __m256i*>(p.weights) + t.channel / 16 * kw * groups * 2;
+  const __m256i* bias = reinterpret_cast<const __m256i*>(p.bias + t.channel);
+  const Sums start = {{bias[0], bias[1]}};
+  const __m256 m0 = _mm256_loadu_ps(p.multiplier + t.channel),
+               m1 = _mm256_loadu_ps(p.multiplier + t.channel + 8);
+  const int64_t live = p.c - t.channel, step = p.dilation_w * groups * 2;
+  const __m256i* lanes = static_cast<const __m256i*>(t.buffer);
+  for (int64_t x = t.column_begin; x < t.column_end; ++x, lanes += p.stride_w * groups * 2, at += p.c) {
+    const Sums s = convolve(weights, start, lanes, kw, groups, step);
+    if (!p.clamps) {
+      finish_real(p, t, p.scale + t.channel, s, at, live);
+      continue;
+    }
+    const __m256i q0 = round_lanes(p, _mm256_mul_ps(_mm256_cvtepi32_ps(s.v[0]), m0));
+    const __m256i q1 = round_lanes(p, _mm256_mul_ps(_mm256_cvtepi32_ps(s.v[1]), m1));
+    store_bytes(p, t.dst, at, live, q0, q1, false);
+  }
+}
+
 }  // namespace
 
 void dw_int8_avx2(const DwInt8Plan& p, const DwInt8Task& t) {
   const int64_t columns = (t.column_end - t.column_begin - 1) * p.stride_w + (p.kw - 1) * p.dilation_w + 1;
-  const __m256i* weights = static_cast<const __m256i*>(p.weights) + t.channel / 16 * p.kw * p.groups * 2;
-  const float* multiplier = p.multiplier + t.channel;
-  const int64_t live = p.c - t.channel;
   for (int64_t y = t.row_begin; y < t.row_end; ++y) {
     interleave_rows(p, t, y, columns);
-    const __m256i* lanes = static_cast<const __m256i*>(t.buffer);
-    int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin) * p.c + t.channel;
-    for (int64_t x = t.column_begin; x < t.column_end; ++x, lanes += p.stride_w * p.groups * 2, at += p.c) {
-      const Sums s = convolve(p, weights, p.bias + t.channel, lanes);
-      if (!p.clamps) {
-        finish_real(p, t, p.scale + t.channel, s, at, live);
-        continue;
-      }
-      const __m256 r0 = _mm256_mul_ps(_mm256_cvtepi32_ps(s.v[0]), _mm256_loadu_ps(multiplier));
-      const __m256 r1 = _mm256_mul_ps(_mm256_cvtepi32_ps(s.v[1]), _mm256_loadu_ps(multiplier + 8));
-      store_bytes(p, t.dst, at, live, round_lanes(p, r0), round_lanes(p, r1), false);
-    }
+    const int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin) * p.c + t.channel;
+    if (p.kw == 3 && p.groups == 2)
+      output_row(p, t, at, 3, 2);
+    else
+      output_row(p, t, at, p.kw, p.groups);
   }
 }
 

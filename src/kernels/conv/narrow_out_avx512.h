@@ -2,14 +2,10 @@
 // everything is local to the including file. The formulas are those of kernels/requantize.h.
 #pragma once
 
+#include "kernels/conv/narrow_inline.h"
 #include "kernels/math/vmath_avx512.h"
 #include "kernels/tensor_quant.h"
 #include "tensor/dtype.h"
-
-#define NARROW_INLINE static inline __attribute__((always_inline))
-// Loops over arrays of registers must disappear at every optimisation level.
-#define NARROW_PRAGMA(text) _Pragma(#text)
-#define NARROW_UNROLL(n) NARROW_PRAGMA(GCC unroll n)
 
 namespace narrow::kernels {
 namespace {
