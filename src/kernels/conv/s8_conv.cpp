@@ -51,6 +51,8 @@ std::string unsupported(const ConvSpec& spec) {
   if (!zero_point_fits(spec.src, spec.src_quant) || !zero_point_fits(spec.dst, spec.dst_quant) ||
       !zero_point_fits(spec.residual, spec.residual_quant))
     return "a zero point is outside its type's range";
+  if (std::min({s.c, s.oc, s.kh, s.kw, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w}) < 1)
+    return "channels, kernel, stride and dilation have to be positive";
   if (s.groups < 1 || s.c % s.groups != 0 || s.oc % s.groups != 0)
     return fmt::format("groups = {}: wants a divisor of {} and {}", s.groups, s.c, s.oc);
   if (s.kh * s.kw * (s.c / s.groups) > kMaxDepth)

@@ -312,6 +312,16 @@ TEST_P(S8ConvTest, OtherActivationsWithinOneStep) {
   }
 }
 
+TEST_P(S8ConvTest, NothingToDo) {
+  for (ConvShape shape : {shape_of(1, 5, 5, 8, 4, 3, 3, 1, 1), shape_of(1, 5, 5, 8, 4, 1, 1, 1, 0)}) {
+    shape.n = 0;
+    expect_equal(make_case(spec_of(shape, DType::u8, DType::u8, DType::undefined, false), Fill::random, 1));
+  }
+  ConvShape no_rows = shape_of(1, 5, 5, 8, 4, 3, 3, 1, 1);
+  no_rows.oh = 0;
+  expect_equal(make_case(spec_of(no_rows, DType::u8, DType::u8, DType::undefined, false), Fill::random, 1));
+}
+
 TEST_P(S8ConvTest, SaysWhyNot) {
   ConvSpec spec =
       spec_of(shape_of(1, 1, 4, 70000, 4, 1, 1, 1, 0), DType::u8, DType::u8, DType::undefined, false);
@@ -319,6 +329,9 @@ TEST_P(S8ConvTest, SaysWhyNot) {
   EXPECT_EQ(GetParam().unsupported(spec), "70000 products per sum: wants at most 65793");
   spec.shape.c = 16;
   EXPECT_EQ(GetParam().unsupported(spec), "");
+  spec.shape.c = 0;
+  EXPECT_EQ(GetParam().unsupported(spec), "channels, kernel, stride and dilation have to be positive");
+  spec.shape.c = 16;
   spec.src_quant.zero_point = 256;
   EXPECT_EQ(GetParam().unsupported(spec), "a zero point is outside its type's range");
   spec.src = DType::f32;
