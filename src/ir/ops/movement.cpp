@@ -35,7 +35,7 @@ Status join(const NodeView& view, Dims& y, const Dims& x, size_t axis) {
 Result<std::optional<Dims>> concat_dims(const NodeView& view, const std::vector<int>& inputs) {
   int64_t rank = -1;
   for (const int i : inputs)
-    if (view.type(i).ranked) rank = view.type(i).rank();
+    if (rank < 0 && view.type(i).ranked) rank = view.type(i).rank();
   if (rank < 0) return std::optional<Dims>();
   if (!view.node().has("axis")) return view.error("attribute axis", "none");
   NARROW_TRY(const int64_t axis, normalize_axis(view, view.node().int_attr("axis", 0), rank));

@@ -71,7 +71,9 @@ Result<Graph> Parser::parse_graph(int depth) {
   if (depth > kMaxDepth) return in_.error("graphs nested less deeply");
   if (!in_.accept_word("graph")) return in_.error("'graph'");
   Graph graph;
-  NARROW_TRY(graph.name, in_.name());
+  if (in_.peek() != '(') {
+    NARROW_TRY(graph.name, in_.name());
+  }
   NARROW_DO(in_.expect('('));
   if (!in_.accept(')')) {
     do NARROW_DO(parse_input(graph));
