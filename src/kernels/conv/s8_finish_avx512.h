@@ -16,6 +16,9 @@ NARROW_LANE_INLINE __mmask32 first_lanes32(int64_t n) {
 /// Integer dst that only bounds, with or without an integer residual: pairs of rows of 32 columns. AMX takes
 /// a pair at a time between its own instructions.
 ///
+/// A residual byte q becomes the float 2^23 + q in one permutation, its bits being 0x4b0000qq; 2^23 + zero
+/// point off that is exact.
+///
 /// Works in u8; s8 goes in and out by flipping the top bit, with 128 added to zero point and bounds.
 /// Saturating at 16 bits before adding the zero point changes nothing, being far outside the type's range.
 template <bool kResidual>
@@ -38,8 +41,15 @@ class S8Pairs {
     residual_ = static_cast<const uint8_t*>(f.residual) + s.channel;
     residual_scale_ = _mm512_set1_ps(f.residual_scale);
     inverse_ = _mm512_set1_ps(f.inverse_out_scale);
-    residual_zero_ = _mm512_set1_epi32(f.residual_zero + (f.residual_type == DType::s8 ? 128 : 0));
-    residual_flip_ = _mm256_set1_epi8(static_cast<char>(f.residual_type == DType::s8 ? 128 : 0));
+    const int32_t added = f.residual_type == DType::s8 ? 128 : 0;
+    residual_zero_ = _mm512_set1_ps(static_cast<float>((1 << 23) + f.residual_zero + added));
+    residual_flip_ = _mm512_castsi256_si512(_mm256_set1_epi8(static_cast<char>(added)));
+    residual_flip_ = _mm512_inserti64x4(residual_flip_, _mm256_setzero_si256(), 1);
+    // Byte 32 is 0x4b, byte 33 is 0.
+    magic_ = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(0x4b), 1);
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    spread0_ = _mm512_or_si512(lane, _mm512_set1_epi32(0x20212100));
+    spread1_ = _mm512_or_si512(lane, _mm512_set1_epi32(0x20212110));
   }
 
   NARROW_LANE_INLINE void next(int64_t pairs) {
@@ -54,13 +64,13 @@ class S8Pairs {
     const int64_t j = i_ + 1 < count_ ? i_ + 1 : i_;  // an odd last row is done twice
     const int32_t *c0 = c_ + rows_.block_row[i_] * 32, *c1 = c_ + rows_.block_row[j] * 32;
     const int64_t at0 = rows_.element[i_], at1 = rows_.element[j];
-    __m256i x0 = _mm256_setzero_si256(), x1 = x0;
+    __m512i x0 = magic_, x1 = magic_;
     if constexpr (kResidual) {
-      x0 = _mm256_xor_si256(_mm256_maskz_loadu_epi8(live_, residual_ + at0), residual_flip_);
-      x1 = _mm256_xor_si256(_mm256_maskz_loadu_epi8(live_, residual_ + at1), residual_flip_);
+      x0 = _mm512_xor_si512(_mm512_mask_loadu_epi8(magic_, live_, residual_ + at0), residual_flip_);
+      x1 = _mm512_xor_si512(_mm512_mask_loadu_epi8(magic_, live_, residual_ + at1), residual_flip_);
     }
-    const __m512i q00 = q(c0, scale0_, _mm256_castsi256_si128(x0)), q01 = q(c0 + 16, scale1_, upper(x0));
-    const __m512i q10 = q(c1, scale0_, _mm256_castsi256_si128(x1)), q11 = q(c1 + 16, scale1_, upper(x1));
+    const __m512i q00 = q(c0, scale0_, x0, spread0_), q01 = q(c0 + 16, scale1_, x0, spread1_);
+    const __m512i q10 = q(c1, scale0_, x1, spread0_), q11 = q(c1 + 16, scale1_, x1, spread1_);
     const __m512i row0 = _mm512_adds_epi16(_mm512_packs_epi32(q00, q01), zero_);
     const __m512i row1 = _mm512_adds_epi16(_mm512_packs_epi32(q10, q11), zero_);
     const __m512i bytes = _mm512_permutexvar_epi32(order_, _mm512_packus_epi16(row0, row1));
@@ -69,13 +79,12 @@ class S8Pairs {
     _mm256_mask_storeu_epi8(dst_ + at1, live_, _mm512_extracti64x4_epi64(out, 1));
   }
 
-  static NARROW_LANE_INLINE __m128i upper(__m256i x) { return _mm256_extracti128_si256(x, 1); }
-
   /// Sixteen rounded values in units of dst's scale, without its zero point.
-  NARROW_LANE_INLINE __m512i q(const int32_t* sums, __m512 scale, __m128i added) const {
+  NARROW_LANE_INLINE __m512i q(const int32_t* sums, __m512 scale, __m512i added, __m512i spread) const {
     __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), scale);
     if constexpr (kResidual) {
-      const __m512 x = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(added), residual_zero_));
+      const __m512 biased = _mm512_castsi512_ps(_mm512_permutexvar_epi8(spread, added));
+      const __m512 x = _mm512_sub_ps(biased, residual_zero_);
       r = _mm512_mul_ps(_mm512_fmadd_ps(x, residual_scale_, r), inverse_);
     }
     return _mm512_cvtps_epi32(r);
@@ -89,9 +98,8 @@ class S8Pairs {
   const S8Rows& rows_;
   int64_t count_, i_ = 0;
   const uint8_t* residual_ = nullptr;
-  __m512 residual_scale_, inverse_;
-  __m512i residual_zero_;
-  __m256i residual_flip_;
+  __m512 residual_scale_, inverse_, residual_zero_;
+  __m512i residual_flip_, magic_, spread0_, spread1_;
 };
 
 const QuantLanes kNoQuant{};  // load16 and store16 want one for floats too
