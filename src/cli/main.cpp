@@ -1,1 +1,37 @@
-int main() { return 0; }
+// narrow: the command line. One file per subcommand; this one only hands over and turns errors into exit
+// codes.
+#include <cstdio>
+#include <new>
+
+#include "cli/command.h"
+
+int main(int argc, char** argv) {
+  using namespace narrow::cli;
+  CLI::App app{"narrow: the narrowest build of a model that still answers like the original", "narrow"};
+  app.set_version_flag("--version", "narrow 0.1.0");
+  app.require_subcommand(1);
+  app.footer(
+      "A first build:\n"
+      "  narrow build model.onnx --calib calib.toml --eval eval.toml --gate 'top1.drop<=0.5pp' --out out/\n\n"
+      "Exit codes: 0 done, every gate passed; 1 error; 2 wrong usage; 3 a gate failed; 4 a gate is "
+      "inconclusive.");
+  const std::vector<Command> commands = {add_build(app),    add_inspect(app), add_calibrate(app),
+                                         add_quantize(app), add_run(app),     add_verify(app),
+                                         add_bench(app),    add_explain(app), add_doctor(app)};
+  try {
+    app.parse(argc, argv);
+    for (const Command& command : commands) {
+      if (!command.app->parsed()) continue;
+      const narrow::Result<int> result = command.run();
+      return result.ok() ? *result : print_error(result.error());
+    }
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  } catch (const std::bad_alloc&) {
+    std::fputs(
+        "error: memory: expected enough for this model, got too little (use a smaller batch or model)\n",
+        stderr);
+    return kError;
+  }
+  return kUsage;
+}

@@ -1,0 +1,193 @@
+#include "pipeline/build.h"
+
+#include <fmt/format.h>
+
+#include "base/cpu.h"
+#include "cli/command.h"
+#include "cli/table.h"
+
+namespace narrow::cli {
+namespace {
+
+struct Options {
+  Common common;
+  std::string model, calib, eval, out, precisions = "fp32,bf16,fp16,int8,mixed", objective = "latency",
+                                       proof = "point", method = "mse", metric_command;
+  std::vector<std::string> gates;
+  int64_t batch = 1;
+  double percentile = 99.99, seconds = 1;
+};
+
+Result<std::vector<quant::Precision>> parse_precisions(const std::string& list) {
+  std::vector<quant::Precision> precisions;
+  for (const std::string& name : CLI::detail::split(list, ',')) {
+    const auto precision = quant::parse_precision(name);
+    if (!precision)
+      return Error{.code = Code::usage,
+                   .subject = "--precisions",
+                   .expected = "a list of fp32, bf16, fp16, int8, mixed",
+                   .got = "'" + name + "'"};
+    precisions.push_back(*precision);
+  }
+  return precisions;
+}
+
+Result<pipeline::BuildOptions> to_build_options(const Options& o) {
+  pipeline::BuildOptions build;
+  build.model = o.model, build.calib = o.calib, build.eval = o.eval, build.out = o.out;
+  NARROW_TRY(build.precisions, parse_precisions(o.precisions));
+  NARROW_TRY(build.gates, parse_gates(o.gates));
+  NARROW_TRY(build.ranges, parse_ranges(o.method, o.percentile));
+  const auto objective = pipeline::parse_objective(o.objective);
+  if (!objective)
+    return Error{.code = Code::usage,
+                 .subject = "--objective",
+                 .expected = "latency, throughput, size or cost",
+                 .got = "'" + o.objective + "'"};
+  build.objective = *objective;
+  if (o.proof != "point" && o.proof != "ci")
+    return Error{
+        .code = Code::usage, .subject = "--proof", .expected = "point or ci", .got = "'" + o.proof + "'"};
+  build.proof = o.proof == "ci" ? verify::Proof::ci : verify::Proof::point;
+  build.metric_command = o.metric_command;
+  build.batch = o.batch;
+  build.threads = o.common.threads;
+  build.seed = o.common.seed;
+  build.bench_seconds = o.seconds;
+  return build;
+}
+
+std::string header(const Options& o) {
+  const CpuFeatures& cpu = cpu_features();
+  const Isa isa = usable_isa();
+  const std::string native = isa >= Isa::amx           ? "int8 and bf16 (AMX)"
+                             : isa >= Isa::avx512_vnni ? "int8 (AVX-512 VNNI)"
+                                                       : "fp32 only";
+  return fmt::format("narrow 0.1 · {}, {} threads · native: {}\n", cpu.model,
+                     o.common.threads > 0 ? o.common.threads : cpu.cores, native);
+}
+
+/// The figure the table shows: top1 when there are labels, else perplexity, else what there is.
+const char* headline(const verify::Figures& figures) {
+  for (const char* name : {"top1", "perplexity", "mae", "agreement", "cosine"})
+    if (figures.by_name.contains(name)) return name;
+  return nullptr;
+}
+
+std::string change_of(const verify::Figure& f, bool share) {
+  const double sign = share ? -1 : 1;
+  const double low = sign < 0 ? -f.change_interval.high : f.change_interval.low,
+               high = sign < 0 ? -f.change_interval.low : f.change_interval.high;
+  return share ? fmt::format("{:.2f} ({:.1f} … {:.1f})", sign * f.change + 0.0, low + 0.0, high + 0.0)
+               : fmt::format("{:.4f} ({:.4f} … {:.4f})", f.change, low, high);
+}
+
+std::string result_table(const pipeline::BuildResult& result) {
+  const char* name = headline(result.builds.front().figures);
+  const bool share = name != nullptr && std::string(verify::unit_of(name)) == "%";
+  std::vector<std::string> head = {"build", "size", "p50 ms", "p99 ms", "samples/s"};
+  std::vector<bool> right = {false, true, true, true, true};
+  if (name != nullptr) {
+    const bool paired = result.builds.front().figures.by_name.at(name).reference.has_value();
+    head.insert(head.end(), {std::string(name) + (share ? " %" : ""),
+                             paired ? (share ? "drop pp (95% CI)" : "rise (95% CI)") : "", "SQNR"});
+    right.insert(right.end(), {true, true, true});
+  }
+  head.emplace_back("verdict");
+  right.push_back(false);
+  std::vector<std::vector<std::string>> rows;
+  for (size_t i = 0; i < result.builds.size(); ++i) {
+    const pipeline::Build& b = result.builds[i];
+    std::vector<std::string> row = {
+        b.name, megabytes(b.file_bytes), fmt::format("{:.2f}", b.record.median_ms),
+        fmt::format("{:.2f}", b.record.p99_ms), fmt::format("{:.0f}", b.record.throughput)};
+    if (name != nullptr) {
+      const verify::Figure& f = b.figures.by_name.at(name);
+      row.push_back(share ? fmt::format("{:.2f}", f.value) : fmt::format("{:.4f}", f.value));
+      row.push_back(i == 0 || !f.reference ? "" : change_of(f, share));
+      row.push_back(i == 0 ? "" : fmt::format("{:.0f} dB", b.figures.by_name.at("sqnr").value));
+    }
+    row.push_back(result.decision.verdicts[i].text);
+    rows.push_back(std::move(row));
+  }
+  return table(head, rows, right);
+}
+
+std::string closing(const Options& o, const pipeline::BuildResult& result) {
+  std::string text = "\n";
+  for (const std::string& reason : result.skipped) text += "not built: " + reason + "\n";
+  if (o.eval.empty())
+    text +=
+        "No --eval: nothing is known of the answers' accuracy; the figures above are about speed and size "
+        "only.\n";
+  int64_t more = 0;
+  std::string gate_text;
+  for (const pipeline::Build& b : result.builds)
+    for (const verify::GateResult& gate : b.gates)
+      if (gate.more_samples > more && (b.name == result.decision.chosen || more == 0))
+        more = gate.more_samples, gate_text = b.name + ": " + gate.gate.text;
+  if (more > 0)
+    text += fmt::format(
+        "The interval of {} lies on both sides of its bound; about {} more samples would settle it.\n",
+        gate_text, more);
+  for (const pipeline::Build& b : result.builds)
+    for (const std::string& finding : b.findings) text += fmt::format("{}: {}\n", b.name, finding);
+  text += result.decision.explanation + "\n";
+  if (!result.decision.chosen.empty())
+    text += fmt::format("{}/{}.narrow   {}/{}.onnx   {}/manifest.json\n", o.out, result.decision.chosen,
+                        o.out, result.decision.chosen, o.out);
+  return text;
+}
+
+Result<int> run(const Options& o) {
+  NARROW_TRY(pipeline::BuildOptions options, to_build_options(o));
+  if (!o.common.quiet) print_text(o.common, header(o));
+  NARROW_TRY(const pipeline::BuildResult result, pipeline::build(options, make_progress(o.common)));
+  const pipeline::ModelSummary& s = result.summary;
+  print_text(o.common,
+             fmt::format("\n{} layers · {:.1f} M parameters · {:.2f} GMAC · {} calibration samples\n\n",
+                         s.layers, static_cast<double>(s.parameters) / 1e6, static_cast<double>(s.macs) / 1e9,
+                         result.calib_samples));
+  print_text(o.common, result_table(result) + closing(o, result));
+  print_json(o.common, result.manifest);
+  if (result.gates_passed()) return kDone;
+  return result.inconclusive() ? kInconclusive : kGateFailed;
+}
+
+}  // namespace
+
+Command add_build(CLI::App& root) {
+  auto o = std::make_shared<Options>();
+  CLI::App* app = root.add_subcommand("build", "build, prove, measure and choose: the whole way");
+  app->description(
+      "Builds MODEL in several precisions, compares each with FP32 on --eval layer by layer and end to end, "
+      "times them\n"
+      "interleaved, and chooses by gates and objective. Writes DIR/<precision>.narrow and .onnx, "
+      "calibration.json,\n"
+      "manifest.json. A build that is slower or worse is never chosen without saying so.");
+  app->add_option("MODEL", o->model, "FP32 .onnx file")->required();
+  app->add_option("--calib", o->calib, "representative inputs: .toml, folder, .npz or .npy")->required();
+  app->add_option("--eval", o->eval, "inputs (with labels) to judge the answers on");
+  app->add_option("--out", o->out, "folder to write; replaced as a whole")->required();
+  app->add_option("--precisions", o->precisions, "comma-separated: fp32,bf16,fp16,int8,mixed (default all)");
+  app->add_option("--gate", o->gates,
+                  "METRIC[.drop|.rise] OP VALUE[UNIT], repeatable: top1.drop<=0.5pp, sqnr>=20dB, p99<=10ms, "
+                  "size<=0.3x")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app->add_option("--objective", o->objective, "latency (default), throughput, size or cost");
+  app->add_option("--proof", o->proof,
+                  "point (default): the measured value decides; ci: its whole 95% interval must pass");
+  app->add_option(
+      "--metric-cmd", o->metric_command,
+      "program that reads the outputs (an .npz, its argument) and prints one number: gate it as `metric`");
+  app->add_option("--batch", o->batch, "samples per inference when timing (default 1)")
+      ->check(CLI::Range(1, 65536));
+  app->add_option("--seconds", o->seconds, "timing per build (default 1)")->check(CLI::Range(0.01, 600.0));
+  app->set_config("--config", "", "options from a TOML file, named like the options above");
+  add_ranges(*app, o->method, o->percentile);
+  add_common(*app, o->common);
+  return {app, [o] { return run(*o); }};
+}
+
+}  // namespace narrow::cli

@@ -1,0 +1,54 @@
+#include "calib/calibrate.h"
+
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "data/dataset.h"
+#include "pipeline/model.h"
+#include "verify/evaluate.h"
+
+namespace narrow::cli {
+namespace {
+
+struct Options {
+  Common common;
+  std::string model, data, out;
+  int64_t samples = 0;
+};
+
+Result<int> run(const Options& o) {
+  NARROW_TRY(const pipeline::Model model, pipeline::load_model(o.model));
+  NARROW_TRY(const auto dataset, data::open_dataset(o.data, verify::input_specs(model.graph)));
+  auto pool = std::make_shared<ThreadPool>(o.common.threads);
+  NARROW_TRY(const calib::Profile profile, calib::calibrate(model.graph, model.hash, *dataset, pool,
+                                                            {.samples = o.samples}, make_progress(o.common)));
+  NARROW_DO(calib::write_profile(o.out, profile));
+  print_text(o.common,
+             fmt::format("{} values over {} samples: {}\n", profile.values.size(), profile.samples, o.out));
+  print_json(o.common, {{"file", o.out},
+                        {"values", profile.values.size()},
+                        {"samples", profile.samples},
+                        {"model", profile.model_hash},
+                        {"data", profile.data_hash}});
+  return kDone;
+}
+
+}  // namespace
+
+Command add_calibrate(CLI::App& root) {
+  auto o = std::make_shared<Options>();
+  CLI::App* app =
+      root.add_subcommand("calibrate", "record what a model's values do on representative inputs");
+  app->description(
+      "Runs the FP32 model over the data and writes a distribution per value, keyed to the hashes of model "
+      "and data.\nThe method that turns distributions into ranges is chosen later, by quantize or build.");
+  app->add_option("MODEL", o->model, "FP32 .onnx file")->required();
+  app->add_option("--data", o->data, "representative inputs")->required();
+  app->add_option("--out", o->out, "calibration.json to write")->required();
+  app->add_option("--samples", o->samples, "use only the first N samples")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  add_common(*app, o->common);
+  return {app, [o] { return run(*o); }};
+}
+
+}  // namespace narrow::cli

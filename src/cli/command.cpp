@@ -1,0 +1,123 @@
+#include "cli/command.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <mutex>
+
+#include "base/clock.h"
+
+namespace narrow::cli {
+
+void add_common(CLI::App& app, Common& common) {
+  app.add_flag("--json", common.json, "the result as one JSON object on the last line of stdout");
+  app.add_flag("--quiet", common.quiet, "no progress");
+  app.add_option("--threads", common.threads, "threads to use (default: one per core)")
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--seed", common.seed, "of random inputs and of the bootstrap (default 1)");
+}
+
+void add_ranges(CLI::App& app, std::string& method, double& percentile) {
+  app.add_option("--calib-method", method,
+                 "how ranges follow from the data: minmax, percentile, mse (default) or entropy");
+  app.add_option("--percentile", percentile,
+                 "share of values kept by --calib-method percentile, in percent (default 99.99)")
+      ->check(CLI::Range(50.0, 100.0));
+}
+
+Result<calib::RangeOptions> parse_ranges(const std::string& method, double percentile) {
+  const auto parsed = calib::parse_method(method);
+  if (!parsed)
+    return Error{.code = Code::usage,
+                 .subject = "--calib-method",
+                 .expected = "minmax, percentile, mse or entropy",
+                 .got = "'" + method + "'"};
+  return calib::RangeOptions{.method = *parsed, .percentile = percentile, .levels = 256};
+}
+
+Result<std::vector<verify::Gate>> parse_gates(const std::vector<std::string>& texts) {
+  std::vector<verify::Gate> gates;
+  for (const std::string& text : texts) {
+    NARROW_TRY(verify::Gate gate, verify::parse_gate(text));
+    gates.push_back(std::move(gate));
+  }
+  return gates;
+}
+
+namespace {
+
+/// State of the bar between calls.
+struct Bar {
+  std::string step;
+  Stopwatch watch;
+  double last_drawn = -1;
+  bool finished = false;
+};
+
+std::string eta(double seconds) {
+  return seconds < 99 ? fmt::format("{:.0f} s", seconds) : fmt::format("{:.0f} min", seconds / 60);
+}
+
+void draw(Bar& bar, int64_t done, int64_t total) {
+  constexpr int kWidth = 24;
+  const double elapsed = bar.watch.seconds();
+  if (done < total && elapsed - bar.last_drawn < 0.1) return;
+  bar.last_drawn = elapsed;
+  const auto filled = static_cast<int>(kWidth * done / std::max<int64_t>(total, 1));
+  std::string line;
+  for (int i = 0; i < kWidth; ++i) line += i < filled ? "━" : " ";
+  const double left = done > 0 ? elapsed / static_cast<double>(done) * static_cast<double>(total - done) : 0;
+  fmt::print(stderr, "\r{:<14} {} {:>6} / {} {}   ", bar.step, line, done, total,
+             done == total ? fmt::format("{:.1f} s      ", elapsed)
+             : done > 0    ? "ETA " + eta(left)
+                           : "");
+  std::fflush(stderr);
+}
+
+}  // namespace
+
+Progress make_progress(const Common& common) {
+  if (common.quiet) return {};
+  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  return [bar = std::make_shared<Bar>(), terminal](std::string_view step, int64_t done, int64_t total) {
+    if (bar->step != step || (bar->finished && done < total)) {
+      if (terminal && !bar->step.empty() && !bar->finished) fmt::print(stderr, "\r{:70}\r", "");
+      *bar = Bar{.step = std::string(step), .watch = {}, .last_drawn = -1, .finished = false};
+      if (!terminal && total == 0) fmt::print(stderr, "{}\n", step);
+    }
+    if (total == 0) {
+      if (terminal) fmt::print(stderr, "\r{:<60}", bar->step);
+      return;
+    }
+    if (terminal) draw(*bar, done, total);
+    if (done < total || bar->finished) return;
+    bar->finished = true;
+    if (terminal)
+      fmt::print(stderr, "\n");
+    else
+      fmt::print(stderr, "{}: {} in {:.1f} s\n", step, total, bar->watch.seconds());
+  };
+}
+
+void print_json(const Common& common, const Json& json) {
+  if (common.json) fmt::print("{}\n", json.dump());
+  std::fflush(stdout);
+}
+
+void print_text(const Common& common, const std::string& text) {
+  fmt::print(common.json ? stderr : stdout, "{}", text);
+  std::fflush(common.json ? stderr : stdout);
+}
+
+int print_error(const Error& error) {
+  fmt::print(stderr, "error: {}\n", error.message());
+  return error.code == Code::usage ? kUsage : kError;
+}
+
+std::string megabytes(int64_t bytes) {
+  return bytes < 1000000 ? fmt::format("{:.0f} kB", static_cast<double>(bytes) / 1e3)
+                         : fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+}
+
+}  // namespace narrow::cli

@@ -1,0 +1,64 @@
+// What the subcommands share: common options, exit codes, results and errors on their way out.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/progress.h"
+#include "base/result.h"
+#include "calib/range.h"
+#include "verify/gate.h"
+
+namespace narrow::cli {
+
+/// PRODUCT.md: 0 done, 1 error, 2 wrong usage, 3 a gate failed, 4 a gate is inconclusive.
+enum Exit : int { kDone = 0, kError = 1, kUsage = 2, kGateFailed = 3, kInconclusive = 4 };
+
+struct Common {
+  bool json = false, quiet = false;
+  int threads = 0;
+  uint64_t seed = 1;
+};
+
+/// A subcommand parses into its own options and runs to an exit code, or an error that main prints.
+using Run = std::function<Result<int>()>;
+
+struct Command {
+  CLI::App* app;
+  Run run;
+};
+
+/// --json --threads --seed --quiet.
+void add_common(CLI::App& app, Common& common);
+/// --calib-method --percentile.
+void add_ranges(CLI::App& app, std::string& method, double& percentile);
+Result<calib::RangeOptions> parse_ranges(const std::string& method, double percentile);
+Result<std::vector<verify::Gate>> parse_gates(const std::vector<std::string>& texts);
+
+/// A bar with ETA on a terminal, a line per finished step otherwise; silent with --quiet. Goes to stderr.
+Progress make_progress(const Common& common);
+/// With --json: one object on the last line of stdout. Otherwise nothing.
+void print_json(const Common& common, const Json& json);
+/// Text for people: to stdout, or to stderr with --json so that stdout keeps its last line.
+void print_text(const Common& common, const std::string& text);
+/// "error: ..." to stderr; the exit code its kind has.
+int print_error(const Error& error);
+
+/// "10.4 MB".
+std::string megabytes(int64_t bytes);
+
+Command add_build(CLI::App& root);
+Command add_inspect(CLI::App& root);
+Command add_calibrate(CLI::App& root);
+Command add_quantize(CLI::App& root);
+Command add_run(CLI::App& root);
+Command add_verify(CLI::App& root);
+Command add_bench(CLI::App& root);
+Command add_explain(CLI::App& root);
+Command add_doctor(CLI::App& root);
+
+}  // namespace narrow::cli

@@ -1,0 +1,68 @@
+#include <fmt/format.h>
+
+#include "base/cpu.h"
+#include "cli/command.h"
+#include "cli/table.h"
+#include "pipeline/peaks.h"
+
+namespace narrow::cli {
+namespace {
+
+Result<int> run(const Common& common) {
+  const CpuFeatures& cpu = cpu_features();
+  const Isa isa = usable_isa();
+  const int threads = common.threads > 0 ? common.threads : cpu.cores;
+  const pipeline::Peaks peaks = pipeline::measure_peaks(threads);
+  struct FormatRow {
+    const char* format;
+    bool native;
+    const char* how;
+  };
+  const FormatRow formats[] = {
+      {"fp32", true, "native"},
+      {"bf16", isa >= Isa::amx,
+       isa >= Isa::amx ? "native (AMX tiles)" : "emulated: widened to FP32 on load, saves memory, not time"},
+      {"fp16", false, "storage only: widened to FP32 on load with FP32 accumulation, saves memory, not time"},
+      {"int8", isa >= Isa::avx512_vnni,
+       isa >= Isa::amx           ? "native (AMX tiles)"
+       : isa >= Isa::avx512_vnni ? "native (AVX-512 VNNI)"
+                                 : "emulated with 16-bit products"},
+  };
+  std::vector<std::vector<std::string>> rows;
+  Json format_json = Json::object();
+  for (const FormatRow& f : formats) {
+    rows.push_back({f.format, f.native ? "yes" : "no", f.how});
+    format_json[f.format] = {{"native", f.native}, {"how", f.how}};
+  }
+  std::string text = fmt::format(
+      "processor  {}\ncores      {} usable, {} threads here\nISA        {} (best {}){}\ncaches     L1d {} "
+      "KiB, L2 {} KiB, L3 {} MiB\nbandwidth  {:.0f} GB/s read (memory)\npeak       {:.0f} GFLOP/s FP32\n\n",
+      cpu.model, cpu.cores, threads, to_string(isa), to_string(cpu.best),
+      isa != cpu.best ? ", capped by NARROW_MAX_ISA" : "", cpu.l1d_bytes >> 10, cpu.l2_bytes >> 10,
+      cpu.l3_bytes >> 20, peaks.read_gb_s, peaks.fp32_gflops);
+  print_text(common, text + table({"format", "native", "how it runs"}, rows, {false, false, false}));
+  print_json(common, {{"processor", cpu.model},
+                      {"cores", cpu.cores},
+                      {"threads", threads},
+                      {"isa", to_string(isa)},
+                      {"best_isa", to_string(cpu.best)},
+                      {"l1d_bytes", cpu.l1d_bytes},
+                      {"l2_bytes", cpu.l2_bytes},
+                      {"l3_bytes", cpu.l3_bytes},
+                      {"read_gb_s", peaks.read_gb_s},
+                      {"fp32_gflops", peaks.fp32_gflops},
+                      {"formats", format_json}});
+  return kDone;
+}
+
+}  // namespace
+
+Command add_doctor(CLI::App& root) {
+  auto common = std::make_shared<Common>();
+  CLI::App* app =
+      root.add_subcommand("doctor", "this machine: ISA, cores, caches, bandwidth, peak, native formats");
+  add_common(*app, *common);
+  return {app, [common] { return run(*common); }};
+}
+
+}  // namespace narrow::cli

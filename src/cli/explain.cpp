@@ -1,0 +1,151 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <filesystem>
+
+#include "artifact/artifact.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/table.h"
+#include "pipeline/model.h"
+#include "runtime/session.h"
+
+namespace narrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  Common common;
+  std::string path;
+  int64_t batch = 1, length = 128;
+};
+
+/// The kernels a file's plan chose, and why not those before them.
+Result<Json> explain_plan(const Options& o, const fs::path& file, std::string& text) {
+  auto pool = std::make_shared<ThreadPool>(o.common.threads);
+  NARROW_TRY(runtime::Session session, runtime::Session::open(file, pool));
+  NARROW_TRY(const runtime::PlanInfo info,
+             session.plan_info(pipeline::default_shapes(session.graph(), o.batch, o.length)));
+  std::vector<std::vector<std::string>> rows;
+  Json steps = Json::array();
+  for (const runtime::StepChoice& step : info.steps) {
+    std::vector<std::string> reasons;
+    Json rejected = Json::array();
+    for (const auto& r : step.rejected) {
+      reasons.push_back(r.kernel + ": " + r.reason);
+      rejected.push_back({{"kernel", r.kernel}, {"reason", r.reason}});
+    }
+    rows.push_back({step.node.empty() ? fmt::format("{}", fmt::join(step.outputs, ",")) : step.node, step.op,
+                    fmt::format("{}", fmt::join(step.formats, ",")),
+                    step.kernel + (step.emulated ? " (emulated)" : ""),
+                    fmt::format("{}", fmt::join(reasons, "; "))});
+    steps.push_back({{"node", step.node},
+                     {"op", step.op},
+                     {"formats", step.formats},
+                     {"kernel", step.kernel},
+                     {"emulated", step.emulated},
+                     {"rejected", rejected}});
+  }
+  text += fmt::format("{}: {} steps, arena {} (at least {} is alive at once), packed weights {}\n",
+                      file.string(), info.steps.size(), megabytes(info.arena_bytes),
+                      megabytes(info.arena_lower_bound), megabytes(info.weight_bytes));
+  text += table({"node", "op", "format", "kernel", "not chosen"}, rows, {false, false, false, false, false});
+  return Json{{"file", file.string()},
+              {"steps", steps},
+              {"arena_bytes", info.arena_bytes},
+              {"arena_lower_bound", info.arena_lower_bound},
+              {"weight_bytes", info.weight_bytes}};
+}
+
+/// Which nodes an artifact keeps wider than its precision, and why.
+void explain_recipe(const Json& recipe, std::string& text) {
+  if (!recipe.is_object() || !recipe.contains("nodes")) return;
+  std::map<std::string, int> counts;
+  for (const auto& [name, node] : recipe["nodes"].items()) {
+    ++counts[node.value("format", "")];
+    if (node.contains("reason"))
+      text +=
+          fmt::format("{} computes in {}: {}\n", name, node.value("format", ""), node.value("reason", ""));
+  }
+  for (const auto& [format, count] : counts) text += fmt::format("{} nodes in {}\n", count, format);
+  if (recipe.contains("notes"))
+    for (const Json& note : recipe["notes"]) text += note.get<std::string>() + "\n";
+}
+
+Result<Json> explain_folder(const Options& o, std::string& text) {
+  const fs::path folder = o.path;
+  NARROW_TRY(const auto file, MappedFile::open(folder / "manifest.json"));
+  Json manifest = Json::parse(file->text(), nullptr, false);
+  const auto bad = [&] {
+    return Error{.code = Code::invalid_data,
+                 .subject = (folder / "manifest.json").string(),
+                 .expected = "the manifest of a build",
+                 .got = "something else",
+                 .hint = "build again"};
+  };
+  if (manifest.is_discarded() || !manifest.contains("decision") || !manifest.contains("builds") ||
+      !manifest["builds"].is_array())
+    return bad();
+  const Json& decision = manifest["decision"];
+  text += decision.value("explanation", "") + "\n";
+  if (decision.contains("verdicts"))
+    for (const auto& [name, verdict] : decision["verdicts"].items())
+      text += fmt::format("  {:6} {}\n", name, verdict.value("text", ""));
+  if (decision.contains("fallback"))
+    text += fmt::format("fallback order: {}\n",
+                        fmt::join(decision["fallback"].get<std::vector<std::string>>(), " → "));
+  for (const Json& build : manifest["builds"]) {
+    text += fmt::format("\n{}\n", build.value("name", ""));
+    if (build.contains("recipe")) explain_recipe(build["recipe"], text);
+    if (build.contains("findings"))
+      for (const Json& finding : build["findings"]) text += finding.get<std::string>() + "\n";
+  }
+  const std::string chosen = decision.value("chosen", "");
+  Json json = {{"decision", decision}};
+  std::error_code error;
+  if (!chosen.empty() && fs::exists(folder / (chosen + ".narrow"), error)) {
+    text += "\n";
+    NARROW_TRY(json["plan"], explain_plan(o, folder / (chosen + ".narrow"), text));
+  }
+  return json;
+}
+
+Result<int> run(const Options& o) {
+  std::string text;
+  Json json;
+  std::error_code error;
+  if (fs::is_directory(o.path, error)) {
+    NARROW_TRY(json, explain_folder(o, text));
+  } else {
+    if (artifact::is_artifact(o.path)) {
+      NARROW_TRY(const artifact::Package package, artifact::read(o.path));
+      if (package.about.contains("recipe")) explain_recipe(package.about["recipe"], text);
+      text += "\n";
+    }
+    NARROW_TRY(json, explain_plan(o, o.path, text));
+  }
+  print_text(o.common, text);
+  print_json(o.common, json);
+  return kDone;
+}
+
+}  // namespace
+
+Command add_explain(CLI::App& root) {
+  auto o = std::make_shared<Options>();
+  CLI::App* app =
+      root.add_subcommand("explain", "every choice (build, precision, kernel) and why not the others");
+  app->description(
+      "For a build's folder: the decision, what stayed wide and why, and the chosen build's kernels. For a "
+      "file: its kernels.");
+  app->add_option("PATH", o->path, "folder of a build, .narrow or .onnx file")->required();
+  app->add_option("--batch", o->batch, "samples per inference the plan is for (default 1)")
+      ->check(CLI::Range(1, 65536));
+  app->add_option("--length", o->length, "what other free dimensions become (default 128)")
+      ->check(CLI::Range(1, 1 << 20));
+  add_common(*app, o->common);
+  return {app, [o] { return run(*o); }};
+}
+
+}  // namespace narrow::cli

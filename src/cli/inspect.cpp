@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+
+#include "artifact/artifact.h"
+#include "base/cpu.h"
+#include "cli/command.h"
+#include "cli/table.h"
+#include "ir/schema.h"
+#include "ir/text.h"
+#include "pipeline/model.h"
+#include "quant/regions.h"
+
+namespace narrow::cli {
+namespace {
+
+struct Options {
+  Common common;
+  std::string model;
+  bool layers = false, graph = false;
+};
+
+/// Why a node would not compute in int8; empty when it would.
+std::string why_not_int8(const ir::Node& node, const quant::IntegerRegions& regions) {
+  if (regions.nodes.contains(&node)) return "";
+  if (quant::is_heavy(node)) return "no integer input";
+  switch (node.op()) {
+    case ir::Op::Conv:
+    case ir::Op::Gemm:
+    case ir::Op::MatMul:
+      return "weights are not constant or not 2-D";
+    case ir::Op::Shape:
+    case ir::Op::Constant:
+      return "no data";
+    default:
+      break;
+  }
+  if (node.output()->type.dtype != DType::f32) return "not float data";
+  return "no integer kernel, or its result does not reach another layer: FP32";
+}
+
+Result<ir::Graph> load(const std::string& path, Json& about) {
+  if (artifact::is_artifact(path)) {
+    NARROW_TRY(artifact::Package package, artifact::read(path));
+    about = package.about;
+    return std::move(package.graph);
+  }
+  NARROW_TRY(pipeline::Model model, pipeline::load_model(path));
+  about = {{"hash", model.hash}, {"bytes", model.file_bytes}};
+  return std::move(model.graph);
+}
+
+Result<int> run(const Options& o) {
+  Json about;
+  NARROW_TRY(ir::Graph graph, load(o.model, about));
+  const pipeline::ModelSummary s = pipeline::summarize(graph);
+  ir::Graph bound = graph.clone();
+  if (!ir::bind_shapes(bound, pipeline::default_shapes(graph, 1, 1)).ok()) bound = graph.clone();
+  const quant::IntegerRegions regions = quant::integer_regions(bound, {});
+  std::vector<std::vector<std::string>> rows;
+  Json layers = Json::array(), inputs = Json::array(), outputs = Json::array();
+  int64_t integer = 0;
+  for (const ir::Node* node : bound.nodes()) {
+    const int64_t macs = pipeline::macs_of(*node);
+    const std::string reason = why_not_int8(*node, regions);
+    integer += reason.empty() ? 1 : 0;
+    int64_t parameters = 0;
+    for (const ir::Value* input : node->inputs())
+      if (input != nullptr && input->is_constant()) parameters += input->constant().elements();
+    rows.push_back({node->name, ir::to_string(node->op()), ir::to_string(node->output()->type),
+                    fmt::format("{}", parameters), fmt::format("{:.2f}", static_cast<double>(macs) / 1e6),
+                    reason.empty() ? "yes" : reason});
+    layers.push_back({{"node", node->name},
+                      {"op", ir::to_string(node->op())},
+                      {"type", ir::to_string(node->output()->type)},
+                      {"parameters", parameters},
+                      {"macs", macs},
+                      {"int8", reason.empty()},
+                      {"reason", reason}});
+  }
+  std::string text =
+      fmt::format("{} nodes · {} layers with arithmetic · {:.2f} M parameters · {:.3f} GMAC a sample\n",
+                  bound.nodes().size(), s.layers, static_cast<double>(s.parameters) / 1e6,
+                  static_cast<double>(s.macs) / 1e9);
+  for (const ir::Value* input : graph.inputs()) {
+    text += fmt::format("input   {}: {}\n", input->name, ir::to_string(input->type));
+    inputs.push_back({{"name", input->name}, {"type", ir::to_string(input->type)}});
+  }
+  for (const ir::GraphOutput& output : graph.outputs()) {
+    text += fmt::format("output  {}: {}\n", output.name, ir::to_string(output.value->type));
+    outputs.push_back({{"name", output.name}, {"type", ir::to_string(output.value->type)}});
+  }
+  if (about.contains("precision"))
+    text += fmt::format("precision {}\n", about["precision"].get<std::string>());
+  else
+    text += fmt::format(
+        "int8 would run {} of {} nodes in integers (--layers says which, and why not the others)\n", integer,
+        bound.nodes().size());
+  if (o.layers)
+    text += "\n" + table({"node", "op", "result", "parameters", "MMAC", "int8"}, rows,
+                         {false, false, false, true, true, false});
+  if (o.graph) text += "\n" + ir::print(graph);
+  print_text(o.common, text);
+  print_json(o.common, {{"inputs", inputs},
+                        {"outputs", outputs},
+                        {"nodes", bound.nodes().size()},
+                        {"layers_with_arithmetic", s.layers},
+                        {"parameters", s.parameters},
+                        {"macs", s.macs},
+                        {"about", about},
+                        {"layers", layers}});
+  return kDone;
+}
+
+}  // namespace
+
+Command add_inspect(CLI::App& root) {
+  auto o = std::make_shared<Options>();
+  CLI::App* app =
+      root.add_subcommand("inspect", "layers, shapes, parameters, MACs; what would quantize and why not");
+  app->add_option("MODEL", o->model, ".onnx or .narrow file")->required();
+  app->add_flag("--layers", o->layers, "a line per node");
+  app->add_flag("--graph", o->graph, "the graph in text form");
+  add_common(*app, o->common);
+  return {app, [o] { return run(*o); }};
+}
+
+}  // namespace narrow::cli

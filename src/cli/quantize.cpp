@@ -1,0 +1,112 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "calib/profile.h"
+#include "cli/command.h"
+#include "pipeline/model.h"
+#include "pipeline/variant.h"
+#include "quant/apply.h"
+#include "quant/plan_formats.h"
+
+namespace narrow::cli {
+namespace {
+
+struct Options {
+  Common common;
+  std::string model, precision, calibration, out, method = "mse";
+  std::vector<std::string> wide;
+  double percentile = 99.99;
+};
+
+/// Nodes named on the command line, by ONNX name, as recipe keys.
+Result<quant::Wide> wide_nodes(const Options& o, const ir::Graph& graph) {
+  quant::Wide wide;
+  for (const std::string& name : o.wide) {
+    bool found = false;
+    for (const ir::Node* node : graph.nodes())
+      if (node->name == name || node->output(0)->name == name)
+        wide[node->output(0)->name] = "asked for with --keep-wide", found = true;
+    if (!found)
+      return Error{.code = Code::invalid_argument,
+                   .subject = "--keep-wide",
+                   .expected = "a node of the model",
+                   .got = "'" + name + "'",
+                   .hint = "`narrow inspect --layers` lists them"};
+  }
+  return wide;
+}
+
+Result<int> run(const Options& o) {
+  const auto precision = quant::parse_precision(o.precision);
+  if (!precision || *precision == quant::Precision::mixed)
+    return Error{.code = Code::usage,
+                 .subject = "--precision",
+                 .expected = "fp32, bf16, fp16 or int8",
+                 .got = "'" + o.precision + "'",
+                 .hint = "mixed needs evaluation data: narrow build"};
+  const std::filesystem::path out = o.out;
+  if (out.extension() != ".narrow" && out.extension() != ".onnx")
+    return Error{.code = Code::usage,
+                 .subject = "--out",
+                 .expected = "a name that ends in .narrow or .onnx",
+                 .got = "'" + o.out + "'"};
+  NARROW_TRY(const calib::RangeOptions ranges, parse_ranges(o.method, o.percentile));
+  if (o.calibration.empty() && (*precision == quant::Precision::int8 || *precision == quant::Precision::fp16))
+    return Error{.code = Code::usage,
+                 .subject = "--calibration",
+                 .expected = "the file `narrow calibrate` wrote",
+                 .got = "nothing"};
+  NARROW_TRY(const pipeline::Model model, pipeline::load_model(o.model));
+  calib::Profile profile;
+  if (!o.calibration.empty()) {
+    NARROW_TRY(profile, calib::read_profile(o.calibration));
+    NARROW_DO(calib::check_origin(profile, model.hash, ""));
+  }
+  NARROW_TRY(const quant::Wide wide, wide_nodes(o, model.graph));
+  quant::Recipe recipe;
+  if (*precision == quant::Precision::int8) {
+    NARROW_TRY(recipe, quant::plan_int8(model.graph, profile,
+                                        {.ranges = ranges, .wide_format = quant::NodeFormat::fp32}, wide));
+    recipe.precision = quant::Precision::int8;
+  } else if (*precision != quant::Precision::fp32) {
+    recipe = quant::plan_half(
+        model.graph, o.calibration.empty() ? nullptr : &profile,
+        *precision == quant::Precision::fp16 ? quant::NodeFormat::fp16 : quant::NodeFormat::bf16, wide);
+  }
+  NARROW_TRY(const ir::Graph graph, quant::apply(model.graph, recipe));
+  NARROW_DO(pipeline::write_variant(
+      graph, recipe,
+      {{"tool", "narrow 0.1.0"}, {"model", model.hash}, {"calibration_data", profile.data_hash}}, out));
+  std::error_code error;
+  const auto bytes = static_cast<int64_t>(std::filesystem::file_size(out, error));
+  std::string text =
+      fmt::format("{}: {} ({} of {})\n", o.out, o.precision, megabytes(bytes), megabytes(model.file_bytes));
+  for (const std::string& note : recipe.notes) text += note + "\n";
+  print_text(o.common, text);
+  print_json(
+      o.common,
+      {{"file", o.out}, {"bytes", bytes}, {"model_bytes", model.file_bytes}, {"recipe", to_json(recipe)}});
+  return kDone;
+}
+
+}  // namespace
+
+Command add_quantize(CLI::App& root) {
+  auto o = std::make_shared<Options>();
+  CLI::App* app = root.add_subcommand("quantize", "one precision from a model and its calibration");
+  app->description(
+      "Writes MODEL in one precision: a .narrow file for narrow's engine or a portable .onnx (Q/DQ for "
+      "int8).");
+  app->add_option("MODEL", o->model, "FP32 .onnx file")->required();
+  app->add_option("--precision", o->precision, "fp32, bf16, fp16 or int8")->required();
+  app->add_option("--calibration", o->calibration,
+                  "the file `narrow calibrate` wrote (not needed for fp32 and bf16)");
+  app->add_option("--out", o->out, "FILE.narrow or FILE.onnx")->required();
+  app->add_option("--keep-wide", o->wide, "nodes that stay FP32, by ONNX name");
+  add_ranges(*app, o->method, o->percentile);
+  add_common(*app, o->common);
+  return {app, [o] { return run(*o); }};
+}
+
+}  // namespace narrow::cli

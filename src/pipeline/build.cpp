@@ -1,0 +1,382 @@
+#include "pipeline/build.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "calib/calibrate.h"
+#include "data/dataset.h"
+#include "pipeline/findings.h"
+#include "pipeline/manifest.h"
+#include "pipeline/metric_command.h"
+#include "pipeline/variant.h"
+#include "quant/plan_formats.h"
+#include "search/mixed.h"
+#include "verify/evaluate.h"
+
+namespace narrow::pipeline {
+namespace fs = std::filesystem;
+namespace {
+
+using quant::NodeFormat;
+using quant::Precision;
+
+/// Everything one run of `narrow build` holds while it walks its steps.
+class Builder {
+ public:
+  Builder(const BuildOptions& options, const Progress& progress)
+      : options_(options), progress_(progress), pool_(std::make_shared<ThreadPool>(options.threads)) {}
+
+  Result<BuildResult> run() {
+    NARROW_TRY(StagedFolder folder, StagedFolder::create(options_.out));
+    folder_ = folder.path();
+    NARROW_DO(open());
+    NARROW_DO(calibrate());
+    NARROW_DO(make_builds());
+    NARROW_DO(evaluate_builds());
+    NARROW_DO(compare_layers());
+    NARROW_DO(make_mixed());
+    NARROW_DO(measure());
+    NARROW_DO(choose());
+    NARROW_DO(write_manifest());
+    NARROW_DO(folder.commit());
+    return std::move(result_);
+  }
+
+ private:
+  bool wants(Precision p) const {
+    return std::find(options_.precisions.begin(), options_.precisions.end(), p) != options_.precisions.end();
+  }
+
+  Status open() {
+    report(progress_, "import", 0, 0);
+    NARROW_TRY(model_, load_model(options_.model));
+    result_.summary = summarize(model_.graph);
+    result_.model_hash = model_.hash;
+    result_.passes = model_.passes;
+    const auto inputs = verify::input_specs(model_.graph);
+    NARROW_TRY(calib_, data::open_dataset(options_.calib, inputs));
+    result_.calib_hash = calib_->info().hash;
+    if (!options_.eval.empty()) {
+      NARROW_TRY(eval_, data::open_dataset(options_.eval, inputs));
+      result_.eval_hash = eval_->info().hash;
+    }
+    origin_ = {{"tool", "narrow 0.1.0"}, {"model", model_.hash}, {"calibration_data", calib_->info().hash}};
+    return {};
+  }
+
+  Status calibrate() {
+    NARROW_TRY(profile_, calib::calibrate(model_.graph, model_.hash, *calib_, pool_, {}, progress_));
+    result_.calib_samples = profile_.samples;
+    return calib::write_profile(folder_ / "calibration.json", profile_);
+  }
+
+  Result<quant::Recipe> recipe_for(Precision precision) {
+    switch (precision) {
+      case Precision::bf16:
+        return quant::plan_half(model_.graph, &profile_, NodeFormat::bf16);
+      case Precision::fp16:
+        return quant::plan_half(model_.graph, &profile_, NodeFormat::fp16);
+      case Precision::int8:
+        return quant::plan_int8(model_.graph, profile_,
+                                {.ranges = options_.ranges, .wide_format = NodeFormat::fp32});
+      default:
+        return quant::Recipe{};
+    }
+  }
+
+  /// FP32 is always made: it is the reference. Its files are shipped only when asked for.
+  Status make_builds() {
+    for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8}) {
+      if (precision != Precision::fp32 && !wants(precision) &&
+          !(precision == Precision::int8 && wants(Precision::mixed)))
+        continue;
+      report(progress_, fmt::format("quantize {}", to_string(precision)), 0, 0);
+      NARROW_TRY(quant::Recipe recipe, recipe_for(precision));
+      NARROW_DO(add_variant(std::move(recipe)));
+    }
+    return {};
+  }
+
+  Status add_variant(quant::Recipe recipe) {
+    const Precision precision = recipe.precision;
+    NARROW_TRY(Variant variant, make_variant(model_.graph, std::move(recipe), origin_, folder_, pool_));
+    Build build;
+    build.precision = precision;
+    build.name = variant.name;
+    build.recipe = variant.recipe;
+    build.file_bytes = variant.file_bytes;
+    build.onnx_bytes = variant.onnx_bytes;
+    build.findings = variant.recipe.notes;
+    result_.builds.push_back(std::move(build));
+    variants_.push_back(std::move(variant));
+    return {};
+  }
+
+  runtime::Session& reference() { return *variants_.front().session; }
+
+  /// Scores of the builds from `first` on, against FP32 on the evaluation data.
+  Status evaluate_from(size_t first) {
+    if (!eval_) return {};
+    std::vector<verify::Contestant> contestants;
+    for (size_t i = std::max<size_t>(first, 1); i < variants_.size(); ++i)
+      contestants.push_back({variants_[i].name, variants_[i].session.get()});
+    std::vector<OutputCollector> collectors(contestants.size() + 1);
+    verify::OutputSink sink;
+    if (!options_.metric_command.empty())
+      sink = [&](size_t i, const data::Batch& batch, const TensorMap& outputs) {
+        collectors[i].add(batch, outputs);
+        return Status();
+      };
+    NARROW_TRY(verify::Evaluation evaluation,
+               verify::evaluate(reference(), contestants, *eval_, *pool_, progress_, sink));
+    reference_scores_ = evaluation.reference;
+    if (first == 0)
+      result_.builds[0].figures = verify::make_figures(reference_scores_, reference_scores_, options_.seed);
+    for (size_t k = 0; k < contestants.size(); ++k)
+      result_.builds[variants_.size() - contestants.size() + k].figures =
+          verify::make_figures(evaluation.builds[k], reference_scores_, options_.seed);
+    if (options_.metric_command.empty()) return {};
+    for (size_t k = first == 0 ? 0 : 1; k <= contestants.size(); ++k) {
+      Build& build =
+          k == 0 ? result_.builds[0] : result_.builds[variants_.size() - contestants.size() + k - 1];
+      NARROW_TRY(build.custom_metric, run_metric_command(options_.metric_command, collectors[k].arrays()));
+    }
+    return {};
+  }
+
+  Status evaluate_builds() { return evaluate_from(0); }
+
+  const data::Dataset& layer_data() const { return eval_ ? *eval_ : *calib_; }
+
+  Status compare_layers_of(size_t index) {
+    runtime::SessionOptions options;
+    options.observe_all = true;
+    NARROW_TRY(runtime::Session observed, runtime::Session::create(model_.graph, pool_, options));
+    Build& build = result_.builds[index];
+    NARROW_TRY(build.layers, verify::compare_layers(observed, *variants_[index].session, layer_data(),
+                                                    options_.layer_samples, *pool_, progress_));
+    const std::vector<std::string> found = verify::findings(build.layers),
+                                   ranges = mixed_ranges(model_.graph, build.recipe, profile_);
+    build.findings.insert(build.findings.end(), found.begin(), found.end());
+    build.findings.insert(build.findings.end(), ranges.begin(), ranges.end());
+    return {};
+  }
+
+  Status compare_layers() {
+    for (size_t i = 1; i < variants_.size(); ++i) NARROW_DO(compare_layers_of(i));
+    return {};
+  }
+
+  /// Gates about answers (not speed or size) of one build; without evaluation data they cannot be computed.
+  Result<bool> holds_answer_gates(const verify::Figures& figures, const std::optional<double>& custom) const {
+    for (const verify::Gate& gate : options_.gates) {
+      if (!is_about_answers(gate)) continue;
+      verify::Measured measured;
+      measured.custom = custom;
+      measured.custom_reference = result_.builds[0].custom_metric;
+      NARROW_TRY(const verify::GateResult result,
+                 verify::check_gate(gate, figures, measured, options_.proof));
+      if (result.verdict != verify::GateResult::Verdict::passed) return false;
+    }
+    return true;
+  }
+
+  static bool is_about_answers(const verify::Gate& gate) {
+    for (const char* other : {"p50", "p90", "p99", "size", "speedup"})
+      if (gate.metric == other) return false;
+    return true;
+  }
+
+  Status make_mixed() {
+    const auto int8 = std::find_if(result_.builds.begin(), result_.builds.end(),
+                                   [](const Build& b) { return b.precision == Precision::int8; });
+    if (!wants(Precision::mixed) || int8 == result_.builds.end()) return {};
+    const bool any = std::any_of(options_.gates.begin(), options_.gates.end(), is_about_answers);
+    if (!eval_ || !any) {
+      result_.skipped.push_back("mixed: no gate about answers to hold it against (--gate with --eval)");
+      return drop_unwanted_int8();
+    }
+    NARROW_TRY(const bool good, holds_answer_gates(int8->figures, int8->custom_metric));
+    if (good) {
+      result_.skipped.push_back("mixed: int8 already holds the gates");
+      return drop_unwanted_int8();
+    }
+    // BF16 costs little where the machine has it; elsewhere it would be emulated.
+    const NodeFormat wide = usable_isa() >= Isa::amx ? NodeFormat::bf16 : NodeFormat::fp32;
+    const auto suspects = search::rank_suspects(model_.graph, int8->recipe, int8->layers);
+    std::optional<verify::Figures> last;
+    const auto trial = [&](const quant::Wide& layers) -> Result<bool> {
+      NARROW_TRY(quant::Recipe recipe, mixed_recipe(wide, layers));
+      NARROW_DO(add_variant(std::move(recipe)));
+      NARROW_DO(evaluate_from(variants_.size() - 1));
+      NARROW_TRY(const bool holds,
+                 holds_answer_gates(result_.builds.back().figures, result_.builds.back().custom_metric));
+      variants_.pop_back();
+      result_.builds.pop_back();
+      return holds;
+    };
+    NARROW_TRY(const search::MixedResult found,
+               search::widen_until_it_holds(suspects, to_string(wide), trial));
+    NARROW_TRY(quant::Recipe recipe, mixed_recipe(wide, found.wide));
+    recipe.notes.push_back(fmt::format("{} of {} layers widened to {} in {} trials{}", found.wide.size(),
+                                       suspects.size(), to_string(wide), found.trials,
+                                       found.holds ? "" : "; the gates do not hold even so"));
+    NARROW_DO(add_variant(std::move(recipe)));
+    NARROW_DO(evaluate_from(variants_.size() - 1));
+    NARROW_DO(compare_layers_of(variants_.size() - 1));
+    return drop_unwanted_int8();
+  }
+
+  Result<quant::Recipe> mixed_recipe(NodeFormat wide, const quant::Wide& layers) {
+    NARROW_TRY(
+        quant::Recipe recipe,
+        quant::plan_int8(model_.graph, profile_, {.ranges = options_.ranges, .wide_format = wide}, layers));
+    recipe.precision = Precision::mixed;
+    return recipe;
+  }
+
+  /// int8 is the start of mixed; when only mixed was asked for it is not shipped.
+  Status drop_unwanted_int8() {
+    if (wants(Precision::int8)) return {};
+    for (size_t i = 1; i < variants_.size(); ++i)
+      if (result_.builds[i].precision == Precision::int8) {
+        remove_files("int8");
+        variants_.erase(variants_.begin() + static_cast<int64_t>(i));
+        result_.builds.erase(result_.builds.begin() + static_cast<int64_t>(i));
+        break;
+      }
+    return {};
+  }
+
+  void remove_files(const std::string& name) {
+    std::error_code ignored;
+    fs::remove(folder_ / (name + ".narrow"), ignored);
+    fs::remove(folder_ / (name + ".onnx"), ignored);
+  }
+
+  Status measure() {
+    NARROW_TRY(const data::Batch sample, layer_data().read(0, 1, *pool_));
+    std::vector<bench::Contestant> contestants;
+    for (size_t i = 0; i < variants_.size(); ++i)
+      contestants.push_back({.name = variants_[i].name,
+                             .session = variants_[i].session.get(),
+                             .inputs = repeat(sample.inputs, options_.batch),
+                             .load_ms = variants_[i].load_ms,
+                             .bytes = variants_[i].file_bytes});
+    NARROW_TRY(
+        std::vector<bench::Record> records,
+        bench::measure(contestants, {.seconds = options_.bench_seconds, .rounds = 5, .batch = options_.batch},
+                       progress_));
+    for (size_t i = 0; i < records.size(); ++i) result_.builds[i].record = std::move(records[i]);
+    return {};
+  }
+
+  /// One sample `batch` times along the first axis.
+  static TensorMap repeat(const TensorMap& sample, int64_t batch) {
+    if (batch <= 1) return sample;
+    TensorMap repeated;
+    for (const auto& [name, tensor] : sample) {
+      Shape shape = tensor.shape();
+      shape[0] *= batch;
+      Tensor all = Tensor::allocate(tensor.dtype(), shape);
+      for (int64_t i = 0; i < batch; ++i)
+        std::memcpy(static_cast<std::byte*>(all.mutable_raw()) + i * tensor.bytes(), tensor.raw(),
+                    static_cast<size_t>(tensor.bytes()));
+      repeated[name] = std::move(all);
+    }
+    return repeated;
+  }
+
+  Status choose() {
+    const Build& fp32 = result_.builds.front();
+    std::vector<Option> candidates;
+    for (Build& build : result_.builds) {
+      Option option{.name = build.name,
+                    .is_reference = build.precision == Precision::fp32,
+                    .p50_ms = build.record.median_ms,
+                    .throughput = build.record.throughput,
+                    .bytes = build.file_bytes,
+                    .failed_gates = {},
+                    .inconclusive_gates = {},
+                    .note = {}};
+      verify::Measured measured{
+          .p50_ms = build.record.median_ms,
+          .p90_ms = build.record.p90_ms,
+          .p99_ms = build.record.p99_ms,
+          .size_ratio = static_cast<double>(build.file_bytes) / static_cast<double>(fp32.file_bytes),
+          .speedup = fp32.record.median_ms / build.record.median_ms,
+          .custom = build.custom_metric,
+          .custom_reference = fp32.custom_metric};
+      for (const verify::Gate& gate : options_.gates) {
+        // FP32 is what drops are measured from; ratios to itself say nothing.
+        if (option.is_reference && (gate.metric == "size" || gate.metric == "speedup")) continue;
+        NARROW_TRY(verify::GateResult result,
+                   verify::check_gate(gate, build.figures, measured, options_.proof));
+        if (result.verdict == verify::GateResult::Verdict::failed)
+          option.failed_gates.push_back(result.reason);
+        if (result.verdict == verify::GateResult::Verdict::inconclusive)
+          option.inconclusive_gates.push_back(result.reason);
+        build.gates.push_back(std::move(result));
+      }
+      if (!option.failed_gates.empty()) option.note = worst_layer(build);
+      candidates.push_back(std::move(option));
+    }
+    result_.decision = decide(candidates, options_.objective);
+    if (!wants(Precision::fp32)) remove_files("fp32");
+    return {};
+  }
+
+  /// "worst: conv_dw_1 (11 dB alone)".
+  static std::string worst_layer(const Build& build) {
+    const verify::LayerReport* worst = nullptr;
+    for (const verify::LayerReport& layer : build.layers)
+      if (layer.computes &&
+          (worst == nullptr || layer.isolated.distortion.sqnr_db() < worst->isolated.distortion.sqnr_db()))
+        worst = &layer;
+    return worst == nullptr ? ""
+                            : fmt::format("worst: {} ({:.0f} dB alone)", worst->node,
+                                          worst->isolated.distortion.sqnr_db());
+  }
+
+  Status write_manifest() {
+    result_.manifest = make_manifest(options_, result_, pool_->threads());
+    return write_file(folder_ / "manifest.json", result_.manifest.dump(2) + "\n");
+  }
+
+  const BuildOptions& options_;
+  const Progress& progress_;
+  std::shared_ptr<ThreadPool> pool_;
+  fs::path folder_;
+  Model model_;
+  std::unique_ptr<data::Dataset> calib_, eval_;
+  calib::Profile profile_;
+  Json origin_;
+  std::vector<Variant> variants_;  // as result_.builds
+  std::vector<verify::SampleScore> reference_scores_;
+  BuildResult result_;
+};
+
+}  // namespace
+
+bool BuildResult::gates_passed() const {
+  if (decision.chosen.empty()) return false;
+  // FP32 alone passing is no pass: a narrower build was asked for.
+  for (const Verdict& verdict : decision.verdicts)
+    if (verdict.passes && verdict.name != "fp32") return true;
+  return builds.size() == 1;
+}
+
+bool BuildResult::inconclusive() const {
+  for (const Build& build : builds)
+    for (const verify::GateResult& gate : build.gates)
+      if (gate.verdict == verify::GateResult::Verdict::inconclusive) return true;
+  return false;
+}
+
+Result<BuildResult> build(const BuildOptions& options, const Progress& progress) {
+  return Builder(options, progress).run();
+}
+
+}  // namespace narrow::pipeline

@@ -1,0 +1,64 @@
+#include "pipeline/manifest.h"
+
+namespace narrow::pipeline {
+namespace {
+
+Json options_json(const BuildOptions& options) {
+  Json gates = Json::array(), precisions = Json::array();
+  for (const verify::Gate& gate : options.gates) gates.push_back(gate.text);
+  for (const quant::Precision p : options.precisions) precisions.push_back(to_string(p));
+  return {{"precisions", precisions},
+          {"gates", gates},
+          {"objective", to_string(options.objective)},
+          {"proof", options.proof == verify::Proof::ci ? "ci" : "point"},
+          {"batch", options.batch},
+          {"seed", options.seed},
+          {"calibration", to_string(options.ranges.method)},
+          {"percentile", options.ranges.percentile},
+          {"metric_command", options.metric_command}};
+}
+
+Json build_json(const Build& build) {
+  Json gates = Json::array();
+  for (const verify::GateResult& gate : build.gates) gates.push_back(to_json(gate));
+  Json json = {{"name", build.name},
+               {"files", {{"narrow", build.name + ".narrow"}, {"onnx", build.name + ".onnx"}}},
+               {"bytes", build.file_bytes},
+               {"onnx_bytes", build.onnx_bytes},
+               {"figures", to_json(build.figures)},
+               {"gates", gates},
+               {"speed", bench::to_json(build.record)},
+               {"findings", build.findings},
+               {"layers", to_json(build.layers)},
+               {"recipe", to_json(build.recipe)}};
+  if (build.custom_metric) json["metric"] = *build.custom_metric;
+  return json;
+}
+
+}  // namespace
+
+Json make_manifest(const BuildOptions& options, const BuildResult& result, int threads) {
+  Json builds = Json::array(), passes = Json::array();
+  for (const Build& build : result.builds) builds.push_back(build_json(build));
+  for (const passes::PassRecord& pass : result.passes)
+    if (pass.changes > 0) passes.push_back({{"pass", pass.name}, {"changes", pass.changes}});
+  return {{"tool", "narrow 0.1.0"},
+          {"model",
+           {{"file", options.model.filename().string()},
+            {"hash", result.model_hash},
+            {"layers", result.summary.layers},
+            {"parameters", result.summary.parameters},
+            {"macs", result.summary.macs}}},
+          {"calibration", {{"hash", result.calib_hash}, {"samples", result.calib_samples}}},
+          {"evaluation",
+           {{"hash", result.eval_hash},
+            {"samples", result.builds.empty() ? 0 : result.builds.front().figures.samples}}},
+          {"options", options_json(options)},
+          {"machine", bench::environment(threads)},
+          {"optimized", passes},
+          {"builds", builds},
+          {"skipped", result.skipped},
+          {"decision", to_json(result.decision)}};
+}
+
+}  // namespace narrow::pipeline

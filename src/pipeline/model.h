@@ -1,0 +1,36 @@
+// A model on disk as the portable graph every step starts from.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "ir/graph.h"
+#include "passes/pass.h"
+
+namespace narrow::pipeline {
+
+struct Model {
+  ir::Graph graph;   // portable passes done
+  std::string hash;  // of the file and its external data
+  int64_t file_bytes = 0;
+  std::vector<passes::PassRecord> passes;
+};
+
+Result<Model> load_model(const std::filesystem::path& path);
+
+struct ModelSummary {
+  int64_t layers = 0;      // nodes with arithmetic in them
+  int64_t parameters = 0;  // elements of float constants
+  int64_t macs = 0;        // per sample; free dimensions taken as 1
+};
+ModelSummary summarize(const ir::Graph& graph);
+
+/// MACs of one node with static types; 0 for nodes that are not convolutions or products.
+int64_t macs_of(const ir::Node& node);
+
+/// A shape per input for planning: the first free dimension is `batch`, others `free`.
+std::map<std::string, Shape> default_shapes(const ir::Graph& graph, int64_t batch, int64_t free);
+
+}  // namespace narrow::pipeline

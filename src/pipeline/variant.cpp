@@ -1,0 +1,63 @@
+#include "pipeline/variant.h"
+
+#include "artifact/artifact.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "onnx/export.h"
+#include "quant/apply.h"
+
+namespace narrow::pipeline {
+namespace fs = std::filesystem;
+
+namespace {
+
+Json about(const quant::Recipe& recipe, const Json& origin) {
+  Json json = origin;
+  json["precision"] = to_string(recipe.precision);
+  json["recipe"] = to_json(recipe);
+  return json;
+}
+
+Result<int64_t> size_of(const fs::path& file) {
+  std::error_code error;
+  const auto bytes = fs::file_size(file, error);
+  if (error)
+    return Error{.code = Code::io,
+                 .subject = file.string(),
+                 .expected = "a file just written",
+                 .got = error.message()};
+  return static_cast<int64_t>(bytes);
+}
+
+}  // namespace
+
+Status write_variant(const ir::Graph& graph, const quant::Recipe& recipe, const Json& origin,
+                     const fs::path& file) {
+  if (file.extension() == ".narrow")
+    return artifact::write(file, {.graph = graph.clone(), .about = about(recipe, origin)});
+  NARROW_TRY(const std::string bytes, onnx::export_bytes(graph));
+  return write_file(file, bytes);
+}
+
+Result<Variant> make_variant(const ir::Graph& fp32, quant::Recipe recipe, const Json& origin,
+                             const fs::path& folder, std::shared_ptr<ThreadPool> pool) {
+  Variant variant{.name = to_string(recipe.precision),
+                  .recipe = std::move(recipe),
+                  .session = nullptr,
+                  .load_ms = 0,
+                  .file_bytes = 0,
+                  .onnx_bytes = 0};
+  NARROW_TRY(const ir::Graph graph, quant::apply(fp32, variant.recipe));
+  const fs::path native = folder / (variant.name + ".narrow"), portable = folder / (variant.name + ".onnx");
+  NARROW_DO(write_variant(graph, variant.recipe, origin, native));
+  NARROW_DO(write_variant(graph, variant.recipe, origin, portable));
+  NARROW_TRY(variant.file_bytes, size_of(native));
+  NARROW_TRY(variant.onnx_bytes, size_of(portable));
+  const Stopwatch watch;
+  NARROW_TRY(runtime::Session session, runtime::Session::open(native, std::move(pool)));
+  variant.load_ms = watch.milliseconds();
+  variant.session = std::make_unique<runtime::Session>(std::move(session));
+  return variant;
+}
+
+}  // namespace narrow::pipeline

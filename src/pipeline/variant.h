@@ -1,0 +1,33 @@
+// One precision of a model: its graph, its two files, and a session on the file that will be shipped.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "ir/graph.h"
+#include "quant/recipe.h"
+#include "runtime/session.h"
+
+namespace narrow::pipeline {
+
+struct Variant {
+  std::string name;
+  quant::Recipe recipe;
+  std::unique_ptr<runtime::Session> session;
+  double load_ms = 0;  // opening the .narrow file
+  int64_t file_bytes = 0, onnx_bytes = 0;
+};
+
+/// Applies the recipe to the portable FP32 graph, writes FOLDER/NAME.narrow and FOLDER/NAME.onnx, opens the
+/// former.
+Result<Variant> make_variant(const ir::Graph& fp32, quant::Recipe recipe, const Json& origin,
+                             const std::filesystem::path& folder, std::shared_ptr<ThreadPool> pool);
+
+/// The two files alone, or one of them: what `narrow quantize` writes. The suffix of `file` says which.
+Status write_variant(const ir::Graph& graph, const quant::Recipe& recipe, const Json& origin,
+                     const std::filesystem::path& file);
+
+}  // namespace narrow::pipeline
