@@ -12,10 +12,12 @@
 namespace narrow::runtime::reference {
 namespace {
 
-/// One axis: sizes, and what the coordinate transformation needs.
+/// One axis: sizes, and what the coordinate transformation needs. Coordinates are computed in float, as ONNX
+/// Runtime does: which pixel `floor` picks hangs on it.
 struct Axis {
   int64_t in = 1, out = 1;
-  double scale = 1, roi_begin = 0, roi_end = 1;
+  float scale = 1, length = 1;  // length: in * scale before it is cut off to `out`
+  float roi_begin = 0, roi_end = 1;
 };
 
 struct Options {
@@ -25,30 +27,29 @@ struct Options {
 };
 
 /// Where output position i lies in the input.
-double source(const Axis& a, const std::string& mode, double i) {
-  const double length = a.scale * static_cast<double>(a.in);  // not rounded
-  const auto last = static_cast<double>(a.in - 1);
-  if (mode == "align_corners") return length == 1 ? 0 : i * last / (length - 1);
+float source(const Axis& a, const std::string& mode, int64_t position) {
+  const auto i = static_cast<float>(position), last = static_cast<float>(a.in - 1);
+  if (mode == "align_corners") return a.length == 1 ? 0 : i * last / (a.length - 1);
   if (mode == "asymmetric") return i / a.scale;
   if (mode == "tf_crop_and_resize") {
-    const double roi = a.roi_end - a.roi_begin;
-    return a.roi_begin * last + (length == 1 ? roi * last / 2 : i * roi * last / (length - 1));
+    const float roi = a.roi_end - a.roi_begin;
+    return a.roi_begin * last + (a.length == 1 ? roi * last / 2 : i * roi * last / (a.length - 1));
   }
-  if (mode == "pytorch_half_pixel" && length == 1) return -0.5;
-  const double half_pixel = (i + 0.5) / a.scale - 0.5;
+  if (mode == "pytorch_half_pixel" && a.out <= 1) return 0;
+  const float half_pixel = (i + 0.5F) / a.scale - 0.5F;
   if (mode == "half_pixel_symmetric")
-    return half_pixel + static_cast<double>(a.in) / 2 * (1 - static_cast<double>(a.out) / length);
+    return half_pixel + static_cast<float>(a.in) / 2 * (1 - static_cast<float>(a.out) / a.length);
   return half_pixel;
 }
 
-bool outside(const Axis& a, const std::string& coordinates, double x) {
-  return coordinates == "tf_crop_and_resize" && !(x >= 0 && x <= static_cast<double>(a.in - 1));
+bool outside(const Axis& a, const std::string& coordinates, float x) {
+  return coordinates == "tf_crop_and_resize" && !(x >= 0 && x <= static_cast<float>(a.in - 1));
 }
 
-double round_nearest(const std::string& mode, double x) {
+float round_nearest(const std::string& mode, float x) {
   if (mode == "floor") return std::floor(x);
   if (mode == "ceil") return std::ceil(x);
-  return mode == "round_prefer_ceil" ? std::floor(x + 0.5) : std::ceil(x - 0.5);
+  return mode == "round_prefer_ceil" ? std::floor(x + 0.5F) : std::ceil(x - 0.5F);
 }
 
 /// The interpolation kernel: a triangle, or Keys' cubic with parameter a.
@@ -64,19 +65,20 @@ struct Taps {
   std::vector<double> weight;
 };
 
-Taps taps_at(const Axis& a, const Options& o, double x) {
+Taps taps_at(const Axis& a, const Options& o, float x) {
   if (outside(a, o.coordinates, x)) return {};
   const bool cubic = o.mode == "cubic";
-  const double shrink = o.antialias ? std::min(a.scale, 1.0) : 1.0;
+  const double shrink = o.antialias ? std::min(static_cast<double>(a.scale), 1.0) : 1.0;
   const auto reach = static_cast<int64_t>(std::ceil((cubic ? 2 : 1) / shrink));
-  const double left = std::ceil(x) - 1;  // the neighbour strictly below x
+  const double left = static_cast<double>(std::ceil(x)) - 1;  // the neighbour strictly below x
   Taps t;
   double sum = 0;
   for (int64_t j = 1 - reach; j <= reach; ++j) {
     const double at = left + static_cast<double>(j);
     const bool inside = at >= 0 && at <= static_cast<double>(a.in - 1);
-    const double weight =
-        o.exclude_outside && !inside ? 0 : kernel_value(cubic, o.cubic_a, (at - x) * shrink);
+    const double weight = o.exclude_outside && !inside
+                              ? 0
+                              : kernel_value(cubic, o.cubic_a, (at - static_cast<double>(x)) * shrink);
     t.from.push_back(static_cast<int64_t>(std::clamp(at, 0.0, static_cast<double>(a.in - 1))));
     t.weight.push_back(weight);
     sum += weight;
@@ -91,7 +93,7 @@ std::vector<double> resize_axis(const std::vector<double>& data, const Axis& a, 
                                 double extrapolation, int64_t outer, int64_t inner) {
   std::vector<double> result(static_cast<size_t>(outer * a.out * inner), 0.0);
   for (int64_t i = 0; i < a.out; ++i) {
-    const Taps taps = taps_at(a, o, source(a, o.coordinates, static_cast<double>(i)));
+    const Taps taps = taps_at(a, o, source(a, o.coordinates, i));
     for (int64_t b = 0; b < outer; ++b) {
       double* to = result.data() + (b * a.out + i) * inner;
       if (taps.from.empty()) std::fill_n(to, inner, extrapolation);
@@ -119,7 +121,8 @@ Status keep_aspect(const ir::Node& node, const std::vector<int64_t>& axes, std::
     Axis& a = plan[static_cast<size_t>(axis)];
     const float size = std::floor(scale * static_cast<float>(a.in) + 0.5F);
     if (!(size >= 0 && size < 0x1p40F)) return invalid(node, "sizes that fit", fmt::format("{}", size));
-    a.scale = static_cast<double>(scale);
+    a.scale = scale;
+    a.length = scale * static_cast<float>(a.in);
     a.out = static_cast<int64_t>(size);
   }
   return {};
@@ -133,11 +136,12 @@ Status read_scales(const ir::Node& node, const Tensor& tensor, const std::vector
   const bool crop = node.string_attr("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize";
   for (size_t i = 0; i < axes.size(); ++i) {
     Axis& a = plan[static_cast<size_t>(axes[i])];
-    const auto part = static_cast<float>(crop ? a.roi_end - a.roi_begin : 1.0);
+    const float part = crop ? a.roi_end - a.roi_begin : 1.0F;
     const float size = std::floor(static_cast<float>(a.in) * part * static_cast<float>(scales[i]));
     if (!(scales[i] > 1e-9 && scales[i] < 1e9) || !(size >= 0 && size < 0x1p40F))
       return invalid(node, "scales > 0 of a sane size", fmt::format("{}", scales[i]));
-    a.scale = scales[i];
+    a.scale = static_cast<float>(scales[i]);
+    a.length = static_cast<float>(a.in) * a.scale;
     a.out = static_cast<int64_t>(size);
   }
   return {};
@@ -153,7 +157,8 @@ Status read_sizes(const ir::Node& node, const Tensor& tensor, const std::vector<
     if (sizes[i] < 1 || sizes[i] > kMaxTensorBytes || a.in < 1)
       return invalid(node, "sizes >= 1", to_string(sizes));
     a.out = sizes[i];
-    a.scale = static_cast<double>(sizes[i]) / static_cast<double>(a.in);
+    a.scale = static_cast<float>(sizes[i]) / static_cast<float>(a.in);
+    a.length = static_cast<float>(sizes[i]);
   }
   return keep_aspect(node, axes, plan);
 }
@@ -173,14 +178,14 @@ Result<std::vector<Axis>> plan_axes(const ir::Node& node, Inputs inputs) {
   }
   NARROW_TRY(axes, normal_axes(node, std::move(axes), x.rank()));
   std::vector<Axis> plan;
-  for (const int64_t d : x.shape()) plan.push_back({.in = d, .out = d});
+  for (const int64_t d : x.shape()) plan.push_back({.in = d, .out = d, .length = static_cast<float>(d)});
   if (const Tensor* roi = filled(inputs, 1)) {
     const std::vector<double> bounds = to_doubles(*roi);
     if (bounds.size() != 2 * axes.size())
       return invalid(node, "two bounds per axis in roi", to_string(roi->shape()));
     for (size_t i = 0; i < axes.size(); ++i) {
-      plan[static_cast<size_t>(axes[i])].roi_begin = bounds[i];
-      plan[static_cast<size_t>(axes[i])].roi_end = bounds[i + axes.size()];
+      plan[static_cast<size_t>(axes[i])].roi_begin = static_cast<float>(bounds[i]);
+      plan[static_cast<size_t>(axes[i])].roi_end = static_cast<float>(bounds[i + axes.size()]);
     }
   }
   const Tensor *scales = filled(inputs, 2), *sizes = filled(inputs, 3);
@@ -243,8 +248,8 @@ Outputs eval_resize(const ir::Node& node, Inputs inputs) {
   for (const Axis& a : plan) {
     tables.emplace_back();
     for (int64_t i = 0; i < a.out; ++i) {
-      const double at = source(a, o.coordinates, static_cast<double>(i));
-      const double nearest = std::clamp(round_nearest(o.nearest, at), 0.0, static_cast<double>(a.in - 1));
+      const float at = source(a, o.coordinates, i);
+      const float nearest = std::clamp(round_nearest(o.nearest, at), 0.0F, static_cast<float>(a.in - 1));
       tables.back().push_back(outside(a, o.coordinates, at) ? -1 : static_cast<int64_t>(nearest));
     }
   }
