@@ -254,8 +254,8 @@ ConvCandidate candidate() {
           },
           [](const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
              int threads) -> std::unique_ptr<ConvKernel> {
-            return std::make_unique<S8Conv>(spec, std::static_pointer_cast<const S8Packed>(packed), kIsa,
-                                            threads);
+            return std::make_unique<S8Conv>(spec, std::static_pointer_cast<const S8Packed>(std::move(packed)),
+                                            kIsa, threads);
           }};
 }
 

@@ -312,6 +312,15 @@ TEST_P(S8ConvTest, OtherActivationsWithinOneStep) {
   }
 }
 
+TEST_P(S8ConvTest, BatchesLargerThanOneCopy) {
+  for (const ConvShape& shape :
+       {shape_of(3, 90, 90, 64, 2, 2, 1, 1, 0), shape_of(5, 64, 64, 100, 2, 1, 2, 1, 0)}) {
+    ConvSpec spec = spec_of(shape, DType::s8, DType::f32, DType::u8, true);
+    spec.src_quant.zero_point = 3;
+    expect_equal(make_case(spec, Fill::random, 31), 2);
+  }
+}
+
 TEST_P(S8ConvTest, NothingToDo) {
   for (ConvShape shape : {shape_of(1, 5, 5, 8, 4, 3, 3, 1, 1), shape_of(1, 5, 5, 8, 4, 1, 1, 1, 0)}) {
     shape.n = 0;
