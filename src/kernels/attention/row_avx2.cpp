@@ -1,5 +1,5 @@
 #include "kernels/attention/row.h"
-#include "kernels/math/vmath_avx2.h"
+#include "kernels/softmax/exp_avx2.h"
 
 namespace narrow::kernels {
 namespace {
@@ -32,7 +32,8 @@ float attention_row_avx2(float* s, int64_t n, float scale, const float* mask) {
   __m256 sums = _mm256_setzero_ps();
   for (int64_t j = 0; j < n; j += 8) {
     const __m256i live = first_lanes8(n - j);
-    const __m256 e = none ? _mm256_setzero_ps() : vexp(_mm256_sub_ps(_mm256_maskload_ps(s + j, live), shift));
+    const __m256 e =
+        none ? _mm256_setzero_ps() : exp_below_zero(_mm256_sub_ps(_mm256_maskload_ps(s + j, live), shift));
     sums = _mm256_add_ps(sums, _mm256_and_ps(e, _mm256_castsi256_ps(live)));
     _mm256_maskstore_ps(s + j, live, e);
   }

@@ -1,6 +1,6 @@
 #include "kernels/attention/row.h"
 #include "kernels/lanes/lanes_avx512.h"
-#include "kernels/math/vmath_avx512.h"
+#include "kernels/softmax/exp_avx512.h"
 
 namespace narrow::kernels {
 
@@ -22,7 +22,7 @@ float attention_row_avx512(float* s, int64_t n, float scale, const float* mask) 
   for (int64_t j = 0; j < n; j += 16) {
     const __mmask16 live = first_lanes16(n - j);
     const __m512 e =
-        none ? _mm512_setzero_ps() : vexp(_mm512_sub_ps(_mm512_maskz_loadu_ps(live, s + j), shift));
+        none ? _mm512_setzero_ps() : exp_below_zero(_mm512_sub_ps(_mm512_maskz_loadu_ps(live, s + j), shift));
     sums = _mm512_mask_add_ps(sums, live, sums, e);
     _mm512_mask_storeu_ps(s + j, live, e);
   }

@@ -11,6 +11,7 @@ void lerp(const LerpPixel& p, void* dst) {
   for (int64_t c = 0; c < p.channels; c += 16) {
     const __mmask16 live = first_lanes16(p.channels - c);
     __m512 v[4];
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) v[i] = load16<kType>(p.corner[i], c, live, stored);
     const __m512 top = _mm512_fmadd_ps(_mm512_sub_ps(v[1], v[0]), w, v[0]);
     const __m512 bottom = _mm512_fmadd_ps(_mm512_sub_ps(v[3], v[2]), w, v[2]);

@@ -24,16 +24,19 @@ inline void store(uint8_t* dst, int64_t at, __mmask16 live, __m512i x) {
 /// themselves.
 inline void transpose16(__m512i r[16]) {
   __m512i t[16];
+#pragma GCC unroll 16
   for (int i = 0; i < 16; i += 2) {
     t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
     t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
   }
+#pragma GCC unroll 16
   for (int i = 0; i < 16; i += 4) {
     r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
     r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
     r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
     r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
   }
+#pragma GCC unroll 16
   for (int i = 0; i < 4; ++i) {  // now quarter q of r[4 g + i] holds rows 4 g.. of column 4 q + i
     const __m512i a = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x44),
                   b = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x44);
@@ -44,6 +47,7 @@ inline void transpose16(__m512i r[16]) {
     t[8 + i] = _mm512_shuffle_i32x4(c, d, 0x88);
     t[12 + i] = _mm512_shuffle_i32x4(c, d, 0xdd);
   }
+#pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) r[i] = t[i];
 }
 
@@ -54,11 +58,13 @@ void transpose_blocks(const TransposeTile& t) {
     for (int64_t j0 = 0; j0 < t.columns; j0 += 16) {
       const __mmask16 columns = first_lanes16(t.columns - j0);
       __m512i r[16];
+#pragma GCC unroll 16
       for (int i = 0; i < 16; ++i) {
         r[i] = _mm512_setzero_si512();
         if (i0 + i < t.rows) r[i] = load<kBytes>(t.src, (i0 + i) * t.src_pitch + j0, columns);
       }
       transpose16(r);
+#pragma GCC unroll 16
       for (int j = 0; j < 16; ++j)
         if (j0 + j < t.columns) store<kBytes>(t.dst, (j0 + j) * t.dst_pitch + i0, rows, r[j]);
     }
@@ -93,13 +99,16 @@ inline __m512i pick(const Pick& p, const __m512i r[4]) {
 template <int kBytes, int kC>
 void interleave(const TransposeTile& t) {
   Pick picks[kC];
+#pragma GCC unroll 4
   for (int v = 0; v < kC; ++v)
     picks[v] = make_pick([v](int l) { return (16 * v + l) % kC * 16 + (16 * v + l) / kC; });
   for (int64_t j = 0; j < t.columns; j += 16) {
     const __mmask16 live = first_lanes16(t.columns - j);
     __m512i r[4] = {};
+#pragma GCC unroll 4
     for (int c = 0; c < kC; ++c) r[c] = load<kBytes>(t.src, c * t.src_pitch + j, live);
     const int64_t left = (t.columns - j) * kC;
+#pragma GCC unroll 4
     for (int v = 0; v < kC; ++v)
       if (left > 16 * v)
         store<kBytes>(t.dst, j * kC + 16 * v, first_lanes16(left - 16 * v), pick(picks[v], r));
@@ -110,13 +119,16 @@ void interleave(const TransposeTile& t) {
 template <int kBytes, int kC>
 void deinterleave(const TransposeTile& t) {
   Pick picks[kC];
+#pragma GCC unroll 4
   for (int c = 0; c < kC; ++c) picks[c] = make_pick([c](int l) { return l * kC + c; });
   for (int64_t i = 0; i < t.rows; i += 16) {
     const __mmask16 live = first_lanes16(t.rows - i);
     const int64_t left = (t.rows - i) * kC;
     __m512i r[4] = {};
+#pragma GCC unroll 4
     for (int v = 0; v < kC; ++v)
       if (left > 16 * v) r[v] = load<kBytes>(t.src, i * kC + 16 * v, first_lanes16(left - 16 * v));
+#pragma GCC unroll 4
     for (int c = 0; c < kC; ++c) store<kBytes>(t.dst, c * t.dst_pitch + i, live, pick(picks[c], r));
   }
 }

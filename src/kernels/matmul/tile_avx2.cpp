@@ -9,10 +9,12 @@ namespace {
 template <int kRows>
 void strip(const TileF32& t, int64_t first) {
   __m256 acc[kRows][2];
+#pragma GCC unroll 6
   for (int i = 0; i < kRows; ++i) acc[i][0] = acc[i][1] = _mm256_setzero_ps();
   for (int64_t k = 0; k < t.k; ++k) {
     const __m256 b0 = _mm256_loadu_ps(t.b + k * kPanel + first),
                  b1 = _mm256_loadu_ps(t.b + k * kPanel + first + 8);
+#pragma GCC unroll 6
     for (int i = 0; i < kRows; ++i) {
       const __m256 a = _mm256_broadcast_ss(t.a + i * t.a_row + k);
       acc[i][0] = _mm256_fmadd_ps(a, b0, acc[i][0]);
@@ -20,6 +22,7 @@ void strip(const TileF32& t, int64_t first) {
     }
   }
   const __m256 alpha = _mm256_set1_ps(t.alpha);
+#pragma GCC unroll 6
   for (int i = 0; i < kRows; ++i)
     for (int half = 0; half < 2; ++half) {
       alignas(32) float lanes[8];

@@ -1,24 +1,32 @@
 #include "kernels/lanes/lanes_avx512.h"
 #include "kernels/matmul/tile.h"
 
+// GCC at -O2 keeps arrays of registers in memory unless the loops over them are unrolled.
 namespace narrow::kernels {
 namespace {
 
 template <int kRows, int kVectors>
 void tile(const TileF32& t) {
   __m512 acc[kRows][kVectors];
+#pragma GCC unroll 6
   for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) acc[i][v] = _mm512_setzero_ps();
   for (int64_t k = 0; k < t.k; ++k) {
     __m512 b[kVectors];
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) b[v] = _mm512_loadu_ps(t.b + k * kPanel + 16 * v);
+#pragma GCC unroll 6
     for (int i = 0; i < kRows; ++i) {
       const __m512 a = _mm512_set1_ps(t.a[i * t.a_row + k]);
+#pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) acc[i][v] = _mm512_fmadd_ps(a, b[v], acc[i][v]);
     }
   }
   const __m512 alpha = _mm512_set1_ps(t.alpha);
+#pragma GCC unroll 6
   for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v)
       _mm512_mask_storeu_ps(t.c + i * t.c_row + 16 * v, first_lanes16(t.columns - 16 * v),
                             _mm512_mul_ps(alpha, acc[i][v]));

@@ -26,9 +26,11 @@ void max_floats(const PoolWindow& w, void* dst) {
     for (int64_t i = 0; i < w.rows; ++i)
       for (int64_t j = 0; j < w.taps; ++j) {
         const uint8_t* tap = w.src + i * w.row_bytes + j * w.tap_bytes;
+#pragma GCC unroll 4
         for (int v = 0; v < 4; ++v)  // v > best ? v : best
           best[v] = _mm512_max_ps(load16<kType>(tap, c + 16 * v, b.live[v], kNoQuant), best[v]);
       }
+#pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) store16<kType>(dst, c + 16 * v, b.live[v], best[v], kNoQuant);
   }
 }
@@ -57,11 +59,14 @@ void sum_floats(const PoolSum& sum, const PoolWindow& w, float* dst) {
       __m512 row[4] = {};
       for (int64_t j = 0; j < w.taps; ++j) {
         const uint8_t* tap = w.src + i * w.row_bytes + j * w.tap_bytes;
+#pragma GCC unroll 4
         for (int v = 0; v < 4; ++v)
           row[v] = _mm512_add_ps(row[v], load16<kType>(tap, c + 16 * v, b.live[v], kNoQuant));
       }
+#pragma GCC unroll 4
       for (int v = 0; v < 4; ++v) total[v] = _mm512_add_ps(total[v], row[v]);
     }
+#pragma GCC unroll 4
     for (int v = 0; v < 4; ++v)
       _mm512_mask_storeu_ps(dst + c + 16 * v, b.live[v], _mm512_div_ps(total[v], divisor));
   }
@@ -77,9 +82,11 @@ void sum_bytes(const PoolSum& sum, const PoolWindow& w, float* dst) {
     for (int64_t i = 0; i < w.rows; ++i)
       for (int64_t j = 0; j < w.taps; ++j) {
         const uint8_t* tap = w.src + i * w.row_bytes + j * w.tap_bytes;
+#pragma GCC unroll 4
         for (int v = 0; v < 4; ++v)
           acc[v] = _mm512_add_epi32(acc[v], load_ints16<kType>(tap, c + 16 * v, b.live[v]));
       }
+#pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
       const __m512 real = _mm512_cvtepi32_ps(_mm512_sub_epi32(acc[v], correction));
       _mm512_mask_storeu_ps(dst + c + 16 * v, b.live[v], _mm512_mul_ps(real, factor));

@@ -20,7 +20,8 @@ int64_t softmax_scratch_bytes(const SoftmaxSpec& spec, int threads);
 
 /// Sums run in double. A row of only -Inf gives NaN, as does a row with NaN or +Inf.
 void softmax_reference(const SoftmaxSpec& spec, const void* src, void* dst);
-/// scratch: softmax_scratch_bytes, 64-byte aligned. dst may be src's memory, equally wide.
+/// e below exp(-87) counts as 0 with AVX2 and above. scratch: softmax_scratch_bytes, 64-byte aligned. dst may
+/// be src's memory, equally wide.
 void softmax(const SoftmaxSpec& spec, const void* src, void* dst, void* scratch, Isa isa, ThreadPool& pool);
 
 }  // namespace narrow::kernels

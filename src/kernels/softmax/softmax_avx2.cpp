@@ -1,6 +1,6 @@
 #include <math.h>
 
-#include "kernels/math/vmath_avx2.h"
+#include "kernels/softmax/exp_avx2.h"
 #include "kernels/softmax/row.h"
 
 namespace narrow::kernels {
@@ -32,7 +32,7 @@ void softmax_row_avx2(const float* x, int64_t n, bool log, float* y) {
   for (int64_t i = 0; i < n; i += 8) {
     const __m256i live = first_lanes8(n - i);
     const __m256 shifted = _mm256_sub_ps(_mm256_maskload_ps(x + i, live), largest);
-    const __m256 e = vexp(shifted);
+    const __m256 e = exp_below_zero(shifted);
     sums = _mm256_add_ps(sums, _mm256_and_ps(e, _mm256_castsi256_ps(live)));
     _mm256_maskstore_ps(y + i, live, log ? shifted : e);
   }

@@ -1,7 +1,7 @@
 #include <math.h>
 
 #include "kernels/lanes/lanes_avx512.h"
-#include "kernels/math/vmath_avx512.h"
+#include "kernels/softmax/exp_avx512.h"
 #include "kernels/softmax/row.h"
 
 namespace narrow::kernels {
@@ -27,7 +27,7 @@ void softmax_row_avx512(const float* x, int64_t n, bool log, float* y) {
   for (int64_t i = 0; i < n; i += 16) {
     const __mmask16 live = first_lanes16(n - i);
     const __m512 shifted = _mm512_sub_ps(_mm512_maskz_loadu_ps(live, x + i), largest);
-    const __m512 e = vexp(shifted);
+    const __m512 e = exp_below_zero(shifted);
     sums = _mm512_mask_add_ps(sums, live, sums, e);
     _mm512_mask_storeu_ps(y + i, live, log ? shifted : e);
   }
