@@ -59,8 +59,8 @@ ir::Value* add_cast(ir::Graph& graph, ir::Value* from, DType to, const char* suf
   return node->output();
 }
 
-/// All of `uses` read `to`.
-void redirect(ir::Graph& graph, const std::vector<ir::Use>& uses, ir::Value* to) {
+/// All of `uses` (a copy: the value's own list shrinks meanwhile) read `to`.
+void redirect(ir::Graph& graph, std::vector<ir::Use> uses, ir::Value* to) {
   for (const ir::Use& use : uses) graph.set_input(use.node, use.index, to);
 }
 

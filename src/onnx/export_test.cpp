@@ -155,6 +155,17 @@ TEST(Export, NarrowFloatsStandBetweenCasts) {
   }
 }
 
+TEST(Export, CastBackToFloatWithManyReadersVanishes) {
+  ir::Graph graph;
+  ir::Value* x = graph.add_input("x", TensorType::of(DType::bf16, {2}));
+  ir::Value* f = cast_to(graph, x, DType::f32, "f");
+  for (const char* name : {"a", "b", "c"})
+    graph.add_output(name, graph.add_node(Op::Mul, {f, f}, {name})->output());
+  graph.add_output("f", f);
+  ASSERT_TRUE(ir::infer_types(graph).ok());
+  EXPECT_THAT(ops_of(exported(graph)), ElementsAre("Cast", "Mul", "Mul", "Mul"));
+}
+
 TEST(Export, NarrowInputsAndOutputsKeepTheirTypes) {
   ir::Graph graph;
   ir::Value* x = graph.add_input("x", TensorType::of(DType::f16, {2}));

@@ -145,6 +145,11 @@ Status add_outputs(const pb::GraphProto& proto, GraphBuilder& builder) {
       if (declared.dtype != value->type.dtype)
         return invalid_model(subject, fmt::format("{}, as declared", to_string(declared.dtype)),
                              fmt::format("{}, as computed", to_string(value->type.dtype)));
+      // Inference may not know how many dimensions there are; what they are, only a run can tell.
+      if (!value->type.ranked && declared.ranked) {
+        value->type.ranked = true;
+        value->type.dims.resize(declared.dims.size());
+      }
     }
     builder.graph.add_output(output.name(), value);
   }

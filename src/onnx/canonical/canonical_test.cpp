@@ -109,6 +109,19 @@ TEST(Canonical, UpsampleAndOldResize) {
   expect_asymmetric(imported(ten));
 }
 
+TEST(Canonical, OldNearestRoundsUpWhenItShrinks) {
+  const auto mode_of = [](const std::vector<float>& scales) {
+    TestModel model(10);
+    model.input("x", {1, 1, 8, 8}).output("y").floats("s", {4}, scales).node("Resize", {"x", "s"}, {"y"});
+    const auto result = model.import();
+    return result.ok() ? result->graph.nodes().at(0)->string_attr("nearest_mode", "")
+                       : result.error().message();
+  };
+  EXPECT_EQ(mode_of({1, 1, 0.6F, 0.5F}), "ceil");
+  EXPECT_EQ(mode_of({1, 1, 0.5F, 2}), "floor");
+  EXPECT_THAT(mode_of({1, 1, 0.6F, 2}), HasSubstr("Resize 'y'"));
+}
+
 TEST(Canonical, ResizeElevenWithEmptyTensors) {
   TestModel model(11);
   model.input("x", {1, 1, 2, 2}).output("y").floats("none", {0}, {}).ints("sizes", {4}, {1, 1, 4, 4});

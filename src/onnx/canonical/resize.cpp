@@ -1,10 +1,27 @@
 // Upsample 7 (scales as attribute), Upsample 9 and Resize 10 (X, scales) -> Resize (X, roi, scales, sizes).
-// The old forms place samples at x / scale and, for nearest, take the one at or below. From 11 on, an empty
+// The old forms place samples at x / scale and, for nearest, take the one at or below
+// when they enlarge and the one at or above when they shrink. From 11 on, an empty
 // tensor stands for an input that is absent.
+#include <cmath>
+
 #include "onnx/canonical/canonical.h"
 
 namespace narrow::onnx {
 namespace {
+
+/// floor or ceil, for constant scales; one mode must do for all axes. Scales nobody knows yet count as
+/// enlarging.
+Result<std::string> old_nearest_mode(const Draft& draft, const ir::Value& scales) {
+  bool enlarges = false, shrinks = false;
+  if (scales.is_constant())
+    for (const float scale : to_floats(scales.constant())) {
+      enlarges = enlarges || scale > 1;
+      shrinks =
+          shrinks || (scale < 1 && std::floor(1 / scale) * scale != 1);  // by 2, 4, ...: both modes agree
+    }
+  if (enlarges && shrinks) return draft.unsupported("nearest scales all >= 1 or all <= 1", "both");
+  return std::string(shrinks ? "ceil" : "floor");
+}
 
 Status to_asymmetric(Draft& draft, ir::Value* scales) {
   if (scales == nullptr) return draft.invalid("scales", "none");
@@ -13,7 +30,9 @@ Status to_asymmetric(Draft& draft, ir::Value* scales) {
     return draft.unsupported("mode nearest or linear", "'" + mode + "'");
   draft.attrs["mode"] = std::string(mode == "nearest" ? "nearest" : "linear");
   draft.attrs["coordinate_transformation_mode"] = std::string("asymmetric");
-  if (mode == "nearest") draft.attrs["nearest_mode"] = std::string("floor");
+  if (mode == "nearest") {
+    NARROW_TRY(draft.attrs["nearest_mode"], old_nearest_mode(draft, *scales));
+  }
   draft.inputs = {draft.input(0), nullptr, scales};
   return {};
 }
