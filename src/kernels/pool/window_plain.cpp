@@ -15,18 +15,28 @@ void each_tap(const PoolWindow& w, F&& f) {
     for (int64_t j = 0; j < w.taps; ++j) f(w.src + i * w.row_bytes + j * w.tap_bytes, j + 1 == w.taps);
 }
 
+/// Channels inside, so that compilers find vectors.
+template <class T>
+void max_values(const PoolWindow& w, T lowest, void* dst) {
+  T* best = static_cast<T*>(dst);
+  std::fill(best, best + w.channels, lowest);
+  each_tap(w, [&](const uint8_t* tap, bool) {
+    const T* value = reinterpret_cast<const T*>(tap);
+    for (int64_t c = 0; c < w.channels; ++c) best[c] = value[c] > best[c] ? value[c] : best[c];
+  });
+}
+
+/// bf16 and f16 compare as floats.
 template <DType kType>
-void max_plain(const PoolWindow& w, void* dst) {
-  const Format stored{kType, {1, 0}};
-  const float lowest =
-      is_int8(kType) ? static_cast<float>(low_of(kType)) : -std::numeric_limits<float>::infinity();
+void max_halves(const PoolWindow& w, void* dst) {
+  const Format format{kType, {}};
   for (int64_t c = 0; c < w.channels; ++c) {
-    float best = lowest;
+    float best = -std::numeric_limits<float>::infinity();
     each_tap(w, [&](const uint8_t* tap, bool) {
-      const float value = load_real(stored, tap, c);
+      const float value = load_real(format, tap, c);
       best = value > best ? value : best;
     });
-    store_real(stored, dst, c, best);
+    store_real(format, dst, c, best);
   }
 }
 
@@ -53,15 +63,15 @@ void sum_plain(const PoolSum& sum, const PoolWindow& w, float* dst) {
 void pool_max_plain(DType type, const PoolWindow& window, void* dst) {
   switch (type) {
     case DType::f32:
-      return max_plain<DType::f32>(window, dst);
+      return max_values(window, -std::numeric_limits<float>::infinity(), dst);
     case DType::bf16:
-      return max_plain<DType::bf16>(window, dst);
+      return max_halves<DType::bf16>(window, dst);
     case DType::f16:
-      return max_plain<DType::f16>(window, dst);
+      return max_halves<DType::f16>(window, dst);
     case DType::u8:
-      return max_plain<DType::u8>(window, dst);
+      return max_values(window, uint8_t{0}, dst);
     default:
-      return max_plain<DType::s8>(window, dst);
+      return max_values(window, int8_t{-128}, dst);
   }
 }
 

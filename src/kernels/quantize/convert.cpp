@@ -60,8 +60,12 @@ To convert_one(From x) {
 template <class From, class To>
 void convert_all(const void* src, void* dst, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
+    const uint8_t* from = static_cast<const uint8_t*>(src) + i * static_cast<int64_t>(sizeof(From));
     From x;
-    std::memcpy(&x, static_cast<const uint8_t*>(src) + i * static_cast<int64_t>(sizeof(From)), sizeof(From));
+    if constexpr (std::is_same_v<From, bool>)
+      x = *from != 0;  // a byte of a boolean tensor may hold anything
+    else
+      std::memcpy(&x, from, sizeof(From));
     const To y = convert_one<From, To>(x);
     std::memcpy(static_cast<uint8_t*>(dst) + i * static_cast<int64_t>(sizeof(To)), &y, sizeof(To));
   }
