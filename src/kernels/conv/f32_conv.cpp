@@ -41,7 +41,8 @@ class F32Conv final : public ConvKernel {
         epilogue_(f32_epilogue(spec)),
         panels_(list_panels()),
         dst_size_(bytes_of(spec.dst)),
-        residual_size_(bytes_of(spec.residual)) {}
+        residual_size_(bytes_of(spec.residual)),
+        threads_(threads) {}
 
   int64_t scratch_bytes() const override { return geometry_.copied ? geometry_.image_bytes(spec_.shape) : 0; }
 
@@ -63,6 +64,7 @@ class F32Conv final : public ConvKernel {
   void copy_line(const ConvBuffers& buffers, int64_t line) const;
   void run_task(const ConvBuffers& buffers, Range tiles, Range panels) const;
   void run_tile(const ConvBuffers& buffers, int64_t t, int64_t p, F32Tile& tile) const;
+  const char* panel_after(int64_t p, Range panels) const;
   std::vector<F32Panel> list_panels() const;
 
   ConvSpec spec_;
@@ -72,7 +74,7 @@ class F32Conv final : public ConvKernel {
   F32Tasks tasks_;
   F32Epilogue epilogue_;
   std::vector<F32Panel> panels_;
-  int64_t dst_size_ = 0, residual_size_ = 0;
+  int64_t dst_size_ = 0, residual_size_ = 0, threads_ = 1;
 };
 
 void F32Conv::copy_image(const ConvBuffers& buffers, ThreadPool& pool) const {
@@ -134,9 +136,27 @@ void F32Conv::run_task(const ConvBuffers& buffers, Range tiles, Range panels) co
     for (int64_t t = tiles.begin; t < tiles.end; ++t)
       for (int64_t p = panels.begin; p < panels.end; ++p) run_tile(buffers, t, p, tile);
   } else {
-    for (int64_t p = panels.begin; p < panels.end; ++p)
-      for (int64_t t = tiles.begin; t < tiles.end; ++t) run_tile(buffers, t, p, tile);
+    for (int64_t p = panels.begin; p < panels.end; ++p) {
+      const char* next = panel_after(p, panels);
+      for (int64_t t = tiles.begin; t < tiles.end; ++t) {
+        const int64_t quarter = t - tiles.begin;
+        tile.ahead =
+            quarter < 4 && next != nullptr ? next + quarter * weights_->k * kernels_.lanes * 2 : nullptr;
+        run_tile(buffers, t, p, tile);
+      }
+    }
   }
+}
+
+/// The weights this thread will want next: the task's next panel, or after the last the first of the task
+/// that comes `threads` later. Wrong guesses cost a little bandwidth. Without this, weights that no longer
+/// fit the cache from the last run stall the first tile of each panel: 512 x 512 3x3 on 7x7 took 2200 instead
+/// of 1300 us.
+const char* F32Conv::panel_after(int64_t p, Range panels) const {
+  const int64_t next = p + 1 < panels.end ? p + 1 : panels.begin + (panels.end - panels.begin) * threads_;
+  constexpr int64_t kL2Bytes = 768 << 10;
+  if (next >= this->panels() || weights_->k * kernels_.lanes * 8 > kL2Bytes) return nullptr;
+  return reinterpret_cast<const char*>(panels_[static_cast<size_t>(next)].b);
 }
 
 inline void F32Conv::run_tile(const ConvBuffers& buffers, int64_t t, int64_t p, F32Tile& tile) const {

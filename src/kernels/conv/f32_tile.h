@@ -33,6 +33,8 @@ struct F32Tile {
   const char* residual[2];
   int64_t ld;
   const F32Epilogue* epilogue;
+  // Memory to bring into L2 meanwhile, 128 bytes per four k: a quarter of a panel like b. Null: none.
+  const char* ahead;
 };
 
 using F32TileKernel = void (*)(const F32Tile& tile);

@@ -22,6 +22,8 @@ void tile(const F32Tile& t) {
   const int64_t stride = t.pixel_stride;
   const float* b = t.b;
   const int64_t length = t.span_length;
+  const char* ahead = t.ahead != nullptr ? t.ahead : reinterpret_cast<const char*>(b);
+  const int64_t ahead_step = t.ahead != nullptr ? 128 : 0;
   for (int64_t span = 0; span < t.spans; ++span) {
     const char* a0 = t.a[0] + t.span_offset[span];
     const char* a1 = t.a[1] + t.span_offset[span];
@@ -36,9 +38,11 @@ void tile(const F32Tile& t) {
     };
     int64_t k = 0;
     for (; k + 4 <= length; k += 4) {
-      asm(""
-          : "+r"(a0), "+r"(a1),
-            "+r"(b));  // one base per run: keeps the compiler from making a pointer per row
+      // Opaque, so that there is one base per run and not a pointer per row.
+      asm("" : "+r"(a0), "+r"(a1), "+r"(b));
+      _mm_prefetch(ahead, _MM_HINT_T1);
+      _mm_prefetch(ahead + 64, _MM_HINT_T1);
+      ahead += ahead_step;
       step(0);
       step(1);
       step(2);

@@ -84,7 +84,8 @@ class F32Winograd final : public ConvKernel {
         kernels_(f32_kernels_avx512()),
         geometry_(f32_geometry(product_of(spec.shape), kRows)),
         tasks_(f32_tasks(product_of(spec.shape).shape, geometry_, weights_->panels, kColumns, threads)),
-        epilogue_(f32_epilogue(spec)) {
+        epilogue_(f32_epilogue(spec)),
+        threads_(threads) {
     constexpr int64_t kPage = 4096;
     row_ = round_up(spec.shape.c, 16);
     if (row_ * 4 % kPage == 0) row_ += 16;
@@ -109,12 +110,16 @@ class F32Winograd final : public ConvKernel {
       if (fused()) return run_fused(buffers, first, end);
       const int64_t first_panel = weights_->panels * part / tasks_.panel_blocks;
       const int64_t end_panel = weights_->panels * (part + 1) / tasks_.panel_blocks;
-      for (int64_t p = first_panel; p < end_panel; ++p)
+      for (int64_t p = first_panel; p < end_panel; ++p) {
+        // As F32Conv::panel_after().
+        const int64_t next = p + 1 < end_panel ? p + 1 : first_panel + (end_panel - first_panel) * threads_;
         for (int64_t t = first; t < end; ++t) {
           const F32TilePlace& place = geometry_.tiles[static_cast<size_t>(t)];
           float* v = static_cast<float*>(buffers.scratch) + place.pixel[0] * row_;
-          multiply(buffers, {v, plane_}, place, p);
+          const Ahead ahead{t - first < 4 && next < weights_->panels ? next : -1, t - first};
+          multiply(buffers, {v, plane_}, place, p, ahead);
         }
+      }
     });
   }
 
@@ -125,12 +130,18 @@ class F32Winograd final : public ConvKernel {
     int64_t plane;
   };
 
+  /// A quarter of a panel's weights to bring into L2 meanwhile; panel -1: none.
+  struct Ahead {
+    int64_t panel, quarter;
+  };
+
   /// With few channels all weights stay in L2, and the patches of one tile never leave L1 and L2.
   bool fused() const { return tasks_.panel_blocks == 1 && spec_.shape.c <= kFusedChannels; }
 
   void run_fused(const ConvBuffers& buffers, int64_t first_tile, int64_t end_tile) const;
   void transform(const ConvBuffers& buffers, int64_t first, int64_t count, Patches out) const;
-  void multiply(const ConvBuffers& buffers, Patches patches, const F32TilePlace& place, int64_t panel) const;
+  void multiply(const ConvBuffers& buffers, Patches patches, const F32TilePlace& place, int64_t panel,
+                Ahead ahead) const;
   void finish(const ConvBuffers& buffers, int64_t patch, int64_t panel, F32PatchOut& out) const;
 
   ConvSpec spec_;
@@ -139,6 +150,7 @@ class F32Winograd final : public ConvKernel {
   F32Geometry geometry_;
   F32Tasks tasks_;
   F32Epilogue epilogue_;
+  int64_t threads_ = 1;
   int64_t row_ = 0, plane_ = 0;  // floats between patches and between the 16 planes of V
 };
 
@@ -148,7 +160,7 @@ void F32Winograd::run_fused(const ConvBuffers& buffers, int64_t first_tile, int6
   for (int64_t t = first_tile; t < end_tile; ++t) {
     const F32TilePlace& place = geometry_.tiles[static_cast<size_t>(t)];
     transform(buffers, place.pixel[0], place.rows, {v, kPlane});
-    for (int64_t p = 0; p < weights_->panels; ++p) multiply(buffers, {v, kPlane}, place, p);
+    for (int64_t p = 0; p < weights_->panels; ++p) multiply(buffers, {v, kPlane}, place, p, {-1, 0});
   }
 }
 
@@ -173,7 +185,7 @@ void F32Winograd::transform(const ConvBuffers& buffers, int64_t first, int64_t c
 
 /// All 16 products of one tile and panel, and their outputs.
 void F32Winograd::multiply(const ConvBuffers& buffers, Patches patches, const F32TilePlace& place,
-                           int64_t panel) const {
+                           int64_t panel, Ahead ahead) const {
   const ConvShape& s = spec_.shape;
   const int64_t n = std::min(kColumns, s.oc - panel * kColumns), width = n <= 16 ? 16 : kColumns;
   alignas(64) float sums[16 * kRows * kColumns];
@@ -192,6 +204,8 @@ void F32Winograd::multiply(const ConvBuffers& buffers, Patches patches, const F3
     tile.a[0] = reinterpret_cast<const char*>(v), tile.a[1] = reinterpret_cast<const char*>(v + half * row_);
     tile.dst[0] = reinterpret_cast<char*>(out), tile.dst[1] = reinterpret_cast<char*>(out + half * width);
     tile.b = weights_->u.as<float>() + (panel * 16 * kColumns + i * width) * s.c;
+    const int64_t next = (ahead.panel * 16 + i) * kColumns * s.c + ahead.quarter * s.c * kColumns / 4;
+    tile.ahead = ahead.panel < 0 ? nullptr : reinterpret_cast<const char*>(weights_->u.as<float>() + next);
     kernel(tile);
   }
   F32PatchOut out{};
