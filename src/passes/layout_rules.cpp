@@ -41,6 +41,7 @@ bool is_unary(Op op) {
     case Op::Ceil:
     case Op::Round:
     case Op::Erf:
+    case Op::Not:
     case Op::Identity:
     case Op::Cast:
       return true;
@@ -62,6 +63,13 @@ bool is_broadcasting(Op op) {
     case Op::Mean:
     case Op::PRelu:
     case Op::Where:
+    case Op::Equal:
+    case Op::Greater:
+    case Op::GreaterOrEqual:
+    case Op::Less:
+    case Op::LessOrEqual:
+    case Op::And:
+    case Op::Or:
       return true;
     default:
       return false;

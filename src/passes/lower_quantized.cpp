@@ -18,54 +18,8 @@
 namespace narrow::passes {
 namespace {
 
-/// Inputs that may be quantized: the first `count`, or all (-1). 0: the op wants floats.
-int quantizable_inputs(const Node* node) {
-  switch (node->op()) {
-    case Op::Relu:
-    case Op::Clip:
-    case Op::LeakyRelu:
-    case Op::Elu:
-    case Op::Sigmoid:
-    case Op::HardSigmoid:
-    case Op::HardSwish:
-    case Op::Swish:
-    case Op::Mish:
-    case Op::Tanh:
-    case Op::Gelu:
-    case Op::Softplus:
-    case Op::Softsign:
-    case Op::Exp:
-    case Op::Sqrt:
-    case Op::Reciprocal:
-    case Op::Abs:
-    case Op::Neg:
-    case Op::Erf:
-    case Op::AveragePool:
-    case Op::GlobalAveragePool:
-    case Op::Softmax:
-    case Op::LogSoftmax:
-    case Op::LayerNormalization:
-    case Op::RMSNormalization:
-      return node->outputs().size() == 1 ? 1 : 0;
-    case Op::Attention:
-      return node->outputs().size() == 1 ? 3 : 0;
-    case Op::Add:
-    case Op::Sub:
-    case Op::Mul:
-    case Op::Div:
-    case Op::Min:
-    case Op::Max:
-    case Op::PRelu:
-      return node->inputs().size() == 2 ? 2 : 0;
-    case Op::Concat:
-      return -1;
-    default:
-      return 0;
-  }
-}
-
 bool lower_op(Graph& graph, Node* node) {
-  const int limit = quantizable_inputs(node);
+  const int limit = format_free_inputs(node);
   if (limit == 0 || node->output()->type.dtype != DType::f32) return false;
   const auto sink = quantized_sink(graph, node->output());
   std::vector<Value*> inputs = node->inputs();

@@ -14,7 +14,10 @@ std::optional<double> scalar_constant(const Value* value) {
 
 bool is_scalar(const Value* value, double expected) {
   const auto number = scalar_constant(value);
-  return number && std::abs(*number - expected) <= 1e-6 * std::abs(expected);
+  if (!number) return false;
+  const DType type = value->type.dtype;
+  const double tolerance = type == DType::bf16 ? 0x1p-8 : type == DType::f16 ? 0x1p-11 : 1e-6;
+  return std::abs(*number - expected) <= tolerance * std::abs(expected);
 }
 
 std::optional<std::vector<int64_t>> int_constant(const Value* value) {

@@ -23,7 +23,8 @@ using ir::Value;
 
 /// The number behind a constant of one element, whatever its rank and type.
 std::optional<double> scalar_constant(const Value* value);
-/// A one-element constant within 1e-6 (relative) of `expected`: exported constants are decimal roundings.
+/// A one-element constant equal to `expected` up to how it was written down: 1e-6 (relative) for decimal
+/// roundings in FP32, half a unit in the last place for bf16 and f16.
 bool is_scalar(const Value* value, double expected);
 /// A constant's elements as integers.
 std::optional<std::vector<int64_t>> int_constant(const Value* value);

@@ -138,8 +138,9 @@ Result<Graph> parsed(const std::string& text) {
   return graph;
 }
 
-/// Arithmetic enough to see that folding evaluates: the sum of two equally shaped float tensors.
-Result<std::vector<Tensor>> evaluate_add(const Node& node, std::span<const Tensor* const> inputs) {
+/// Arithmetic enough to see that folding evaluates: casts, and sums of two equally shaped float tensors.
+Result<std::vector<Tensor>> evaluate_some(const Node& node, std::span<const Tensor* const> inputs) {
+  if (node.op() == ir::Op::Cast) return std::vector<Tensor>{cast(*inputs[0], node.output()->type.dtype)};
   if (node.op() != ir::Op::Add || inputs[0]->shape() != inputs[1]->shape())
     return Error{.code = Code::unsupported, .subject = node.location()};
   std::vector<float> sum = to_floats(*inputs[0]);
@@ -169,7 +170,7 @@ TEST_P(PassText, TurnsBeforeIntoAfter) {
   auto graph = parsed(text.before);
   ASSERT_TRUE(graph.ok()) << graph.error().message();
   const std::string before = canonical(*graph);
-  const PassContext context{.evaluate = evaluate_add};
+  const PassContext context{.evaluate = evaluate_some};
 
   const auto records = run_passes(*graph, std::span(pass, 1), context);
   ASSERT_TRUE(records.ok()) << records.error().message();

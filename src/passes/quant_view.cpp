@@ -13,7 +13,10 @@ const Value* integer_side(const Node* node) {
 }
 
 bool honours_label(const ir::Use& use) {
-  return use.index == 0 && (use.node->op() == Op::DequantizeLinear || is_movement(use.node));
+  if (use.index != 0) return false;
+  const bool is_maximum = (use.node->op() == Op::MaxPool && use.node->outputs().size() == 1) ||
+                          use.node->op() == Op::GlobalMaxPool;
+  return use.node->op() == Op::DequantizeLinear || is_maximum || is_movement(use.node);
 }
 
 void label(Value* value, const Quantization& quant) {
@@ -101,6 +104,51 @@ bool is_movement(const Node* node) {
       return true;
     default:
       return false;
+  }
+}
+
+int format_free_inputs(const Node* node) {
+  switch (node->op()) {
+    case Op::Relu:
+    case Op::Clip:
+    case Op::LeakyRelu:
+    case Op::Elu:
+    case Op::Sigmoid:
+    case Op::HardSigmoid:
+    case Op::HardSwish:
+    case Op::Swish:
+    case Op::Mish:
+    case Op::Tanh:
+    case Op::Gelu:
+    case Op::Softplus:
+    case Op::Softsign:
+    case Op::Exp:
+    case Op::Sqrt:
+    case Op::Reciprocal:
+    case Op::Abs:
+    case Op::Neg:
+    case Op::Erf:
+    case Op::AveragePool:
+    case Op::GlobalAveragePool:
+    case Op::Softmax:
+    case Op::LogSoftmax:
+    case Op::LayerNormalization:
+    case Op::RMSNormalization:
+      return node->outputs().size() == 1 ? 1 : 0;
+    case Op::Attention:
+      return node->outputs().size() == 1 ? 3 : 0;
+    case Op::Add:
+    case Op::Sub:
+    case Op::Mul:
+    case Op::Div:
+    case Op::Min:
+    case Op::Max:
+    case Op::PRelu:
+      return node->inputs().size() == 2 ? 2 : 0;
+    case Op::Concat:
+      return -1;
+    default:
+      return 0;
   }
 }
 

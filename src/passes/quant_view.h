@@ -22,6 +22,10 @@ Result<int64_t> label_quantized(Graph& graph);
 /// Moves elements and changes none (on one data input): what does not care whether they are quantized.
 bool is_movement(const Node* node);
 
+/// Ops that compute on real numbers and read and store them in any format (floats, quantized integers): how
+/// many of the first inputs may differ in format from the result, -1 for all, 0 for ops that are not such.
+int format_free_inputs(const Node* node);
+
 /// The DequantizeLinear that makes `value` out of a labelled value with the same parameters, or out of an
 /// 8-bit constant.
 Node* dequantize_behind(const Value* value);

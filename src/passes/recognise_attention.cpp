@@ -8,6 +8,7 @@
 // The reshapes merge in clean_up. Needs static shapes.
 #include <algorithm>
 
+#include "ir/onnx_types.h"
 #include "passes/list.h"
 #include "passes/match.h"
 
@@ -37,7 +38,7 @@ Value* without_scale(const Graph& graph, Value* value, float& scale) {
 }
 
 bool is_4d(const Value* value) {
-  return value->type.is_static() && value->type.rank() == 4 && value->type.dtype == DType::f32;
+  return value->type.is_static() && value->type.rank() == 4 && is_float(value->type.dtype);
 }
 
 /// Q, K and scale behind one operand of the softmax (the other is the mask).
@@ -97,6 +98,18 @@ Result<Value*> untransposed(Graph& graph, Value* k_transposed) {
   return emit(graph, Op::Transpose, {source}, k_transposed->name + "_k", {{"perm", perm}});
 }
 
+/// The inputs of Attention: a mask is read as FP32 beside narrower operands.
+Result<std::vector<Value*>> attention_inputs(Graph& graph, Value* q, Value* k, Value* v, Value* mask) {
+  std::vector<Value*> inputs{q, k, v};
+  if (mask == nullptr) return inputs;
+  if (mask->type.dtype != DType::f32) {
+    NARROW_TRY(mask,
+               emit(graph, Op::Cast, {mask}, mask->name + "_f32", {{"to", ir::onnx_of_dtype(DType::f32)}}));
+  }
+  inputs.push_back(mask);
+  return inputs;
+}
+
 // ---------------------------------------------------------------- heads
 
 Value* before_head_swap(const Value* value) {
@@ -142,8 +155,7 @@ Result<bool> attend_flat(Graph& graph, const Pattern& pattern, const Operands& h
   NARROW_TRY(Value * q, flat(graph, used.q, q_heads * heads.q->type.shape()[3]));
   NARROW_TRY(Value * k, flat(graph, used.k, used_heads * heads.k->type.shape()[3]));
   NARROW_TRY(Value * v, flat(graph, used.v, used_heads * heads.v->type.shape()[3]));
-  std::vector<Value*> inputs{q, k, v};
-  if (pattern.mask != nullptr) inputs.push_back(pattern.mask);
+  NARROW_TRY(std::vector<Value*> inputs, attention_inputs(graph, q, k, v, pattern.mask));
   Attributes attrs{{"scale", pattern.scale}, {"q_num_heads", q_heads}, {"kv_num_heads", used_heads}};
   NARROW_TRY(Value * y,
              emit(graph, Op::Attention, std::move(inputs), pattern.result->name + "_flat", std::move(attrs)));
@@ -161,8 +173,7 @@ Result<bool> rewrite(Graph& graph, Node* softmax) {
   if (heads.q != nullptr && heads.k != nullptr && heads.v != nullptr && back != nullptr &&
       back->ints_attr("perm") == kSwapHeads)
     return attend_flat(graph, *pattern, heads, back->output());
-  std::vector<Value*> inputs{pattern->q, k, pattern->v};
-  if (pattern->mask != nullptr) inputs.push_back(pattern->mask);
+  NARROW_TRY(std::vector<Value*> inputs, attention_inputs(graph, pattern->q, k, pattern->v, pattern->mask));
   replace_with(graph, pattern->result, Op::Attention, std::move(inputs), {{"scale", pattern->scale}});
   return true;
 }

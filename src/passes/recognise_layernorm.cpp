@@ -25,7 +25,7 @@ bool rewrite(Graph& graph, Node* node) {
   if (!normalized) return false;
   Value* x = centred_operand(normalized->numerator, inside);
   const Node* variance = mean_over_last(normalized->variance);
-  if (x == nullptr || variance == nullptr || x->type.dtype != DType::f32) return false;
+  if (x == nullptr || variance == nullptr || !is_float(x->type.dtype)) return false;
   inside.insert(variance);
   const Value* difference = square_root_of(variance->input(0), inside);
   if (difference == nullptr ||

@@ -13,7 +13,7 @@ bool rewrite(Graph& graph, Node* node) {
   if (!normalized) return false;
   Value* x = normalized->numerator;
   const Node* mean = mean_over_last(normalized->variance);
-  if (mean == nullptr || x->type.dtype != DType::f32) return false;
+  if (mean == nullptr || !is_float(x->type.dtype)) return false;
   inside.insert(mean);
   if (square_root_of(mean->input(0), inside) != x || !only_used_inside(graph, inside, node->output()))
     return false;
