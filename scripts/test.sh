@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# From a fresh machine to a verdict: installs, builds, and runs every test. The last line sums up.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/build.sh
+ctest --preset release
+python=passed
+if reason=$(scripts/python_env.sh 2>&1); then
+  .deps/venv/bin/python -m pytest tests/e2e
+else
+  python="skipped: the Python packages they need cannot be had ($(tail -n 1 <<<"$reason"))"
+fi
+scripts/format.sh --check
+scripts/check_layers.py
+scripts/check_links.py
+echo "unit tests passed · end-to-end tests $python · format, layers, links passed"

@@ -1,0 +1,126 @@
+"""Every subcommand: help, --json, and that the steps one by one give what `build` gives."""
+import json
+import subprocess
+
+import pytest
+
+from conftest import DIGITS, MODEL
+
+COMMANDS = ["build", "inspect", "calibrate", "quantize", "run", "verify", "bench", "explain", "doctor"]
+SPEED_KEYS = {"median_ms", "p90_ms", "p99_ms", "throughput", "load_ms", "first_ms", "rss_mb", "arena_bytes", "bytes"}
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help(narrow, command):
+    text = narrow(*([command] if command else []), "--help").stdout
+    assert len(text.splitlines()) >= 5
+    if command is None:
+        assert all(name in text for name in COMMANDS) and "Exit codes" in text
+
+
+def test_version(narrow):
+    assert narrow("--version").stdout.strip() == "narrow 0.1.0"
+
+
+def test_no_command_is_wrong_usage(narrow):
+    assert narrow(code=2).stderr.strip()
+
+
+def test_step_by_step_gives_what_build_gives(narrow, built, tmp_path):
+    calibration = tmp_path / "calibration.json"
+    done = narrow("calibrate", MODEL, "--data", DIGITS / "calib.toml", "--out", calibration, "--json")
+    assert done.json["samples"] == 200
+    assert calibration.read_bytes() == (built / "calibration.json").read_bytes()
+    for precision in ("fp32", "bf16", "fp16", "int8"):
+        for kind in ("onnx", "narrow"):
+            out = tmp_path / f"{precision}.{kind}"
+            done = narrow("quantize", MODEL, "--precision", precision, "--calibration", calibration, "--out", out, "--json")
+            assert done.json["bytes"] == out.stat().st_size
+            if kind == "onnx":
+                assert out.read_bytes() == (built / out.name).read_bytes(), out.name
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "mse", "entropy"])
+def test_every_calibration_method_quantizes(narrow, built, tmp_path, method):
+    out = tmp_path / "int8.narrow"
+    narrow("quantize", MODEL, "--precision", "int8", "--calibration", built / "calibration.json", "--out", out,
+           "--calib-method", method)
+    done = narrow("verify", out, "--reference", MODEL, "--data", DIGITS / "eval.toml", "--gate", "top1.drop<=2pp", "--json")
+    assert done.json["passed"] is True
+
+
+def test_nodes_stay_wide_when_asked(narrow, built, tmp_path):
+    base = ["quantize", MODEL, "--precision", "int8", "--calibration", built / "calibration.json", "--out"]
+    recipes = [narrow(*base, tmp_path / "a.onnx", *extra, "--json").json["recipe"]["nodes"]
+               for extra in ([], ["--keep-wide", "conv_4"])]
+    asked = [name for name, node in recipes[1].items() if "keep-wide" in node.get("reason", "")]
+    assert len(asked) == 1 and recipes[0][asked[0]]["format"] == "int8" and recipes[1][asked[0]]["format"] == "fp32"
+
+
+def test_inspect(narrow, built):
+    got = narrow("inspect", MODEL, "--json").json
+    assert got["inputs"][0]["name"] == "input" and got["outputs"][0]["name"] == "logits"
+    # 64*9 + 64*9 + 64*64 + 128*64*9 + 128*9 + 128*128 weights and 10 x 128 of the last layer, each with its biases
+    weights = 64 * 9 + 64 * 9 + 64 * 64 + 128 * 64 * 9 + 128 * 9 + 128 * 128 + 1280
+    assert weights <= got["parameters"] <= weights + 3 * 64 + 3 * 128 + 10
+    assert got["layers_with_arithmetic"] == 7
+    macs = 64 * (64 * 9 + 64 * 9 + 64 * 64) + 16 * (128 * 64 * 9 + 128 * 9 + 128 * 128) + 1280
+    assert got["macs"] == macs
+    assert "conv_1" in narrow("inspect", MODEL, "--layers").stdout
+    assert narrow("inspect", built / "int8.narrow", "--json").json["about"]["precision"] == "int8"
+
+
+def test_bench_of_one_build(narrow, built):
+    got = narrow("bench", built / "int8.narrow", "--seconds", "0.1", "--json").json
+    assert SPEED_KEYS <= set(got) and got["random_inputs"] is True
+    assert 0 < got["median_ms"] <= got["p90_ms"] <= got["p99_ms"]
+    assert got["bytes"] == (built / "int8.narrow").stat().st_size
+
+
+def test_bench_of_several_builds_on_data(narrow, built):
+    got = narrow("bench", built / "fp32.narrow", built / "int8.narrow", MODEL, "--seconds", "0.1", "--batch", "4", "--data",
+                 DIGITS / "eval.toml", "--json").json
+    assert len(got["builds"]) == 3 and all(SPEED_KEYS <= set(b) for b in got["builds"]) and got["random_inputs"] is False
+    for build in got["builds"]:
+        assert build["throughput"] == pytest.approx(4000 / build["median_ms"], rel=0.5)
+
+
+def test_explain(narrow, built):
+    folder = narrow("explain", built)
+    assert "fallback order" in folder.stdout
+    steps = narrow("explain", built / "int8.narrow", "--json").json["steps"]
+    assert all(step["kernel"] for step in steps)
+
+
+def test_verify_names_every_layer(narrow, built):
+    got = narrow("verify", built / "int8.narrow", "--reference", MODEL, "--data", DIGITS / "eval.toml", "--json").json
+    layers = json.dumps(got["layers"])
+    assert got["passed"] is True and all(f"conv_{i}" in layers for i in range(1, 7)) and "gemm_1" in layers
+
+
+def test_doctor(narrow):
+    got = narrow("doctor", "--json").json
+    assert got["cores"] >= 1 and got["formats"]["fp32"]["native"] is True
+    capped = narrow("doctor", "--json", environment={"NARROW_MAX_ISA": "plain"}).json
+    assert capped["isa"] == "plain" and capped["best_isa"] == got["best_isa"]
+
+
+@pytest.mark.parametrize("arguments", [["inspect", MODEL], ["doctor"]])
+def test_with_json_stdout_is_one_line(narrow, arguments):
+    assert len(narrow(*arguments, "--json").stdout.splitlines()) == 1
+
+
+def test_quiet_says_nothing_while_it_works(narrow, tmp_path):
+    done = narrow("calibrate", MODEL, "--data", DIGITS / "calib.toml", "--out", tmp_path / "c.json", "--quiet")
+    assert done.stderr == ""
+
+
+def test_progress_goes_to_stderr(narrow, tmp_path):
+    done = narrow("calibrate", MODEL, "--data", DIGITS / "calib.toml", "--out", tmp_path / "c.json")
+    assert "calibrate" in done.stderr and "\r" not in done.stderr
+
+
+def test_stdout_may_be_closed(narrow):
+    """`narrow ... | head -0` must not hang or crash."""
+    done = subprocess.run(f"'{narrow.binary}' inspect '{MODEL}' --layers | head -n 0", shell=True, timeout=60)
+    assert done.returncode == 0
