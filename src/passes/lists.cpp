@@ -52,13 +52,15 @@ const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, 
                                                               // BatchNormalization that just became a Conv
                               kFoldConstants, kCleanUp};
 
-const std::array kEngine = {kExpandQlinear, kFoldConstants, kCleanUp,        kShareCommon,    kAutoPad,
-                            kGelu,          kSilu,          kLayernorm,      kRmsnorm,
-                            kAttention,  // before dequantization sinks below the head split it absorbs
-                            kCleanUp,       kShuffle,       kSinkDequantize, kFoldConstants,  kShareCommon,
-                            kFuseConv,      kFuseMatmul,    kFuseCasts,      kLowerQuantized,
-                            kFoldNarrow,  // after lowering, which wants to see the integers
-                            kChannelsLast,  kCleanUp,       kFoldConstants,  kFoldNarrow,     kShareCommon};
+const std::array kEngine = {
+    kExpandQlinear, kFoldConstants, kCleanUp,        kShareCommon,    kAutoPad,
+    kFuseCasts,  // patterns are recognised without the casts of mixed precision between
+    kGelu,          kSilu,          kLayernorm,      kRmsnorm,
+    kAttention,  // before dequantization sinks below the head split it absorbs
+    kCleanUp,       kShuffle,       kSinkDequantize, kFoldConstants,  kShareCommon,
+    kFuseConv,      kFuseMatmul,    kFuseCasts,      kLowerQuantized,
+    kFoldNarrow,  // after lowering, which wants to see the integers
+    kChannelsLast,  kCleanUp,       kFoldConstants,  kFoldNarrow,     kShareCommon};
 
 // No clean-up: a value that a clean-up would merge away must still be seen.
 const std::array kObservable = {kAutoPad, kLowerConv, kLowerMatmul, kChannelsLast};

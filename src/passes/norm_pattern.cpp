@@ -10,6 +10,14 @@ Node* mean_over_last(const Value* value) {
   return axes && *axes == std::vector<int64_t>{rank - 1} ? mean : nullptr;
 }
 
+namespace {
+/// Statistics are taken in FP32 of what a half value holds: the value before that cast.
+Value* before_widening(Value* value) {
+  const Node* cast = producer_of(value, Op::Cast);
+  return cast != nullptr && is_float(cast->input(0)->type.dtype) ? cast->input(0) : value;
+}
+}  // namespace
+
 Value* square_root_of(const Value* value, NodeSet& inside) {
   const Node* node = value->producer();
   if (node == nullptr) return nullptr;
@@ -17,7 +25,7 @@ Value* square_root_of(const Value* value, NodeSet& inside) {
                        (node->op() == Op::Mul && node->input(0) == node->input(1));
   if (!squares) return nullptr;
   inside.insert(node);
-  return node->input(0);
+  return before_widening(node->input(0));
 }
 
 std::optional<Normalized> match_normalized(const Node* node, NodeSet& inside) {

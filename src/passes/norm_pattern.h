@@ -11,7 +11,7 @@ using NodeSet = std::unordered_set<const Node*>;
 
 /// The node of `value` when it is a mean over the last axis that keeps it.
 Node* mean_over_last(const Value* value);
-/// y when value = y * y or y ^ 2; the node goes into `inside`.
+/// y when value = y * y or y ^ 2, possibly of y widened to FP32; the node goes into `inside`.
 Value* square_root_of(const Value* value, NodeSet& inside);
 
 /// numerator / sqrt(variance + epsilon), divided or multiplied by the reciprocal; `node` is the Div or Mul.
