@@ -16,7 +16,7 @@ ROWS = [  # bottom to top
     ["ir", "kernels"],
     ["onnx", "passes", "artifact", "data"],
     ["runtime"],
-    ["calib", "verify", "bench"],
+    ["verify", "calib", "bench"],
     ["quant"],
     ["search"],
     ["pipeline"],
