@@ -44,7 +44,13 @@ std::optional<Normalized> match_normalized(const Node* node, NodeSet& inside) {
   const auto epsilon = scalar_constant(add->input(constant));
   if (!epsilon) return {};
   inside.insert({node, sqrt, add});
-  return Normalized{numerator, add->input(1 - constant), static_cast<float>(*epsilon)};
+  Value* variance = add->input(1 - constant);
+  if (const Node* cast = producer_of(variance, Op::Cast);
+      cast != nullptr && is_float(cast->input(0)->type.dtype)) {
+    inside.insert(cast);  // taken in FP32, kept in half
+    variance = cast->input(0);
+  }
+  return Normalized{numerator, variance, static_cast<float>(*epsilon)};
 }
 
 std::optional<Applied> applied_vector(const Graph& graph, const Value* value, Op op) {
