@@ -28,13 +28,8 @@ const char* to_string(Code code) {
 
 std::string Error::message() const {
   std::string text = subject;
-  const auto append = [&text](const char* separator, const std::string& part) {
-    if (part.empty()) return;
-    if (!text.empty()) text += separator;
-    text += part;
-  };
-  append(": expected ", expected);
-  append(expected.empty() ? ": " : ", got ", got);
+  if (!expected.empty()) text += (text.empty() ? "expected " : ": expected ") + expected;
+  if (!got.empty()) text += (text.empty() ? "" : expected.empty() ? ": " : ", got ") + got;
   if (!hint.empty()) text += " (" + hint + ")";
   return text;
 }

@@ -26,7 +26,8 @@ struct Error {
   std::string got = {};       // "0 at channel 3"
   std::string hint = {};      // what to do; may be empty
 
-  /// "subject: expected E, got G (hint)"; parts that are empty are left out.
+  /// "subject: expected E, got G (hint)"; parts that are empty are left out ("subject: G" without an
+  /// expectation).
   std::string message() const;
 };
 

@@ -27,7 +27,7 @@ Error io_error(const fs::path& path, const char* expected, int error) {
                                          : ""};
 }
 
-/// Writes and syncs everything, or says why not.
+/// Writes everything, or says why not.
 Status write_all(int fd, std::string_view content, const fs::path& path) {
   while (!content.empty()) {
     const ssize_t n = ::write(fd, content.data(), content.size());
@@ -72,7 +72,11 @@ MappedFile::~MappedFile() {
 Status write_file(const fs::path& path, std::string_view content) {
   const fs::path temporary = path.string() + fmt::format(".{}.tmp", ::getpid());
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return io_error(path, "a path that can be written", errno);
+  if (fd < 0) {
+    Error error = io_error(path, "a path that can be written", errno);
+    error.code = Code::io;  // not_found is for what is read
+    return error;
+  }
   Status status = write_all(fd, content, path);
   if (::close(fd) != 0 && status.ok()) status = io_error(path, "a file that can be closed", errno);
   if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0)

@@ -48,7 +48,7 @@ double Distortion::sqnr_db() const {
 }
 
 double Distortion::cosine() const {
-  if (reference_square_ == 0 && actual_square_ == 0) return 1;
+  if (reference_square_ == 0 && actual_square_ == 0) return non_finite_ > 0 ? 0 : 1;
   if (reference_square_ == 0 || actual_square_ == 0) return 0;
   return product_ / std::sqrt(reference_square_ * actual_square_);
 }

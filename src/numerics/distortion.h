@@ -17,7 +17,7 @@ class Distortion {
   /// 10 log10(sum ref^2 / sum (ref - actual)^2) in dB; 200 when equal (nothing is better than 200), 0 when
   /// the reference is all zero and the actual is not.
   double sqnr_db() const;
-  double cosine() const;  // 1 when both are zero
+  double cosine() const;  // 1 when both are zero, 0 when nothing is finite
   double max_abs_error() const { return max_abs_error_; }
   double mean_shift() const;  // mean(actual - reference)
   double mae() const;

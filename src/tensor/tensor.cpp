@@ -106,6 +106,12 @@ To cast_one(From from) {
 
 template <class To>
 void cast_into(const Tensor& from, std::span<To> to) {
+  if (from.dtype() == DType::boolean) {
+    // As bytes: what a file holds for true need not be 1.
+    const auto* src = static_cast<const uint8_t*>(from.raw());
+    for (size_t i = 0; i < to.size(); ++i) to[i] = cast_one<To>(src[i] != 0);
+    return;
+  }
   dispatch(from.dtype(), [&](auto tag) {
     using From = decltype(tag);
     const std::span<const From> src = from.data<From>();

@@ -92,10 +92,11 @@ class Tensor {
 /// Named tensors, as a model takes and gives them.
 using TensorMap = std::map<std::string, Tensor>;
 
-/// Every element as float / int64 (saturating casts are not applied; f64 is rounded). Any dtype.
+/// Every element as float / int64, as cast() converts. Any dtype.
 std::vector<float> to_floats(const Tensor& tensor);
 std::vector<int64_t> to_ints(const Tensor& tensor);
-/// Element-wise conversion with ONNX Cast semantics (float to integer truncates; to bool: != 0).
+/// Element-wise conversion with ONNX Cast semantics: float to integer truncates and, where ONNX leaves it
+/// open, saturates (NaN: 0); integers wrap; to bool: != 0.
 Tensor cast(const Tensor& tensor, DType to);
 
 }  // namespace narrow

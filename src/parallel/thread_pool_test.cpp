@@ -1,0 +1,95 @@
+#include "parallel/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+namespace narrow {
+namespace {
+
+/// Runs `count` tasks and expects each index exactly once.
+void expect_each_once(ThreadPool& pool, int64_t count) {
+  const auto calls = std::make_unique<std::atomic<int>[]>(static_cast<size_t>(count) + 1);
+  pool.run(count, [&](int64_t i) { calls[static_cast<size_t>(i)].fetch_add(1); });
+  for (int64_t i = 0; i < count; ++i)
+    ASSERT_EQ(calls[static_cast<size_t>(i)].load(), 1) << i << " of " << count;
+}
+
+TEST(ThreadPool, EveryIndexOnceForEveryTeamAndCount) {
+  for (const int threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.threads(), threads);
+    for (const int64_t count : {0, 1, 2, 3, 7, 64, 1000}) expect_each_once(pool, count);
+    pool.run(-1, [](int64_t) { FAIL(); });
+  }
+  EXPECT_GE(ThreadPool().threads(), 1);
+}
+
+TEST(ThreadPool, ManySmallJobsSeeEachOthersWrites) {
+  // Plain memory, written by one job and read by the next: run() must order them.
+  ThreadPool pool(4);
+  std::vector<int64_t> values(8, 0);
+  for (int job = 0; job < 5000; ++job)
+    pool.run(8, [&](int64_t i) { values[static_cast<size_t>(i)] += job + i; });
+  for (int64_t i = 0; i < 8; ++i) EXPECT_EQ(values[static_cast<size_t>(i)], 4999 * 5000 / 2 + 5000 * i);
+}
+
+TEST(ThreadPool, WakesAfterItsWorkersWentToSleep) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 20; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    expect_each_once(pool, 50);
+  }
+}
+
+TEST(ThreadPool, RunInsideATaskIsSerial) {
+  ThreadPool pool(4);
+  std::vector<int64_t> sums(16, 0);
+  pool.run(16, [&](int64_t i) {
+    const auto self = std::this_thread::get_id();
+    pool.run(10, [&](int64_t j) {
+      EXPECT_EQ(std::this_thread::get_id(), self);
+      sums[static_cast<size_t>(i)] += j;
+    });
+  });
+  for (const int64_t s : sums) EXPECT_EQ(s, 45);
+  expect_each_once(pool, 100);  // and parallel again afterwards
+}
+
+TEST(ThreadPool, TwoPoolsRunSideBySide) {
+  ThreadPool a(3), b(3);
+  std::thread other([&] {
+    for (int i = 0; i < 500; ++i) expect_each_once(b, 20);
+  });
+  for (int i = 0; i < 500; ++i) expect_each_once(a, 20);
+  other.join();
+}
+
+TEST(ThreadPool, ComesAndGoesWithoutWork) {
+  for (int i = 0; i < 50; ++i) {
+    ThreadPool pool(1 + i % 5);
+    if (i % 2 == 0) expect_each_once(pool, 5);
+  }
+}
+
+TEST(ParallelFor, CoversTheRangeInPieces) {
+  ThreadPool pool(3);
+  for (const int64_t n : {0, 1, 9, 10, 11, 1001})
+    for (const int64_t grain : {1, 10, 5000}) {
+      std::vector<int> seen(static_cast<size_t>(n), 0);
+      parallel_for(pool, n, grain, [&](int64_t begin, int64_t end) {
+        EXPECT_LT(begin, end);
+        EXPECT_LE(end - begin, grain);
+        for (int64_t i = begin; i < end; ++i) ++seen[static_cast<size_t>(i)];
+      });
+      EXPECT_EQ(std::accumulate(seen.begin(), seen.end(), int64_t{0}), n);
+      EXPECT_TRUE(std::all_of(seen.begin(), seen.end(), [](int x) { return x == 1; }));
+    }
+}
+
+}  // namespace
+}  // namespace narrow

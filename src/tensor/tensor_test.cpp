@@ -1,0 +1,135 @@
+#include "tensor/tensor.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace narrow {
+namespace {
+
+constexpr DType kAll[] = {DType::f32, DType::f64, DType::f16,    DType::bf16, DType::s8,
+                          DType::u8,  DType::s16, DType::u16,    DType::s32,  DType::u32,
+                          DType::s64, DType::u64, DType::boolean};
+
+TEST(DType, NamesAndSizesAgreeWithTheCppTypes) {
+  for (const DType type : kAll) {
+    EXPECT_EQ(parse_dtype(to_string(type)), type);
+    EXPECT_TRUE(dispatch(type, [&](auto tag) {
+      EXPECT_EQ(bytes_of(type), static_cast<int64_t>(sizeof(tag)));
+      EXPECT_EQ(DTypeOf<decltype(tag)>::value, type);
+    }));
+  }
+  EXPECT_EQ(bytes_of(DType::undefined), 0);
+  EXPECT_FALSE(dispatch(DType::undefined, [](auto) {}));
+  EXPECT_FALSE(parse_dtype("f8"));
+}
+
+TEST(Shape, CheckedElements) {
+  EXPECT_EQ(*checked_elements({}, 4), 1);
+  EXPECT_EQ(*checked_elements({2, 3, 4}, 8), 24);
+  EXPECT_EQ(*checked_elements({2, 0, 4}, 8), 0);
+  EXPECT_EQ(*checked_elements({int64_t{1} << 60}, 4), int64_t{1} << 60);
+  const int64_t big = int64_t{1} << 32;
+  for (const Shape& shape :
+       {Shape{-1}, Shape{2, -3}, Shape{0, -1}, Shape{big, big}, Shape{big, big, 0}, Shape{0, big, big},
+        Shape{int64_t{1} << 61}, Shape{INT64_MAX, 2}, Shape{INT64_MIN}}) {
+    const auto elements = checked_elements(shape, 4);
+    ASSERT_FALSE(elements.ok()) << to_string(shape);
+    EXPECT_EQ(elements.error().code, Code::invalid_data);
+  }
+  EXPECT_EQ(row_major_strides({2, 3, 4}), (std::vector<int64_t>{12, 4, 1}));
+  EXPECT_EQ(row_major_strides({}), std::vector<int64_t>{});
+  EXPECT_EQ(to_string(Shape{1, 3, 2}), "[1,3,2]");
+}
+
+TEST(Tensor, CopiesShareAndClonesDoNot) {
+  Tensor a = Tensor::of<float>({2, 2}, {1, 2, 3, 4});
+  const Tensor shared = a, cloned = a.clone(), reshaped = a.reshaped({4});
+  a.mutable_data<float>()[0] = 9;
+  EXPECT_EQ(shared.data<float>()[0], 9);
+  EXPECT_EQ(reshaped.data<float>()[0], 9);
+  EXPECT_EQ(cloned.data<float>()[0], 1);
+  EXPECT_TRUE(a.same_bits(shared));
+  EXPECT_FALSE(a.same_bits(cloned));
+  EXPECT_FALSE(a.same_bits(reshaped));
+  EXPECT_EQ(a.bytes(), 16);
+  EXPECT_EQ(a.dim(1), 2);
+}
+
+TEST(Tensor, EmptyScalarAndUndefined) {
+  const Tensor none, empty = Tensor::zeros(DType::f32, {0, 3}), scalar = Tensor::scalar<int64_t>(7);
+  EXPECT_FALSE(none.defined());
+  EXPECT_FALSE(none.clone().defined());
+  EXPECT_EQ(empty.elements(), 0);
+  EXPECT_TRUE(empty.same_bits(empty.clone()));
+  EXPECT_EQ(to_floats(empty).size(), 0U);
+  EXPECT_EQ(scalar.rank(), 0);
+  EXPECT_EQ(to_ints(scalar), std::vector<int64_t>{7});
+}
+
+TEST(Tensor, BorrowedMemoryIsKeptAndReadOnly) {
+  auto owner = std::make_shared<std::vector<float>>(std::vector<float>{1, 2});
+  Tensor t = Tensor::borrow(DType::f32, {2}, owner->data(), owner);
+  owner.reset();
+  EXPECT_EQ(t.data<float>()[1], 2);
+  EXPECT_DEATH((void)t.mutable_raw(), "please report");
+  EXPECT_DEATH((void)t.data<int8_t>(), "please report");
+  Tensor own = t.clone();
+  own.mutable_data<float>()[1] = 5;
+  EXPECT_EQ(t.data<float>()[1], 2);
+}
+
+TEST(Cast, FloatToIntegerTruncatesAndSaturates) {
+  constexpr float kInf = std::numeric_limits<float>::infinity(),
+                  kNaN = std::numeric_limits<float>::quiet_NaN();
+  const Tensor x = Tensor::of<float>({8}, {1.9F, -1.9F, 300, -300, kInf, -kInf, kNaN, 1e30F});
+  EXPECT_EQ(to_ints(cast(x, DType::u8)), (std::vector<int64_t>{1, 0, 255, 0, 255, 0, 0, 255}));
+  EXPECT_EQ(to_ints(cast(x, DType::s8)), (std::vector<int64_t>{1, -1, 127, -128, 127, -128, 0, 127}));
+  EXPECT_EQ(to_ints(cast(x, DType::s32)),
+            (std::vector<int64_t>{1, -1, 300, -300, INT32_MAX, INT32_MIN, 0, INT32_MAX}));
+  EXPECT_EQ(to_ints(cast(x, DType::s64)),
+            (std::vector<int64_t>{1, -1, 300, -300, INT64_MAX, INT64_MIN, 0, INT64_MAX}));
+  EXPECT_EQ(cast(x, DType::u64).data<uint64_t>()[7], UINT64_MAX);
+  EXPECT_EQ(to_ints(cast(x, DType::boolean)), (std::vector<int64_t>{1, 1, 1, 1, 1, 1, 1, 1}));
+  // The largest floats below 2^31 and 2^63 are exact; 2^31 and 2^63 themselves saturate.
+  EXPECT_EQ(to_ints(cast(Tensor::of<float>({2}, {2147483520.0F, 2147483648.0F}), DType::s32)),
+            (std::vector<int64_t>{2147483520, INT32_MAX}));
+  EXPECT_EQ(to_ints(Tensor::of<double>({2}, {9007199254740993.0, 0x1p63})),
+            (std::vector<int64_t>{9007199254740992, INT64_MAX}));
+}
+
+TEST(Cast, HalvesRoundOnceAndOverflowToInf) {
+  const Tensor x = Tensor::of<float>({3}, {65504, 65520, -1e9F});
+  const auto half = to_floats(cast(x, DType::f16));
+  EXPECT_EQ(half[0], 65504);
+  EXPECT_TRUE(std::isinf(half[1]) && half[1] > 0);
+  EXPECT_TRUE(std::isinf(half[2]) && half[2] < 0);
+  EXPECT_EQ(to_floats(cast(Tensor::of<float>({1}, {257}), DType::bf16))[0], 256);
+  EXPECT_EQ(to_ints(cast(cast(x, DType::f16), DType::s8)), (std::vector<int64_t>{127, 127, -128}));
+}
+
+/// Small whole numbers mean the same in every type, whichever way they go.
+TEST(Cast, SmallNumbersSurviveEveryPairOfTypes) {
+  const Tensor x = Tensor::of<int64_t>({4}, {0, 1, 1, 0}), y = Tensor::of<int64_t>({3}, {0, 2, 100});
+  for (const DType a : kAll)
+    for (const DType b : kAll) {
+      EXPECT_EQ(to_ints(cast(cast(x, a), b)), (std::vector<int64_t>{0, 1, 1, 0}))
+          << to_string(a) << to_string(b);
+      if (a == DType::boolean || b == DType::boolean) continue;
+
+      EXPECT_EQ(to_floats(cast(cast(y, a), b)), (std::vector<float>{0, 2, 100}))
+          << to_string(a) << to_string(b);
+    }
+}
+
+/// Files hold booleans as any byte; every one but 0 is true.
+TEST(Cast, BooleanBytesCountAsZeroOrNot) {
+  static const uint8_t bytes[] = {0, 1, 2, 255};
+  const Tensor t = Tensor::borrow(DType::boolean, {4}, bytes, nullptr);
+  EXPECT_EQ(to_ints(t), (std::vector<int64_t>{0, 1, 1, 1}));
+  EXPECT_EQ(to_floats(t), (std::vector<float>{0, 1, 1, 1}));
+}
+
+}  // namespace
+}  // namespace narrow
