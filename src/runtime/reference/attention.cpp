@@ -141,6 +141,7 @@ Status fit(const ir::Node& node, const Tensor& q, const Tensor& k, const Tensor&
 
 Outputs eval_attention(const ir::Node& node, Inputs inputs) {
   if (inputs.size() > 6) return unsupported(node, "the inputs of opset 23", "nonpad_kv_seqlen");
+  NARROW_DO(one_type(node, inputs, 1, 2));
   const int64_t kv_heads = node.int_attr("kv_num_heads", 0);
   NARROW_TRY(const Tensor q, split_heads(node, *inputs[0], node.int_attr("q_num_heads", 0)));
   NARROW_TRY(const Tensor new_k, split_heads(node, *inputs[1], kv_heads));

@@ -24,6 +24,14 @@ Error wrong_type(const ir::Node& node, DType got) {
   return invalid(node, "an element type this op computes with", to_string(got));
 }
 
+Status one_type(const ir::Node& node, Inputs inputs, size_t first, size_t last) {
+  for (size_t i = first; i <= last && i < inputs.size(); ++i)
+    if (inputs[i] != nullptr && inputs[i]->dtype() != inputs[0]->dtype())
+      return invalid(node, fmt::format("input {} in {}", i, to_string(inputs[0]->dtype())),
+                     to_string(inputs[i]->dtype()));
+  return {};
+}
+
 Result<Tensor> make_tensor(const ir::Node& node, DType type, const Shape& shape) {
   const Result<int64_t> count = checked_elements(shape, bytes_of(type));
   if (!count.ok()) return invalid(node, "an output of dimensions >= 0", to_string(shape));

@@ -30,6 +30,9 @@ Error unsupported(const ir::Node& node, std::string expected, std::string got);
 /// The type is none this op computes with.
 Error wrong_type(const ir::Node& node, DType got);
 
+/// Those of the inputs first..last that are there have the type of input 0.
+Status one_type(const ir::Node& node, Inputs inputs, size_t first, size_t last);
+
 /// Input i, or nullptr when it is absent.
 inline const Tensor* optional_input(Inputs inputs, size_t i) {
   return i < inputs.size() ? inputs[i] : nullptr;

@@ -12,6 +12,7 @@ namespace narrow::runtime::reference {
 namespace {
 
 constexpr size_t kMostOperands = 8;
+constexpr int64_t kMostSteps = int64_t{1} << 36;  // minutes of work: beyond, the model is not meant seriously
 /// Labels are letters; the axes of an ellipsis are numbered below 0, -1 the last one.
 using Labels = std::vector<int64_t>;
 
@@ -104,8 +105,9 @@ Result<Loop> plan(const ir::Node& node, Inputs inputs, const Equation& e) {
       order.push_back(label), loop.sums *= size;
   for (const int64_t label : order) loop.shape.push_back(sizes[label]);
   loop.result.assign(loop.shape.begin(), loop.shape.begin() + static_cast<std::ptrdiff_t>(e.result.size()));
-  if (!checked_elements(loop.shape, 1).ok())
-    return invalid(node, "a loop that fits 63 bits", to_string(loop.shape));
+  const Result<int64_t> steps = checked_elements(loop.shape, 1);
+  if (!steps.ok() || *steps > kMostSteps)
+    return unsupported(node, fmt::format("at most {} products", kMostSteps), to_string(loop.shape));
   for (size_t k = 0; k < kMostOperands; ++k) {
     loop.strides[k].assign(order.size(), 0);
     if (k >= inputs.size()) continue;

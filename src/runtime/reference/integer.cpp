@@ -49,7 +49,7 @@ int32_t narrow32(int64_t acc) {
 
 /// One number, or one per output channel.
 Result<std::vector<double>> channel_scales(const ir::Node& node, const Tensor& t, int64_t channels) {
-  if (t.elements() != 1 && t.elements() != channels)
+  if (t.elements() == 0 || (t.elements() != 1 && t.elements() != channels))
     return invalid(node, fmt::format("1 or {} scales", channels), to_string(t.shape()));
   std::vector<double> scales = to_doubles(t);
   scales.resize(static_cast<size_t>(channels), scales[0]);
@@ -131,10 +131,10 @@ Outputs eval_qlinear_conv(const ir::Node& node, Inputs inputs) {
   if (bias != nullptr && bias->dtype() != DType::s32) return wrong_type(node, bias->dtype());
   NARROW_TRY(const IntegerConv c, integer_conv(node, *inputs[0], inputs[2], *inputs[3], inputs[5], bias));
   const ConvGeometry& g = c.geometry;
-  NARROW_TRY(const double x_scale, parameter(node, inputs[1]));
+  NARROW_TRY(const double x_scale, scale_of(node, inputs[1]));
   NARROW_TRY(const std::vector<double> w_scales, channel_scales(node, *inputs[4], g.oc));
-  NARROW_TRY(const double y_scale, parameter(node, inputs[6]));
-  NARROW_TRY(const int64_t y_zero, int_scalar(node, *inputs[7]));
+  NARROW_TRY(const double y_scale, scale_of(node, inputs[6]));
+  NARROW_TRY(const int32_t y_zero, zero_point_of(node, inputs[7]));
   NARROW_TRY(const IntegerRange range, range_of(node, inputs[7]->dtype()));
   const Shape shape = g.output_shape();
   NARROW_DO(make_tensor(node, DType::s32, shape));
@@ -144,8 +144,7 @@ Outputs eval_qlinear_conv(const ir::Node& node, Inputs inputs) {
     const auto multiplier = static_cast<float>(x_scale * w_scales[static_cast<size_t>(o)] / y_scale);
     int32_t* to = y.data() + (n * g.oc + o) * g.window.out_size();
     for (int64_t i = 0; i < g.window.out_size(); ++i)
-      to[i] = kernels::requantize(narrow32(acc[i] + b), multiplier, static_cast<int32_t>(y_zero), range.low,
-                                  range.high);
+      to[i] = kernels::requantize(narrow32(acc[i] + b), multiplier, y_zero, range.low, range.high);
   });
   return one(to_integer_tensor(inputs[7]->dtype(), shape, y));
 }
@@ -187,15 +186,15 @@ Outputs eval_qgemm(const ir::Node& node, Inputs inputs) {
   NARROW_TRY(const Tensor b, permute(node, *inputs[3], node.int_attr("transB", 0) != 0 ? swap : keep));
   NARROW_TRY(const IntegerProduct p, integer_product(node, a, inputs[2], b, inputs[5]));
   const Shape& shape = p.product.result;
-  NARROW_TRY(const double a_scale, parameter(node, inputs[1]));
+  NARROW_TRY(const double a_scale, scale_of(node, inputs[1]));
   NARROW_TRY(const std::vector<double> b_scales, channel_scales(node, *inputs[4], p.product.n));
   const Tensor *c = optional_input(inputs, 6), *y_scale = optional_input(inputs, 7),
                *y_zero = optional_input(inputs, 8);
   if (c != nullptr && (c->dtype() != DType::s32 || !broadcasts_to(c->shape(), shape)))
     return invalid(node, "C in s32 that broadcasts to " + to_string(shape), to_string(c->shape()));
   const std::vector<int64_t> strides = c != nullptr ? broadcast_strides(c->shape(), shape) : Shape{0, 0};
-  NARROW_TRY(const double out_scale, parameter(node, y_scale));
-  NARROW_TRY(const double out_zero, parameter(node, y_zero));
+  NARROW_TRY(const double out_scale, scale_of(node, y_scale));
+  NARROW_TRY(const int32_t out_zero, zero_point_of(node, y_zero));
   const IntegerRange range = y_zero != nullptr && y_zero->dtype() == DType::s8 ? kRangeS8 : kRangeU8;
   NARROW_TRY(Tensor y, make_tensor(node, DType::f32, shape));
   std::vector<int32_t> integers(static_cast<size_t>(y.elements()));
@@ -210,8 +209,8 @@ Outputs eval_qgemm(const ir::Node& node, Inputs inputs) {
       if (y_scale == nullptr)
         y.mutable_data<float>()[i] = static_cast<float>(sum * scale);
       else
-        integers[i] = kernels::requantize(sum, static_cast<float>(scale / out_scale),
-                                          static_cast<int32_t>(out_zero), range.low, range.high);
+        integers[i] =
+            kernels::requantize(sum, static_cast<float>(scale / out_scale), out_zero, range.low, range.high);
     }
   });
   if (y_scale == nullptr) return one(std::move(y));

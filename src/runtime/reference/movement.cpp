@@ -9,21 +9,7 @@
 namespace narrow::runtime::reference {
 namespace {
 
-/// first, first + step, ... (count numbers).
-std::vector<int64_t> steps(int64_t first, int64_t step, int64_t count) {
-  std::vector<int64_t> table(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) table[static_cast<size_t>(i)] = first + i * step;
-  return table;
-}
-
-/// Tables that copy a whole tensor.
-std::vector<std::vector<int64_t>> whole(const Shape& shape) {
-  std::vector<std::vector<int64_t>> tables;
-  for (const int64_t d : shape) tables.push_back(steps(0, 1, d));
-  return tables;
-}
-
-/// Element [0, inner) blocks: y[o, first + i, :] = x[o, i, :] with sizes along the axis.
+/// to[o, to_first + i, :] = from[o, from_first + i, :] for i < count; the sizes are those along the axis.
 void copy_block(const Tensor& from, int64_t from_size, int64_t from_first, Tensor& to, int64_t to_size,
                 int64_t to_first, int64_t count, const AxisView& v) {
   const int64_t width = v.inner * bytes_of(from.dtype());
@@ -100,32 +86,57 @@ Outputs eval_split(const ir::Node& node, Inputs inputs) {
   return parts;
 }
 
-/// starts and ends are clamped to the axis; a negative step walks backwards.
+namespace {
+
+/// What a slice takes along one axis: first, first + step, ... (count positions).
+struct Stretch {
+  int64_t first = 0, step = 1, count = 0;
+};
+
+/// start and end as ONNX clamps them: [0, size] forwards, [-1, size - 1] backwards.
+Stretch stretch(int64_t start, int64_t end, int64_t step, int64_t size) {
+  const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
+  start = std::clamp(start < 0 ? start + size : start, low, high);
+  end = std::clamp(end < 0 ? end + size : end, low, high);
+  const int64_t distance = step > 0 ? end - start : start - end, stride = step > 0 ? step : -step;
+  const int64_t count = distance <= 0 ? 0 : (distance - 1) / stride + 1;
+  return {count > 0 ? start : 0, count > 1 ? step : 0, count};
+}
+
+}  // namespace
+
+/// A negative step walks backwards.
 Outputs eval_slice(const ir::Node& node, Inputs inputs) {
   const Tensor& x = *inputs[0];
   NARROW_TRY(const std::vector<int64_t> starts, int_list(node, inputs[1]));
   NARROW_TRY(const std::vector<int64_t> ends, int_list(node, inputs[2]));
   NARROW_TRY(std::vector<int64_t> axes, int_list(node, optional_input(inputs, 3)));
-  NARROW_TRY(std::vector<int64_t> strides, int_list(node, optional_input(inputs, 4)));
-  if (optional_input(inputs, 3) == nullptr) axes = steps(0, 1, static_cast<int64_t>(starts.size()));
-  if (optional_input(inputs, 4) == nullptr) strides.assign(starts.size(), 1);
-  if (ends.size() != starts.size() || axes.size() != starts.size() || strides.size() != starts.size())
+  NARROW_TRY(std::vector<int64_t> steps, int_list(node, optional_input(inputs, 4)));
+  if (optional_input(inputs, 3) == nullptr)
+    for (size_t i = 0; i < starts.size(); ++i) axes.push_back(static_cast<int64_t>(i));
+  if (optional_input(inputs, 4) == nullptr) steps.assign(starts.size(), 1);
+  if (ends.size() != starts.size() || axes.size() != starts.size() || steps.size() != starts.size())
     return invalid(node, "starts, ends, axes and steps of one length", to_string(starts));
   NARROW_TRY(axes, normal_axes(node, std::move(axes), x.rank()));
-  std::vector<std::vector<int64_t>> tables = whole(x.shape());
+  Shape shape = x.shape();
+  std::vector<int64_t> strides = row_major_strides(shape);
+  int64_t base = 0;
   for (size_t i = 0; i < axes.size(); ++i) {
-    const int64_t size = x.dim(axes[i]), step = strides[i];
-    if (step == 0 || step == INT64_MIN) return invalid(node, "steps other than 0", to_string(strides));
-    // The first and the one-past-last position: [0, size] forwards, [-1, size - 1] backwards.
-    const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
-    const int64_t start = std::clamp(starts[i] < 0 ? starts[i] + size : starts[i], low, high);
-    const int64_t end = std::clamp(ends[i] < 0 ? ends[i] + size : ends[i], low, high);
-    const int64_t distance = step > 0 ? end - start : start - end, stride = step > 0 ? step : -step;
-    const int64_t count = distance <= 0 ? 0 : (distance - 1) / stride + 1;
-    tables[static_cast<size_t>(axes[i])] = steps(start, count <= 1 ? 0 : step, count);
+    if (steps[i] == 0 || steps[i] == INT64_MIN) return invalid(node, "steps other than 0", to_string(steps));
+    const auto axis = static_cast<size_t>(axes[i]);
+    const Stretch s = stretch(starts[i], ends[i], steps[i], x.dim(axes[i]));
+    base += s.first * strides[axis];
+    strides[axis] *= s.step;
+    shape[axis] = s.count;
   }
-  NARROW_TRY(Tensor y, gather_by_tables(node, x, tables, nullptr));
-  return one(std::move(y));
+  NARROW_TRY(Tensor y, make_tensor(node, x.dtype(), shape));
+  return for_words(node, x.dtype(), [&](auto tag) -> Outputs {
+    using Word = decltype(tag);
+    const Word* src = words<Word>(x);
+    Word* dst = mutable_words<Word>(y);
+    walk<1>(shape, {strides}, [&](int64_t i, const auto& at) { dst[i] = src[base + at[0]]; });
+    return one(std::move(y));
+  });
 }
 
 Outputs eval_expand(const ir::Node& node, Inputs inputs) {
@@ -152,13 +163,14 @@ Outputs eval_tile(const ir::Node& node, Inputs inputs) {
   for (size_t i = 0; i < repeats.size(); ++i)
     if (repeats[i] < 0 || __builtin_mul_overflow(shape[i], repeats[i], &shape[i]))
       return invalid(node, "repeats >= 0", to_string(repeats));
-  NARROW_DO(make_tensor(node, x.dtype(), shape));  // the size, before the tables
+  NARROW_TRY(Tensor y, make_tensor(node, x.dtype(), shape));
+  if (y.elements() == 0) return one(std::move(y));
   std::vector<std::vector<int64_t>> tables;
   for (size_t i = 0; i < repeats.size(); ++i) {
-    tables.push_back(steps(0, 1, shape[i]));
-    for (int64_t& at : tables.back()) at %= x.shape()[i];
+    tables.emplace_back();
+    for (int64_t at = 0; at < shape[i]; ++at) tables.back().push_back(at % x.shape()[i]);
   }
-  NARROW_TRY(Tensor y, gather_by_tables(node, x, tables, nullptr));
+  NARROW_TRY(y, gather_by_tables(node, x, tables, nullptr));
   return one(std::move(y));
 }
 

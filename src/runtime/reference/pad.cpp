@@ -60,7 +60,8 @@ Outputs eval_pad(const ir::Node& node, Inputs inputs) {
     if (cut.back() < 0 || (cut.back() == 0 && shape.back() > 0 && mode != "constant"))
       return invalid(node, "pads that leave something", to_string(pads));
   }
-  NARROW_DO(make_tensor(node, x.dtype(), shape));  // the size, before the tables
+  NARROW_TRY(Tensor y, make_tensor(node, x.dtype(), shape));
+  if (y.elements() == 0) return one(std::move(y));
   std::vector<std::vector<int64_t>> tables;
   for (size_t d = 0; d < shape.size(); ++d) {
     const int64_t removed = std::max<int64_t>(-pads[d], 0), added = std::max<int64_t>(pads[d], 0);
@@ -70,7 +71,7 @@ Outputs eval_pad(const ir::Node& node, Inputs inputs) {
       tables.back().push_back(s < 0 ? -1 : s + removed);
     }
   }
-  NARROW_TRY(Tensor y, gather_by_tables(node, x, tables, fill));
+  NARROW_TRY(y, gather_by_tables(node, x, tables, fill));
   return one(std::move(y));
 }
 

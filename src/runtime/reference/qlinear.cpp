@@ -13,9 +13,9 @@ Result<Tensor> real_input(const ir::Node& node, Inputs inputs, size_t i) {
   const Tensor* scale = optional_input(inputs, i + 1);
   if (inputs[i] == nullptr || scale == nullptr)
     return invalid(node, "a tensor and its scale", "an absent input");
-  NARROW_TRY(const double factor, parameter(node, scale));
-  NARROW_TRY(const double zero, parameter(node, optional_input(inputs, i + 2)));
-  return dequantize_value(node, *inputs[i], {{static_cast<float>(factor)}, {static_cast<int32_t>(zero)}, -1});
+  NARROW_TRY(const double factor, scale_of(node, scale));
+  NARROW_TRY(const int32_t zero, zero_point_of(node, optional_input(inputs, i + 2)));
+  return dequantize_value(node, *inputs[i], {{static_cast<float>(factor)}, {zero}, -1});
 }
 
 /// f32 -> integers of `type`, parameters from inputs i and i + 1.
@@ -24,9 +24,9 @@ Outputs quantized_output(const ir::Node& node, Inputs inputs, size_t i, Outputs 
   const Tensor* scale = optional_input(inputs, i);
   if (scale == nullptr) return invalid(node, "y_scale", "an absent input");
   const Tensor* zero_point = optional_input(inputs, i + 1);
-  NARROW_TRY(const double factor, parameter(node, scale));
-  NARROW_TRY(const double zero, parameter(node, zero_point));
-  const Quantization q{{static_cast<float>(factor)}, {static_cast<int32_t>(zero)}, -1};
+  NARROW_TRY(const double factor, scale_of(node, scale));
+  NARROW_TRY(const int32_t zero, zero_point_of(node, zero_point));
+  const Quantization q{{static_cast<float>(factor)}, {zero}, -1};
   NARROW_TRY(Tensor y,
              quantize_value(node, real->at(0), q, zero_point != nullptr ? zero_point->dtype() : type));
   return one(std::move(y));

@@ -36,9 +36,17 @@ Result<Spread> spread(const ir::Node& node, const Tensor* t, const Shape& shape,
   return s;
 }
 
-Result<double> parameter(const ir::Node& node, const Tensor* t) {
+Result<double> scale_of(const ir::Node& node, const Tensor* t) {
   if (t == nullptr) return 0.0;
   return real_scalar(node, *t);
+}
+
+Result<int32_t> zero_point_of(const ir::Node& node, const Tensor* t) {
+  if (t == nullptr) return 0;
+  NARROW_TRY(const int64_t zero, int_scalar(node, *t));
+  if (zero < -65536 || zero > 65536)
+    return invalid(node, "a zero point within 16 bits", std::to_string(zero));
+  return static_cast<int32_t>(zero);
 }
 
 Result<IntegerRange> range_of(const ir::Node& node, DType type) {

@@ -20,8 +20,9 @@ struct Spread {
 Result<Spread> spread(const ir::Node& node, const Tensor* t, const Shape& shape, int64_t axis,
                       int64_t block_size);
 
-/// The one number of a scale or zero point input; nullptr gives 0.
-Result<double> parameter(const ir::Node& node, const Tensor* t);
+/// The one number of a scale or zero point input; nullptr gives 0. A zero point is within +-65536.
+Result<double> scale_of(const ir::Node& node, const Tensor* t);
+Result<int32_t> zero_point_of(const ir::Node& node, const Tensor* t);
 
 /// [lowest, highest] of an integer type of at most 32 bits.
 Result<IntegerRange> range_of(const ir::Node& node, DType type);

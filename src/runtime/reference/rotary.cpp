@@ -62,6 +62,7 @@ Result<std::vector<int64_t>> cache_rows(const ir::Node& node, Inputs inputs, con
 
 Outputs eval_rotary_embedding(const ir::Node& node, Inputs inputs) {
   const Tensor& x = *inputs[0];
+  NARROW_DO(one_type(node, inputs, 1, 2));
   NARROW_TRY(const Heads h, heads_of(node, x));
   NARROW_TRY(const std::vector<int64_t> rows, cache_rows(node, inputs, h));
   const bool interleaved = node.int_attr("interleaved", 0) != 0;

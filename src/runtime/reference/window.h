@@ -1,6 +1,8 @@
 // Sliding windows: the geometry that convolutions and pools share.
 #pragma once
 
+#include <algorithm>
+
 #include "runtime/reference/common.h"
 
 namespace narrow::runtime::reference {
@@ -27,28 +29,31 @@ Result<Window> make_window(const ir::Node& node, const Shape& x, const Shape& ke
 Result<std::vector<int64_t>> window_attr(const ir::Node& node, const std::string& name, size_t count,
                                          int64_t fallback, int64_t low);
 
+/// The taps k of one axis of one window: [first, last) lie inside the input, [0, padded) inside it or its
+/// padding.
+struct Reach {
+  int64_t start, first, last, padded;
+};
+inline Reach reach(const Window& w, size_t d, int64_t o) {
+  const int64_t start = o * w.stride[d] - w.pad_begin[d], step = w.dilation[d];
+  const auto taps_before = [&](int64_t end) {  // k with start + k * step < end
+    return end <= start ? 0 : std::min(w.kernel[d], (end - start + step - 1) / step);
+  };
+  return {start, taps_before(0), taps_before(w.in[d]), taps_before(w.in[d] + w.pad_end[d])};
+}
+
 /// Calls f(input position) for the taps of output position `o` inside the input; returns how many taps lie
 /// inside the input or its padding.
 template <class F>
 int64_t for_each_tap(const Window& w, int64_t o, F&& f) {
-  const Window::Extent at = {o / (w.out[1] * w.out[2]), o / w.out[2] % w.out[1], o % w.out[2]};
-  int64_t padded = 0;
-  Window::Extent k, s;
-  const auto place = [&](size_t d) { s[d] = at[d] * w.stride[d] - w.pad_begin[d] + k[d] * w.dilation[d]; };
-  const auto inside = [&](size_t d) { return s[d] >= 0 && s[d] < w.in[d]; };
-  const auto in_padding = [&](size_t d) { return s[d] < w.in[d] + w.pad_end[d]; };
-  for (k[0] = 0; k[0] < w.kernel[0]; ++k[0]) {
-    place(0);
-    for (k[1] = 0; k[1] < w.kernel[1]; ++k[1]) {
-      place(1);
-      for (k[2] = 0; k[2] < w.kernel[2]; ++k[2]) {
-        place(2);
-        padded += in_padding(0) && in_padding(1) && in_padding(2);
-        if (inside(0) && inside(1) && inside(2)) f((s[0] * w.in[1] + s[1]) * w.in[2] + s[2]);
-      }
-    }
-  }
-  return padded;
+  const std::array<Reach, 3> r = {reach(w, 0, o / (w.out[1] * w.out[2])),
+                                  reach(w, 1, o / w.out[2] % w.out[1]), reach(w, 2, o % w.out[2])};
+  const auto at = [&](size_t d, int64_t k) { return r[d].start + k * w.dilation[d]; };
+  for (int64_t i = r[0].first; i < r[0].last; ++i)
+    for (int64_t j = r[1].first; j < r[1].last; ++j)
+      for (int64_t k = r[2].first; k < r[2].last; ++k)
+        f((at(0, i) * w.in[1] + at(1, j)) * w.in[2] + at(2, k));
+  return r[0].padded * r[1].padded * r[2].padded;
 }
 
 }  // namespace narrow::runtime::reference
