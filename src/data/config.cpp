@@ -4,8 +4,13 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
+// The distribution's library is compiled with exceptions; without them the header has to bring its own code.
+#undef TOML_HEADER_ONLY
+#undef TOML_SHARED_LIB
+#define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
@@ -96,8 +101,12 @@ class Keys {
 void read_size(Keys& keys, Config& config) {
   const std::vector<float> size = keys.numbers("size");
   if (size.empty()) return;
-  if (size.size() != 2 || size[0] < 1 || size[1] < 1 || size[0] > 65536 || size[1] > 65536)
-    return keys.fail("size", "[height, width] of 1 to 65536");
+  constexpr float kMost = 65536, kMostPixels = 1 << 28;  // as many as a JPEG may have (image.h)
+  const bool fits = size.size() == 2 && std::all_of(size.begin(), size.end(), [](float s) {
+                      return s >= 1 && s <= kMost && s == std::floor(s);
+                    });
+  if (!fits || size[0] * size[1] > kMostPixels)
+    return keys.fail("size", "[height, width], whole numbers of 1 to 65536, at most 2^28 pixels");
   config.height = static_cast<int64_t>(size[0]);
   config.width = static_cast<int64_t>(size[1]);
 }

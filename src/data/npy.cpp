@@ -99,7 +99,9 @@ Result<Tensor> parse_npy(std::span<const std::byte> bytes, const std::string& na
                      std::string(descr->substr(0, descr->find(',', 0))));
   const auto shape = parse_shape(*dims);
   if (!shape) return bad_array(name, "a shape", std::string(dims->substr(0, 40)));
-  NARROW_TRY(const int64_t elements, checked_elements(*shape, bytes_of(*type)));
+  const auto counted = checked_elements(*shape, bytes_of(*type));
+  if (!counted.ok()) return bad_array(name, counted.error().expected, to_string(*shape));
+  const int64_t elements = *counted;
   const std::span<const std::byte> payload = bytes.subspan(start + length);
   if (static_cast<uint64_t>(elements * bytes_of(*type)) > payload.size())
     return bad_array(name, fmt::format("{} bytes for {}", elements * bytes_of(*type), to_string(*shape)),

@@ -203,12 +203,17 @@ std::string npy_header(const Tensor& t) {
 Status write_npz(const fs::path& path, const TensorMap& arrays) {
   std::string archive, directory;
   for (const auto& [name, original] : arrays) {
+    if (!original.defined())
+      return Error{.code = Code::invalid_argument,
+                   .subject = path.string() + ": array '" + name + "'",
+                   .expected = "a tensor",
+                   .got = "none"};
     const Tensor tensor = original.dtype() == DType::bf16 ? cast(original, DType::f32) : original;
     const std::string header = npy_header(tensor), member = name + ".npy";
     const auto* payload = static_cast<const char*>(tensor.raw());
     const auto payload_bytes = static_cast<uint64_t>(tensor.bytes());
     const uint64_t size = header.size() + payload_bytes, offset = archive.size();
-    if (size >= 0xffffffffU || offset >= 0xffffffffU)
+    if (offset + size + member.size() + 30 >= 0xffffffffU)
       return Error{.code = Code::unsupported,
                    .subject = path.string(),
                    .expected = "less than 4 GB of arrays",

@@ -152,6 +152,34 @@ Result<Part> check_part(TensorMap arrays, const Config& config, const std::vecto
   return part;
 }
 
+/// Rows of all files are gathered into one tensor: they must be of one kind.
+Status check_alike(const std::vector<Part>& parts, const std::string& path) {
+  for (const Part& part : parts)
+    for (const auto& [name, tensor] : part.arrays) {
+      const Tensor& first = parts[0].arrays.at(name);
+      Shape wanted = first.shape();
+      wanted[0] = tensor.dim(0);
+      if (tensor.dtype() != first.dtype() || tensor.shape() != wanted)
+        return bad_array(
+            path, name, fmt::format("{}{} as in the first file", to_string(first.dtype()), to_string(wanted)),
+            fmt::format("{}{}", to_string(tensor.dtype()), to_string(tensor.shape())));
+    }
+  return {};
+}
+
+/// mean and std name as many channels as every input they apply to has.
+Status check_channels(const Config& config, const std::vector<InputSpec>& inputs, const Part& part,
+                      const std::string& path) {
+  if (!config.normalise) return {};
+  for (const InputSpec& input : inputs) {
+    const Tensor& tensor = part.arrays.at(input.name);
+    if (!is_float(input.dtype) || tensor.rank() < 2) continue;
+    NARROW_DO(check_normalisation(config, tensor.dim(config.layout == Layout::nchw ? 1 : tensor.rank() - 1),
+                                  path + ": array '" + input.name + "'"));
+  }
+  return {};
+}
+
 Result<std::unique_ptr<Dataset>> assemble(const Config& config, const std::vector<InputSpec>& inputs,
                                           std::vector<Part> parts, const fs::path& path, std::string hash) {
   int64_t samples = 0, batch = 0;
@@ -162,11 +190,8 @@ Result<std::unique_ptr<Dataset>> assemble(const Config& config, const std::vecto
                  .expected = "at least one sample",
                  .got = "none"};
   for (const InputSpec& input : inputs) batch = std::max(batch, fixed_batch(input));
-  if (config.normalise && !inputs.empty() && parts[0].arrays.at(inputs[0].name).rank() >= 2) {
-    const Tensor& first = parts[0].arrays.at(inputs[0].name);
-    NARROW_DO(check_normalisation(
-        config, config.layout == Layout::nchw ? first.dim(1) : first.dim(first.rank() - 1), path.string()));
-  }
+  NARROW_DO(check_alike(parts, path.string()));
+  NARROW_DO(check_channels(config, inputs, parts[0], path.string()));
   if (!config.next_token.empty() && std::none_of(inputs.begin(), inputs.end(), [&](const InputSpec& i) {
         return i.name == config.next_token;
       }))
