@@ -44,10 +44,19 @@ class Recorder final : public runtime::Observer {
       });
       for (const Histogram& h : partial) value.histogram.merge(h);
     }
-    if (axis >= 0) record_channels(value, values, shape, axis);
+    if (axis >= 0) record_channels(name, value, values, shape, axis);
   }
 
   const std::optional<std::string>& bad_node() const { return bad_; }
+
+  /// Channel means follow from the sums once all samples were seen.
+  void finish() {
+    for (const auto& [name, sums] : sums_) {
+      std::vector<float>& mean = profile_.values[name].channel_mean;
+      for (const double total : sums.total)
+        mean.push_back(static_cast<float>(total / static_cast<double>(sums.count)));
+    }
+  }
 
  private:
   /// The channel axis of the ONNX value, as it lies here; -1 for values without one.
@@ -60,8 +69,8 @@ class Recorder final : public runtime::Observer {
     return std::find(perm.begin(), perm.end(), wanted) - perm.begin();
   }
 
-  static void record_channels(ValueProfile& value, std::span<const float> values, const Shape& shape,
-                              int64_t axis) {
+  void record_channels(const std::string& name, ValueProfile& value, std::span<const float> values,
+                       const Shape& shape, int64_t axis) {
     const int64_t channels = shape[static_cast<size_t>(axis)];
     constexpr int64_t kMostChannels = 65536;
     if (channels <= 0 || channels > kMostChannels) return;
@@ -73,18 +82,41 @@ class Recorder final : public runtime::Observer {
     for (size_t i = static_cast<size_t>(axis) + 1; i < shape.size(); ++i) inner *= shape[i];
     const int64_t outer = static_cast<int64_t>(values.size()) / std::max<int64_t>(1, channels * inner);
     float *low = value.channel_min.data(), *high = value.channel_max.data();
+    Sums& sums = sums_[name];
+    sums.total.resize(static_cast<size_t>(channels), 0.0);
+    sums.count += outer * inner;
+    double* total = sums.total.data();
+    if (inner == 1) return record_rows(values.data(), outer, channels, low, high, total);
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t c = 0; c < channels; ++c) {
         const float* x = values.data() + (o * channels + c) * inner;
         for (int64_t i = 0; i < inner; ++i) {
           low[c] = x[i] < low[c] ? x[i] : low[c];
           high[c] = x[i] > high[c] ? x[i] : high[c];
+          total[c] += x[i];
         }
       }
   }
 
+  /// Channels last: straight loops over a row, which the compiler turns into vectors.
+  __attribute__((optimize("O3"))) static void record_rows(const float* x, int64_t rows, int64_t channels,
+                                                          float* low, float* high, double* total) {
+    for (int64_t o = 0; o < rows; ++o, x += channels)
+      for (int64_t c = 0; c < channels; ++c) {
+        low[c] = x[c] < low[c] ? x[c] : low[c];
+        high[c] = x[c] > high[c] ? x[c] : high[c];
+        total[c] += static_cast<double>(x[c]);
+      }
+  }
+
+  struct Sums {
+    std::vector<double> total;
+    int64_t count = 0;
+  };
+
   Profile& profile_;
   ThreadPool& pool_;
+  std::map<std::string, Sums> sums_;
   std::optional<std::string> bad_;
 };
 
@@ -116,6 +148,7 @@ Result<Profile> calibrate(const ir::Graph& graph, const std::string& model_hash,
                    .hint = "check the data's scale, mean and std, and the model's weights"};
     profile.samples += batch.count;
   }
+  recorder.finish();
   report(progress, "calibrate", total, total);
   return profile;
 }

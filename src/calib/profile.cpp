@@ -11,6 +11,7 @@ Json to_json(const Profile& profile) {
     if (!value.channel_min.empty()) {
       entry["channel_min"] = value.channel_min;
       entry["channel_max"] = value.channel_max;
+      entry["channel_mean"] = value.channel_mean;
     }
     values[name] = std::move(entry);
   }
@@ -66,6 +67,7 @@ Result<Profile> read_profile(const std::filesystem::path& path) {
     NARROW_TRY(value.histogram, Histogram::from_json(entry, subject));
     NARROW_TRY(value.channel_min, floats(entry, "channel_min", subject));
     NARROW_TRY(value.channel_max, floats(entry, "channel_max", subject));
+    NARROW_TRY(value.channel_mean, floats(entry, "channel_mean", subject));
     profile.values.emplace(name, std::move(value));
   }
   return profile;

@@ -14,9 +14,9 @@ namespace narrow::calib {
 
 struct ValueProfile {
   Histogram histogram;
-  /// Per index of the channel axis of the ONNX value (axis 1 of rank 3 and more, else the last); empty when
+  /// Per index of the channel axis of the ONNX value (axis 1 of rank 4 and more, else the last); empty when
   /// not kept.
-  std::vector<float> channel_min, channel_max;
+  std::vector<float> channel_min, channel_max, channel_mean;
 };
 
 struct Profile {

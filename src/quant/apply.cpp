@@ -77,17 +77,21 @@ Status quantize_parameters(Graph& graph, const Recipe& recipe,
     Value* codes =
         graph.add_constant(original->name + "_quantized", quantize_weights(original->constant(), quant));
     Value* bias = node->op() == Op::MatMul ? nullptr : node->input(2);
-    const std::string bias_name = bias != nullptr ? bias->name : "";
+    const std::string bias_name = bias != nullptr ? bias->name : original->name + "_bias";
     graph.set_input(node, 1, add_dequantize(graph, codes, quant, DType::s8, original->name));
-    if (bias == nullptr || !bias->is_constant() || bias->constant().rank() != 1 ||
-        bias->constant().elements() != static_cast<int64_t>(quant.scale.size()))
-      continue;
+    const auto correction = recipe.bias_corrections.find(key_of(*node));
+    const bool plain = bias != nullptr && bias->is_constant() && bias->constant().rank() == 1 &&
+                       bias->constant().elements() == static_cast<int64_t>(quant.scale.size());
+    if (!plain && (bias != nullptr || correction == recipe.bias_corrections.end())) continue;
+    Tensor real = plain ? bias->constant().clone()
+                        : Tensor::zeros(DType::f32, {static_cast<int64_t>(quant.scale.size())});
+    if (correction != recipe.bias_corrections.end())
+      for (size_t c = 0; c < quant.scale.size(); ++c) real.mutable_data<float>()[c] += correction->second[c];
     const float x_scale = input_scale.at(node);
     Quantization bias_quant{
         .scale = quant.scale, .zero_point = std::vector<int32_t>(quant.scale.size(), 0), .axis = 0};
     for (float& s : bias_quant.scale) s *= x_scale;
-    Value* bias_codes =
-        graph.add_constant(bias_name + "_quantized", quantize_bias(bias->constant(), x_scale, quant));
+    Value* bias_codes = graph.add_constant(bias_name + "_quantized", quantize_bias(real, x_scale, quant));
     graph.set_input(node, 2, add_dequantize(graph, bias_codes, bias_quant, DType::s32, bias_name));
   }
   return {};
@@ -109,6 +113,7 @@ bool stays_fp32(const Node& node, int index) {
   if (node.op() == Op::Conv || node.op() == Op::Gemm) return index == 2;
   if (node.op() == Op::LayerNormalization || node.op() == Op::RMSNormalization) return index >= 1;
   if (node.op() == Op::Attention) return index == 3;
+  if (node.op() == Op::Resize) return index >= 1;
   return false;
 }
 

@@ -37,7 +37,23 @@ bool keeps_scale(const ir::Node& node) {
   return is_movement(node) || node.op() == ir::Op::MaxPool || node.op() == ir::Op::GlobalMaxPool;
 }
 
-Status plan_weights(const ir::Node& node, Recipe& recipe) {
+/// Takes back the mean shift of rounded weights, where the calibration knows the means and the node has a
+/// place for it.
+void correct_bias(const ir::Node& node, const calib::Profile& profile, const Quantization& quant,
+                  Recipe& recipe) {
+  if (node.op() == ir::Op::MatMul) return;
+  const ir::Value* x = node.input(0);
+  const auto it = profile.values.find(x->origin.empty() ? x->name : x->origin);
+  const Tensor& weights = weights_of(node)->constant();
+  const int64_t axis = channel_axis(node), groups = node.op() == ir::Op::Conv ? node.int_attr("group", 1) : 1;
+  if (it == profile.values.end() ||
+      static_cast<int64_t>(it->second.channel_mean.size()) != weights.dim(axis == 0 ? 1 : 0) * groups)
+    return;
+  recipe.bias_corrections[key_of(node)] =
+      bias_correction(weights, quant, axis, groups, it->second.channel_mean);
+}
+
+Status plan_weights(const ir::Node& node, const calib::Profile& profile, Recipe& recipe) {
   const ir::Value* weights = weights_of(node);
   Quantization quant = weight_scales(weights->constant(), channel_axis(node));
   const ir::Value* bias = node.op() == ir::Op::MatMul ? nullptr : node.input(2);
@@ -53,6 +69,7 @@ Status plan_weights(const ir::Node& node, Recipe& recipe) {
           fmt::format("{}: bias does not fit int32 in {} channels; their weight scale was raised",
                       node.location(), raised));
   }
+  correct_bias(node, profile, quant, recipe);
   recipe.weights[key_of(node)] = std::move(quant);
   return {};
 }
@@ -61,11 +78,8 @@ Status plan_weights(const ir::Node& node, Recipe& recipe) {
 
 Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, const Int8Options& options,
                          const Wide& wide) {
-  Recipe recipe{.precision = wide.empty() ? Precision::int8 : Precision::mixed,
-                .nodes = {},
-                .activations = {},
-                .weights = {},
-                .notes = {}};
+  Recipe recipe;
+  recipe.precision = wide.empty() ? Precision::int8 : Precision::mixed;
   const IntegerRegions regions = integer_regions(graph, names_of(wide));
   for (const ir::Value* input : graph.inputs())
     if (regions.stored.contains(input)) {
@@ -87,7 +101,7 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
     const std::string& key = key_of(*node);
     if (regions.nodes.contains(node)) {
       recipe.nodes[key] = {NodeFormat::int8, ""};
-      if (is_heavy(*node)) NARROW_DO(plan_weights(*node, recipe));
+      if (is_heavy(*node)) NARROW_DO(plan_weights(*node, profile, recipe));
     } else if (wide.contains(key)) {
       recipe.nodes[key] = {half.contains(node) ? options.wide_format : NodeFormat::fp32, wide.at(key)};
     } else if (half.contains(node) && (node->op() == ir::Op::Attention || is_heavy(*node))) {
@@ -135,11 +149,8 @@ std::string overflow_of(const ir::Node& node, const calib::Profile& profile) {
 }  // namespace
 
 Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeFormat format, const Wide& wide) {
-  Recipe recipe{.precision = format == NodeFormat::fp16 ? Precision::fp16 : Precision::bf16,
-                .nodes = {},
-                .activations = {},
-                .weights = {},
-                .notes = {}};
+  Recipe recipe;
+  recipe.precision = format == NodeFormat::fp16 ? Precision::fp16 : Precision::bf16;
   const auto region = half_region(graph, names_of(wide));
   for (const ir::Node* node : graph.nodes()) {
     const std::string& key = key_of(*node);

@@ -19,7 +19,7 @@ Inferred infer_matmul(const NodeView& view) {
 }
 
 Inferred infer_gemm(const NodeView& view) {
-  NARROW_TRY(const DType dtype, common_dtype(view, {0, 1, 2}));
+  NARROW_TRY(const DType dtype, common_dtype(view, {0, 1}));
   NARROW_TRY(Dims y, gemm_dims(view, 0, 1));
   if (view.has(2) && view.type(2).ranked) NARROW_DO(broadcasts_to(view, view.type(2).dims, y));
   return Types{ranked(dtype, std::move(y))};
