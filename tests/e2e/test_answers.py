@@ -25,7 +25,8 @@ def test_portable_files_agree_in_onnx_runtime(narrow, built, tmp_path, precision
     assert noise < {"fp32": 1e-10, "fp16": 1e-5, "bf16": 1e-3, "int8": 1e-3}[precision]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "int8"])
+# Not bf16 and fp16: their portable files compute in FP32 between casts, the artifacts in the narrow type.
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_the_portable_file_runs_here_as_the_artifact_does(narrow, built, tmp_path, precision):
     feeds, _ = digits("calib")
     portable, native = (narrow.outputs(built / f"{precision}.{kind}", feeds, tmp_path)["logits"] for kind in ("onnx", "narrow"))

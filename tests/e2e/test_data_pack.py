@@ -20,7 +20,7 @@ def mobilenet(narrow, data_pack, tmp_path_factory):
 def test_photos_in_a_proven_build_out(mobilenet):
     builds = {b["name"]: b for b in json.loads((mobilenet / "manifest.json").read_text())["builds"]}
     assert builds["fp32"]["figures"]["top1"]["value"] == pytest.approx(84.57, abs=0.6)  # 296 of 350; a decoder may round
-    assert abs(builds["bf16"]["figures"]["top1"]["change"]) <= 1
+    assert builds["bf16"]["figures"]["top1"]["change"] >= -1
     assert builds["int8"]["figures"]["top1"]["value"] >= 82.5
     assert builds["int8"]["bytes"] < 0.4 * builds["fp32"]["bytes"]
 
