@@ -29,8 +29,9 @@ class Execution {
       for (const Location& at : step.inputs) sources.push_back(read(at));
       for (const Location& at : step.outputs) targets.push_back(write(at));
       if (observer != nullptr) observer->before(*step.node, views(step.node->inputs(), step.inputs));
-      NARROW_DO(step.kernel->run(
-          {.inputs = sources, .outputs = targets, .scratch = workspace_.scratch.data()}, pool));
+      if (step.kernel)
+        NARROW_DO(step.kernel->run(
+            {.inputs = sources, .outputs = targets, .scratch = workspace_.scratch.data()}, pool));
       if (observer != nullptr) observer->after(*step.node, views(step.node->outputs(), step.outputs));
     }
     for (const Plan::Copy& copy : plan_.copies)

@@ -85,15 +85,15 @@ Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions
                       .rejected = {},
                       .emulated = is_emulated(*node, options.isa)};
     for (const ir::Value* output : node->outputs()) choice.outputs.push_back(output->name);
+    std::unique_ptr<Kernel> kernel;
     if (storage.is_alias(*node)) {
       choice.kernel = "alias";
-      plan->info.steps.push_back(std::move(choice));
-      continue;
+    } else {
+      const NodeCase c{.node = *node, .isa = options.isa, .threads = options.threads, .packs = &packs};
+      NARROW_TRY(kernel, choose(c, options, choice));
+      plan->scratch_bytes = std::max(plan->scratch_bytes, kernel->scratch_bytes());
+      plan->info.weight_bytes += kernel->packed_bytes();
     }
-    const NodeCase c{.node = *node, .isa = options.isa, .threads = options.threads, .packs = &packs};
-    NARROW_TRY(std::unique_ptr<Kernel> kernel, choose(c, options, choice));
-    plan->scratch_bytes = std::max(plan->scratch_bytes, kernel->scratch_bytes());
-    plan->info.weight_bytes += kernel->packed_bytes();
     Step step{.node = node, .kernel = std::move(kernel), .inputs = {}, .outputs = {}};
     for (const ir::Value* input : node->inputs())
       step.inputs.push_back(input != nullptr ? storage.at(input)

@@ -21,8 +21,8 @@ struct Location {
 
 struct Step {
   const ir::Node* node;
-  std::unique_ptr<Kernel> kernel;
-  std::vector<Location> inputs;  // absent inputs: constant null
+  std::unique_ptr<Kernel> kernel;  // null: the output is the input's memory, there is nothing to do
+  std::vector<Location> inputs;    // absent inputs: constant null
   std::vector<Location> outputs;
 };
 
