@@ -175,7 +175,7 @@ TEST(Npz, CutAnywhereIsAnErrorAndFlipsNeverCrash) {
   for (size_t length = 0; length < whole.size(); ++length)
     EXPECT_FALSE(read_npz(folder.write("x.npz", whole.substr(0, length))).ok()) << length;
   for (size_t at = 0; at < whole.size(); ++at)
-    for (int bit = 0; bit < 8; ++bit) {
+    for (const int bit : {static_cast<int>(at % 8), 7}) {
       std::string broken = whole;
       broken[at] = static_cast<char>(broken[at] ^ (1 << bit));
       const auto read = read_npz(folder.write("x.npz", broken));

@@ -39,7 +39,8 @@ double macro_f1(Scores scores, Drawn drawn) {
 double decibels(double signal, double noise) {
   constexpr double kBest = 200;
   if (noise == 0) return kBest;
-  return signal == 0 ? 0 : std::min(kBest, 10 * std::log10(signal / noise));
+  const double db = 10 * std::log10(signal / noise);
+  return signal == 0 ? 0 : db > kBest ? kBest : db;  // NaN stays NaN
 }
 
 struct Definition {
@@ -101,10 +102,10 @@ const Definition kDefinitions[] = {
      [](Scores s, Drawn d) {
        const double norm = std::sqrt(sum(s, d, [](const SampleScore& x) { return x.signal; }) *
                                      sum(s, d, [](const SampleScore& x) { return x.power; }));
-       return norm > 0 ? sum(s, d, [](const SampleScore& x) { return x.product; }) / norm : 1.0;
+       return norm == 0 ? 1.0 : sum(s, d, [](const SampleScore& x) { return x.product; }) / norm;
      },
      [](const SampleScore& s) {
-       return s.signal * s.power > 0 ? s.product / std::sqrt(s.signal * s.power) : 1.0;
+       return s.signal * s.power == 0 ? 1.0 : s.product / std::sqrt(s.signal * s.power);
      }},
     {"sqnr", false, [](const SampleScore&) { return true; },
      [](Scores s, Drawn d) {

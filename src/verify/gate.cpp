@@ -90,6 +90,7 @@ Result<Gate> parse_gate(std::string_view text) {
     if (gate.metric.ends_with(suffix)) {
       gate.metric.resize(gate.metric.size() - 5);
       gate.form = form;
+      break;
     }
   if (!is_known(gate.metric))
     return bad_gate(text,
@@ -193,7 +194,7 @@ Result<GateResult> check_gate(const Gate& gate, const Figures& figures, const Me
   if (q.interval) {
     const bool low = holds(gate.op, q.interval->low, gate.bound),
                high = holds(gate.op, q.interval->high, gate.bound);
-    if (low != high) {
+    if (low != point || high != point) {
       const int64_t needed = samples_to_settle(q.value, q.deviation, gate.bound);
       result.more_samples = std::max<int64_t>(0, needed - figures.samples);
       if (proof == Proof::ci) result.verdict = GateResult::Verdict::inconclusive;

@@ -8,14 +8,20 @@
 namespace narrow::verify {
 namespace {
 
-int64_t argmax(std::span<const float> row) { return std::max_element(row.begin(), row.end()) - row.begin(); }
+/// The lowest index of the largest; -1, no answer, when a NaN is among them.
+int64_t argmax(std::span<const float> row) {
+  if (std::any_of(row.begin(), row.end(), [](float x) { return std::isnan(x); })) return -1;
+  return std::max_element(row.begin(), row.end()) - row.begin();
+}
 
-/// Whether `label` is among the five largest; ties count by lowest index first.
+/// Whether `label` is among the five largest; ties count by lowest index first. A NaN counts before every
+/// number and is never right.
 bool in_top5(std::span<const float> row, int64_t label) {
   const float mine = row[static_cast<size_t>(label)];
+  if (std::isnan(mine)) return false;
   int64_t before = 0;
   for (size_t i = 0; i < row.size(); ++i)
-    if (row[i] > mine || (row[i] == mine && static_cast<int64_t>(i) < label)) ++before;
+    if (!(row[i] <= mine) || (row[i] == mine && static_cast<int64_t>(i) < label)) ++before;
   return before < 5;
 }
 
@@ -42,14 +48,14 @@ double kl_divergence(std::span<const float> p, std::span<const float> q) {
     constexpr double kFloor = 1e-12;
     for (size_t i = 0; i < p.size(); ++i)
       if (p[i] > 0) sum += p[i] * std::log(std::max<double>(p[i], kFloor) / std::max<double>(q[i], kFloor));
-    return std::max(0.0, sum);
+    return sum < 0 ? 0 : sum;  // NaN stays NaN
   }
   const double p_norm = log_sum_exp(p), q_norm = log_sum_exp(q);
   for (size_t i = 0; i < p.size(); ++i) {
-    const double log_p = p[i] - p_norm;
-    sum += std::exp(log_p) * (log_p - (q[i] - q_norm));
+    const double log_p = p[i] - p_norm, share = std::exp(log_p);
+    if (share != 0) sum += share * (log_p - (q[i] - q_norm));  // a class masked with -Inf adds nothing
   }
-  return std::max(0.0, sum);
+  return sum < 0 ? 0 : sum;
 }
 
 Error mismatch(const std::string& output, std::string expected, std::string got) {
@@ -81,7 +87,8 @@ void score_rows(std::span<const float> actual, std::span<const float> reference,
        at += static_cast<size_t>(classes)) {
     const auto a = actual.subspan(at, static_cast<size_t>(classes)),
                r = reference.subspan(at, static_cast<size_t>(classes));
-    score.agree += argmax(a) == argmax(r) ? 1 : 0;
+    const int64_t answer = argmax(a);
+    score.agree += answer >= 0 && answer == argmax(r) ? 1 : 0;
     score.kld += kl_divergence(r, a);
     ++score.rows;
   }

@@ -17,7 +17,8 @@ Interval bootstrap(int64_t samples, const std::function<double(std::span<const i
     for (int32_t& index : drawn) index = static_cast<int32_t>(random.integer(0, samples - 1));
     values.push_back(statistic(drawn));
   }
-  std::sort(values.begin(), values.end());
+  // A statistic that is not a number sorts last: an interval that holds one ends in it.
+  std::sort(values.begin(), values.end(), [](double a, double b) { return a < b || (b != b && a == a); });
   const auto at = [&](double share) {
     return values[static_cast<size_t>(std::lround(share * static_cast<double>(rounds - 1)))];
   };
@@ -38,7 +39,7 @@ double mcnemar(int64_t b, int64_t c) {
 
 int64_t samples_to_settle(double mean, double sigma, double bound) {
   const double distance = std::fabs(bound - mean);
-  if (distance == 0) return 0;
+  if (!(distance > 0) || !std::isfinite(sigma)) return 0;
   const double n = 1.96 * sigma / distance;
   return static_cast<int64_t>(std::ceil(std::min(n * n, 1e12)));
 }

@@ -22,7 +22,7 @@ Interval bootstrap(int64_t samples, const std::function<double(std::span<const i
 double mcnemar(int64_t only_first_right, int64_t only_second_right);
 
 /// Samples at which an interval of +-1.96 sigma / sqrt(n) around `mean` no longer contains `bound`; 0 when
-/// mean equals it.
+/// mean equals it or they are not numbers.
 int64_t samples_to_settle(double mean, double sigma, double bound);
 
 }  // namespace narrow::verify
