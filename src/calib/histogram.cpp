@@ -10,6 +10,9 @@
 namespace narrow::calib {
 namespace {
 
+// Values below it share the two bins beside zero; the scale of the bins stays a finite float.
+constexpr double kLeastLimit = 0x1p-100;
+
 struct Extent {
   float min = std::numeric_limits<float>::infinity(), max = -std::numeric_limits<float>::infinity();
   int64_t finite = 0, zeros = 0, nans = 0;
@@ -35,7 +38,7 @@ Extent extent_of(std::span<const float> values) {
 void Histogram::widen(float magnitude) {
   if (bins_.empty()) bins_.assign(kBins, 0);
   const double wanted = std::max(
-      std::exp2(std::ceil(std::log2(std::max(static_cast<double>(magnitude), 1e-38)) + 1e-9)), 0x1p-120);
+      std::exp2(std::ceil(std::log2(std::max(static_cast<double>(magnitude), 1e-38)) + 1e-9)), kLeastLimit);
   if (limit_ == 0) limit_ = wanted;
   while (limit_ < wanted || limit_ <= magnitude) {
     std::vector<int64_t> merged(kBins, 0);
@@ -64,7 +67,9 @@ void Histogram::add(std::span<const float> values) {
   const bool all_finite = e.finite == static_cast<int64_t>(values.size());
   for (const float x : values) {
     if (!all_finite && !std::isfinite(x)) continue;
-    const auto bin = static_cast<int32_t>(std::floor(x * scale)) + kBins / 2;
+    const float scaled = x * scale;
+    // A negative number so small that the product vanished still belongs below zero.
+    const auto bin = static_cast<int32_t>(std::floor(scaled)) + kBins / 2 - (x < 0 && scaled == 0 ? 1 : 0);
     ++bins[std::clamp<int64_t>(bin, 0, kBins - 1)];
   }
 }
@@ -116,27 +121,32 @@ Result<Histogram> Histogram::from_json(const Json& json, const std::string& subj
                  .hint = "calibrate again"};
   };
   Histogram h;
-  for (const char* key : {"min", "max", "limit", "count", "zeros", "non_finite"})
+  for (const char* key : {"min", "max", "limit"})
     if (!json.is_object() || !json.contains(key) || !json[key].is_number())
       return bad(fmt::format("no number '{}'", key));
+  for (const char* key : {"count", "zeros", "non_finite"})
+    if (!json.contains(key) || !json[key].is_number_integer() || json[key].get<int64_t>() < 0)
+      return bad(fmt::format("no count '{}'", key));
   if (!json.contains("bins") || !json["bins"].is_array()) return bad("no bins");
-  h.min_ = json["min"].get<float>();
-  h.max_ = json["max"].get<float>();
+  const auto low = json["min"].get<double>(), high = json["max"].get<double>();
   h.limit_ = json["limit"].get<double>();
   h.count_ = json["count"].get<int64_t>();
   h.zeros_ = json["zeros"].get<int64_t>();
   h.non_finite_ = json["non_finite"].get<int64_t>();
   if (h.count_ == 0) return h;
   int exponent = 0;
-  if (!(h.limit_ > 0) || std::frexp(h.limit_, &exponent) != 0.5 || !std::isfinite(h.min_) ||
-      !std::isfinite(h.max_) || h.min_ > h.max_)
+  if (!(h.limit_ >= kLeastLimit && h.limit_ <= 0x1p128) || std::frexp(h.limit_, &exponent) != 0.5 ||
+      !(low >= -h.limit_ && low <= high && high < h.limit_) || h.zeros_ > h.count_)
     return bad("a range that cannot be");
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  h.min_ = static_cast<float>(std::clamp(low, -kLargest, kLargest));
+  h.max_ = static_cast<float>(std::clamp(high, -kLargest, kLargest));
   int64_t total = 0;
   for (const Json& run : json["bins"]) {
     if (!run.is_number_integer()) return bad("a bin that is no count");
     const auto n = run.get<int64_t>();
     const int64_t space = kBins - static_cast<int64_t>(h.bins_.size());
-    if (n == 0 || space < (n < 0 ? -(n + 1) + 1 : 1)) return bad("more bins than there are");
+    if (n == 0 || (n < 0 ? n < -space : space < 1)) return bad("more bins than there are");
     if (n > 0 && n > h.count_ - total) return bad("bins that do not add up to the count");
     h.bins_.resize(h.bins_.size() + static_cast<size_t>(n < 0 ? -n : 1), n < 0 ? 0 : n);
     total += n > 0 ? n : 0;
