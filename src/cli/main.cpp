@@ -26,7 +26,15 @@ int main(int argc, char** argv) {
       return result.ok() ? *result : print_error(result.error());
     }
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
+    const bool unknown = argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty();
+    if (unknown)
+      std::fprintf(stderr,
+                   "error: command: expected one of build inspect calibrate quantize run verify bench "
+                   "explain doctor, got '%s'\n",
+                   argv[1]);
+    else if (app.exit(error) == 0)
+      return kDone;
+    return kUsage;
   } catch (const std::bad_alloc&) {
     std::fputs(
         "error: memory: expected enough for this model, got too little (use a smaller batch or model)\n",

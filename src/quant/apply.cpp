@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <unordered_map>
 
 #include "ir/onnx_types.h"
@@ -67,6 +68,34 @@ void quantize_activations(Graph& graph, const Recipe& recipe) {
   }
 }
 
+/// The bias of a heavy node with its correction: nothing when it has neither, or is not a plain vector.
+std::optional<Tensor> corrected_bias(const Recipe& recipe, const Node& node, int64_t channels) {
+  const Value* bias = node.op() == Op::MatMul ? nullptr : node.input(2);
+  const auto correction = recipe.bias_corrections.find(key_of(node));
+  if (bias == nullptr && correction == recipe.bias_corrections.end()) return std::nullopt;
+  if (bias != nullptr &&
+      (!bias->is_constant() || bias->constant().rank() != 1 || bias->constant().elements() != channels))
+    return std::nullopt;
+  Tensor real = bias != nullptr ? bias->constant().clone() : Tensor::zeros(DType::f32, {channels});
+  if (correction == recipe.bias_corrections.end()) return real;
+  auto values = real.mutable_data<float>();
+  for (size_t c = 0; c < values.size(); ++c) values[c] += correction->second[c];
+  return real;
+}
+
+/// Corrected FP32 biases of bf16 and fp16 nodes.
+void correct_half_biases(Graph& graph, const Recipe& recipe) {
+  for (Node* node : graph.nodes()) {
+    const NodeFormat format = node->outputs().empty() ? NodeFormat::fp32 : format_of(recipe, *node);
+    if ((format != NodeFormat::bf16 && format != NodeFormat::fp16) ||
+        !recipe.bias_corrections.contains(key_of(*node)))
+      continue;
+    const auto channels = static_cast<int64_t>(recipe.bias_corrections.at(key_of(*node)).size());
+    const std::optional<Tensor> bias = corrected_bias(recipe, *node, channels);
+    if (bias) graph.set_input(node, 2, graph.add_constant(node->input(1)->name + "_bias", *bias));
+  }
+}
+
 Status quantize_parameters(Graph& graph, const Recipe& recipe,
                            const std::unordered_map<const Node*, float>& input_scale) {
   for (Node* node : graph.nodes()) {
@@ -79,19 +108,14 @@ Status quantize_parameters(Graph& graph, const Recipe& recipe,
     Value* bias = node->op() == Op::MatMul ? nullptr : node->input(2);
     const std::string bias_name = bias != nullptr ? bias->name : original->name + "_bias";
     graph.set_input(node, 1, add_dequantize(graph, codes, quant, DType::s8, original->name));
-    const auto correction = recipe.bias_corrections.find(key_of(*node));
-    const bool plain = bias != nullptr && bias->is_constant() && bias->constant().rank() == 1 &&
-                       bias->constant().elements() == static_cast<int64_t>(quant.scale.size());
-    if (!plain && (bias != nullptr || correction == recipe.bias_corrections.end())) continue;
-    Tensor real = plain ? bias->constant().clone()
-                        : Tensor::zeros(DType::f32, {static_cast<int64_t>(quant.scale.size())});
-    if (correction != recipe.bias_corrections.end())
-      for (size_t c = 0; c < quant.scale.size(); ++c) real.mutable_data<float>()[c] += correction->second[c];
+    const std::optional<Tensor> real =
+        corrected_bias(recipe, *node, static_cast<int64_t>(quant.scale.size()));
+    if (!real) continue;
     const float x_scale = input_scale.at(node);
     Quantization bias_quant{
         .scale = quant.scale, .zero_point = std::vector<int32_t>(quant.scale.size(), 0), .axis = 0};
     for (float& s : bias_quant.scale) s *= x_scale;
-    Value* bias_codes = graph.add_constant(bias_name + "_quantized", quantize_bias(real, x_scale, quant));
+    Value* bias_codes = graph.add_constant(bias_name + "_quantized", quantize_bias(*real, x_scale, quant));
     graph.set_input(node, 2, add_dequantize(graph, bias_codes, bias_quant, DType::s32, bias_name));
   }
   return {};
@@ -183,6 +207,7 @@ Result<Graph> apply(const Graph& original, const Recipe& recipe) {
     NARROW_DO(quantize_parameters(graph, recipe, scales));
     quantize_activations(graph, recipe);
   }
+  correct_half_biases(graph, recipe);
   HalfConversion(graph, recipe).run();
   graph.remove_dead();
   NARROW_DO(graph.sort());

@@ -39,7 +39,7 @@ bool keeps_scale(const ir::Node& node) {
 
 /// Takes back the mean shift of rounded weights, where the calibration knows the means and the node has a
 /// place for it.
-void correct_bias(const ir::Node& node, const calib::Profile& profile, const Quantization& quant,
+void correct_bias(const ir::Node& node, const calib::Profile& profile, const Tensor& rounded,
                   Recipe& recipe) {
   if (node.op() == ir::Op::MatMul) return;
   const ir::Value* x = node.input(0);
@@ -50,7 +50,7 @@ void correct_bias(const ir::Node& node, const calib::Profile& profile, const Qua
       static_cast<int64_t>(it->second.channel_mean.size()) != weights.dim(axis == 0 ? 1 : 0) * groups)
     return;
   recipe.bias_corrections[key_of(node)] =
-      bias_correction(weights, quant, axis, groups, it->second.channel_mean);
+      bias_correction(weights, rounded, axis, groups, it->second.channel_mean);
 }
 
 Status plan_weights(const ir::Node& node, const calib::Profile& profile, Recipe& recipe) {
@@ -69,7 +69,8 @@ Status plan_weights(const ir::Node& node, const calib::Profile& profile, Recipe&
           fmt::format("{}: bias does not fit int32 in {} channels; their weight scale was raised",
                       node.location(), raised));
   }
-  correct_bias(node, profile, quant, recipe);
+  correct_bias(node, profile, dequantize_weights(quantize_weights(weights->constant(), quant), quant),
+               recipe);
   recipe.weights[key_of(node)] = std::move(quant);
   return {};
 }
@@ -159,6 +160,10 @@ Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeForm
     const std::string overflow =
         format == NodeFormat::fp16 && profile != nullptr ? overflow_of(*node, *profile) : "";
     recipe.nodes[key] = overflow.empty() ? NodeChoice{format, ""} : NodeChoice{NodeFormat::fp32, overflow};
+    if (overflow.empty() && is_heavy(*node) && profile != nullptr) {
+      const DType stored = format == NodeFormat::fp16 ? DType::f16 : DType::bf16;
+      correct_bias(*node, *profile, cast(cast(weights_of(*node)->constant(), stored), DType::f32), recipe);
+    }
     if (!overflow.empty())
       recipe.notes.push_back(fmt::format("{} stays fp32: {}", node->location(), overflow));
   }

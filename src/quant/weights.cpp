@@ -58,22 +58,30 @@ Tensor quantize_weights(const Tensor& weights, const Quantization& quant) {
   return codes;
 }
 
-std::vector<float> bias_correction(const Tensor& weights, const Quantization& quant, int64_t axis,
-                                   int64_t groups, const std::vector<float>& input_mean) {
-  const auto channels = static_cast<int64_t>(quant.scale.size());
-  const int64_t input_axis = axis == 0 ? 1 : 0, inputs = weights.dim(input_axis);
+std::vector<float> bias_correction(const Tensor& weights, const Tensor& rounded, int64_t axis, int64_t groups,
+                                   const std::vector<float>& input_mean) {
+  const int64_t channels = weights.dim(axis), input_axis = axis == 0 ? 1 : 0,
+                inputs = weights.dim(input_axis);
   int64_t input_stride = 1;
   for (int64_t a = input_axis + 1; a < weights.rank(); ++a) input_stride *= weights.dim(a);
+  const auto approximate = rounded.data<float>();
   std::vector<double> shift(static_cast<size_t>(channels), 0);
   for_each_channel(weights, axis, [&](size_t c, float w, size_t i) {
-    const float rounded = clamp_code(round_half_even(w / quant.scale[c])) * quant.scale[c];
     const int64_t group = static_cast<int64_t>(c) / (channels / groups);
     const int64_t input = group * inputs + static_cast<int64_t>(i) / input_stride % inputs;
-    shift[c] += static_cast<double>(rounded - w) * input_mean[static_cast<size_t>(input)];
+    shift[c] += static_cast<double>(approximate[i] - w) * input_mean[static_cast<size_t>(input)];
   });
   std::vector<float> correction;
   for (const double s : shift) correction.push_back(static_cast<float>(-s));
   return correction;
+}
+
+Tensor dequantize_weights(const Tensor& codes, const Quantization& quant) {
+  Tensor real = cast(codes, DType::f32).clone();
+  const Tensor copy = real.clone();
+  auto out = real.mutable_data<float>();
+  for_each_channel(copy, quant.axis, [&](size_t c, float q, size_t i) { out[i] = q * quant.scale[c]; });
+  return real;
 }
 
 Tensor quantize_bias(const Tensor& bias, float input_scale, const Quantization& weights) {

@@ -15,13 +15,16 @@ Quantization weight_scales(const Tensor& weights, int64_t axis);
 /// s8 codes in [-127, 127]; `quant.axis` may be -1 (one scale).
 Tensor quantize_weights(const Tensor& weights, const Quantization& quant);
 
-/// What rounding the weights does to the mean of each result channel, negated:  -sum_k (w'_k - w_k) * mean_k,
-/// with the mean of each input channel on calibration data. `axis` is the result channel of `weights`; the
-/// input channel is axis 1 of a convolution (channels of its group), the other axis of a matrix. Source:
-/// Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
-/// arXiv:1906.04721, 4.2.
-std::vector<float> bias_correction(const Tensor& weights, const Quantization& quant, int64_t axis,
-                                   int64_t groups, const std::vector<float>& input_mean);
+/// `rounded`: the weights as they will be, w', in FP32. What rounding them does to the mean of each result
+/// channel, negated:  -sum_k (w'_k - w_k) * mean_k, with the mean of each input channel on calibration data;
+/// w' = `rounded`, in FP32. `axis` is the result channel of `weights`; the input channel is axis 1 of a
+/// convolution (channels of its group), the other axis of a matrix. Source: Nagel et al., "Data-Free
+/// Quantization Through Weight Equalization and Bias Correction", arXiv:1906.04721, 4.2.
+std::vector<float> bias_correction(const Tensor& weights, const Tensor& rounded, int64_t axis, int64_t groups,
+                                   const std::vector<float>& input_mean);
+
+/// The FP32 numbers that codes stand for.
+Tensor dequantize_weights(const Tensor& codes, const Quantization& quant);
 
 /// s32 bias codes: round_half_even(bias / (input_scale * weight_scale[c])).
 Tensor quantize_bias(const Tensor& bias, float input_scale, const Quantization& weights);
