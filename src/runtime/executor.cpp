@@ -27,7 +27,8 @@ class Execution {
       sources.clear();
       targets.clear();
       for (const Location& at : step.inputs) sources.push_back(read(at));
-      for (const Location& at : step.outputs) targets.push_back(write(at));
+      if (step.kernel)
+        for (const Location& at : step.outputs) targets.push_back(write(at));
       if (observer != nullptr) observer->before(*step.node, views(step.node->inputs(), step.inputs));
       if (step.kernel)
         NARROW_DO(step.kernel->run(
