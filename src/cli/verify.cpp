@@ -92,8 +92,7 @@ Result<int> run(const Options& o) {
   verify::OutputSink sink;
   if (!o.metric_command.empty())
     sink = [&](size_t i, const data::Batch& batch, const TensorMap& outputs) {
-      collectors[i].add(batch, outputs);
-      return Status();
+      return collectors[i].add(batch, outputs);
     };
   NARROW_TRY(
       const verify::Evaluation evaluation,

@@ -126,8 +126,7 @@ class Builder {
     verify::OutputSink sink;
     if (!options_.metric_command.empty())
       sink = [&](size_t i, const data::Batch& batch, const TensorMap& outputs) {
-        collectors[i].add(batch, outputs);
-        return Status();
+        return collectors[i].add(batch, outputs);
       };
     NARROW_TRY(verify::Evaluation evaluation,
                verify::evaluate(reference(), contestants, *eval_, *pool_, progress_, sink));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 namespace narrow::pipeline {
 namespace {
@@ -18,7 +19,7 @@ double price(const Option& o, Objective objective) {
     case Objective::latency:
       return o.p50_ms;
     case Objective::throughput:
-      return o.throughput > 0 ? 1e3 / o.throughput : 0;
+      return o.throughput > 0 ? 1e3 / o.throughput : std::numeric_limits<double>::infinity();
     case Objective::size:
       return static_cast<double>(o.bytes);
     case Objective::cost:
@@ -27,11 +28,21 @@ double price(const Option& o, Objective objective) {
   return 0;
 }
 
-bool better(const Option& a, const Option& b, Objective objective) {
-  const double pa = price(a, objective), pb = price(b, objective);
-  if (pa < pb * (1 - kNoise)) return true;
-  if (pb < pa * (1 - kNoise)) return false;
-  return objective == Objective::size ? a.p50_ms < b.p50_ms : a.bytes < b.bytes;
+/// The best by price; of those within the noise of it, the smallest file (for size: the fastest).
+const Option* best_of(const std::vector<const Option*>& passing, Objective objective) {
+  if (passing.empty()) return nullptr;
+  const auto cheaper = [&](const Option* a, const Option* b) {
+    return price(*a, objective) < price(*b, objective);
+  };
+  const double least = price(**std::min_element(passing.begin(), passing.end(), cheaper), objective);
+  const Option* best = nullptr;
+  for (const Option* o : passing) {
+    if (price(*o, objective) * (1 - kNoise) > least) continue;
+    const bool preferred =
+        best == nullptr || (objective == Objective::size ? o->p50_ms < best->p50_ms : o->bytes < best->bytes);
+    if (preferred) best = o;
+  }
+  return best;
 }
 
 /// "4.8x faster than fp32, 3.6x smaller".
@@ -72,9 +83,7 @@ Decision decide(const std::vector<Option>& options, Objective objective) {
   };
   for (const Option& o : options)
     if (o.failed_gates.empty() && o.inconclusive_gates.empty() && !too_slow(o)) passing.push_back(&o);
-  const Option* chosen = nullptr;
-  for (const Option* o : passing)
-    if (chosen == nullptr || better(*o, *chosen, objective)) chosen = o;
+  const Option* const chosen = best_of(passing, objective);
   std::stable_sort(passing.begin(), passing.end(), [&](const Option* a, const Option* b) {
     return price(*a, objective) < price(*b, objective);
   });

@@ -14,25 +14,34 @@
 
 namespace narrow::pipeline {
 
-void OutputCollector::append(const std::string& name, const Tensor& rows) {
+Status OutputCollector::append(const std::string& name, const Tensor& rows) {
   Tensor& above = arrays_[name];
   if (!above.defined() || rows.rank() == 0) {
     above = rows.clone();
-    return;
+    return {};
   }
-  Shape shape = above.shape();
-  shape[0] += rows.dim(0);
+  Shape shape = above.shape(), piece = rows.shape();
+  const int64_t before = shape.empty() ? 0 : shape[0];
+  if (!shape.empty()) shape[0] = piece[0];
+  if (rows.dtype() != above.dtype() || piece != shape)
+    return Error{.code = Code::invalid_argument,
+                 .subject = "--metric-cmd: array '" + name + "'",
+                 .expected = "rows of one shape in every batch, " + to_string(above.shape()),
+                 .got = to_string(piece)};
+  shape[0] = before + piece[0];
   Tensor all = Tensor::allocate(above.dtype(), shape);
   std::memcpy(all.mutable_raw(), above.raw(), static_cast<size_t>(above.bytes()));
   std::memcpy(static_cast<std::byte*>(all.mutable_raw()) + above.bytes(), rows.raw(),
               static_cast<size_t>(rows.bytes()));
   above = std::move(all);
+  return {};
 }
 
-void OutputCollector::add(const data::Batch& batch, const TensorMap& outputs) {
-  for (const auto& [name, tensor] : outputs) append(name, tensor);
-  for (const auto& [name, tensor] : batch.targets) append("target_" + name, tensor);
-  if (!batch.labels.empty()) append("labels", Tensor::of(Shape{batch.count}, batch.labels));
+Status OutputCollector::add(const data::Batch& batch, const TensorMap& outputs) {
+  for (const auto& [name, tensor] : outputs) NARROW_DO(append(name, tensor));
+  for (const auto& [name, tensor] : batch.targets) NARROW_DO(append("target_" + name, tensor));
+  if (!batch.labels.empty()) NARROW_DO(append("labels", Tensor::of(Shape{batch.count}, batch.labels)));
+  return {};
 }
 
 Result<double> run_metric_command(const std::string& command, const TensorMap& arrays) {

@@ -12,11 +12,13 @@ namespace narrow::pipeline {
 /// Outputs (and labels and targets) of all samples, gathered batch by batch.
 class OutputCollector {
  public:
-  void add(const data::Batch& batch, const TensorMap& outputs);
+  /// Error invalid_argument when an output's rows differ from those of earlier batches: they cannot be one
+  /// array.
+  Status add(const data::Batch& batch, const TensorMap& outputs);
   const TensorMap& arrays() const { return arrays_; }
 
  private:
-  void append(const std::string& name, const Tensor& rows);
+  Status append(const std::string& name, const Tensor& rows);
   TensorMap arrays_;
 };
 
