@@ -1,8 +1,10 @@
-// The .narrow container: one memory-mappable file with the graph as text, constants in a blob, and JSON about its origin.
+// The .narrow container: one memory-mappable file with the graph as text, constants in a blob, and JSON about
+// its origin.
 //
 //   bytes 0..7    magic "NARROW\0\1" (the last byte is the format version)
-//   8..15         u64 offset and 16..23 u64 size of the header JSON; 24..31 u64 XXH3-64 of all that follows the header
-//   blob at 4096  constants at 64-byte offsets; then the graph text; then the header JSON, which names both
+//   8..15         u64 offset and 16..23 u64 size of the header JSON; 24..31 u64 XXH3-64 of all that follows
+//   the header blob at 4096  constants at 64-byte offsets; then the graph text; then the header JSON, which
+//   names both
 #pragma once
 
 #include <filesystem>

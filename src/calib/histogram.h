@@ -25,8 +25,8 @@ class Histogram {
   int64_t count() const { return count_; }  // finite values
   int64_t non_finite() const { return non_finite_; }
   bool has_nan() const { return has_nan_; }  // of this process's data; Inf alone may be a mask
-  int64_t zeros() const { return zeros_; }  // exactly 0: they cost nothing under any scale
-  float min() const { return min_; }        // 0 when nothing was added
+  int64_t zeros() const { return zeros_; }   // exactly 0: they cost nothing under any scale
+  float min() const { return min_; }         // 0 when nothing was added
   float max() const { return max_; }
   double limit() const { return limit_; }
   double bin_width() const { return 2 * limit_ / kBins; }

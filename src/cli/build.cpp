@@ -12,7 +12,7 @@ namespace {
 struct Options {
   Common common;
   std::string model, calib, eval, out, precisions = "fp32,bf16,fp16,int8,mixed", objective = "latency",
-                                       proof = "point", method = "mse", metric_command;
+                                       proof = "point", method = "mse", metric_command, config;
   std::vector<std::string> gates;
   int64_t batch = 1;
   double percentile = 99.99, seconds = 1;
@@ -184,7 +184,7 @@ Command add_build(CLI::App& root) {
   app->add_option("--batch", o->batch, "samples per inference when timing (default 1)")
       ->check(CLI::Range(1, 65536));
   app->add_option("--seconds", o->seconds, "timing per build (default 1)")->check(CLI::Range(0.01, 600.0));
-  app->set_config("--config", "", "options from a TOML file, named like the options above");
+  app->add_option("--config", o->config, "options from a TOML file, named like the options above");
   add_ranges(*app, o->method, o->percentile);
   add_common(*app, o->common);
   return {app, [o] { return run(*o); }};

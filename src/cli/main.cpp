@@ -1,9 +1,11 @@
 // narrow: the command line. One file per subcommand; this one only hands over and turns errors into exit
 // codes.
+#include <algorithm>
 #include <cstdio>
 #include <new>
 
 #include "cli/command.h"
+#include "cli/config_file.h"
 
 int main(int argc, char** argv) {
   using namespace narrow::cli;
@@ -19,7 +21,10 @@ int main(int argc, char** argv) {
                                          add_quantize(app), add_run(app),     add_verify(app),
                                          add_bench(app),    add_explain(app), add_doctor(app)};
   try {
-    app.parse(argc, argv);
+    narrow::Result<std::vector<std::string>> arguments = expand_config({argv + 1, argv + argc});
+    if (!arguments.ok()) return print_error(arguments.error());
+    std::reverse(arguments->begin(), arguments->end());  // CLI11 takes them from the back
+    app.parse(std::move(*arguments));
     for (const Command& command : commands) {
       if (!command.app->parsed()) continue;
       const narrow::Result<int> result = command.run();

@@ -94,8 +94,9 @@ std::string Graph::unique_name(const std::string& base) const {
   if (!by_name_.contains(stem)) return stem;
   int64_t& suffix = next_suffix_[stem];
   std::string candidate;
-  do candidate = stem + "_" + std::to_string(++suffix);
-  while (by_name_.contains(candidate));
+  do {
+    candidate = stem + "_" + std::to_string(++suffix);
+  } while (by_name_.contains(candidate));
   return candidate;
 }
 

@@ -56,8 +56,8 @@ const OpSchema& schema(Op op);
 const std::vector<OpSchema>& all_schemas();
 
 /// The types of the node's outputs as its schema gives them. Checks the node against the schema: number and
-/// types of inputs and outputs. Dimensions that cannot be known stay unknown. Errors: invalid_model naming the
-/// node.
+/// types of inputs and outputs. Dimensions that cannot be known stay unknown. Errors: invalid_model naming
+/// the node.
 Result<std::vector<TensorType>> inferred_types(const Node& node);
 /// Sets the types of the node's outputs to inferred_types(). What an output's type already says stays where
 /// inference knows nothing: its dims (annotations of the model), and the quantization of a u8 or s8 value.

@@ -5,9 +5,24 @@
 
 namespace narrow::kernels {
 
-enum class Act : uint8_t { none, relu, clip, leaky_relu, sigmoid, tanh, silu, hard_sigmoid, hard_swish, gelu, gelu_tanh, elu, mish };
+enum class Act : uint8_t {
+  none,
+  relu,
+  clip,
+  leaky_relu,
+  sigmoid,
+  tanh,
+  silu,
+  hard_sigmoid,
+  hard_swish,
+  gelu,
+  gelu_tanh,
+  elu,
+  mish
+};
 
-/// clip: alpha = low, beta = high. leaky_relu, elu: alpha = slope. hard_sigmoid: max(0, min(1, alpha x + beta)).
+/// clip: alpha = low, beta = high. leaky_relu, elu: alpha = slope. hard_sigmoid: max(0, min(1, alpha x +
+/// beta)).
 struct Activation {
   Act kind = Act::none;
   float alpha = 0, beta = 0;

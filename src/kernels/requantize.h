@@ -1,5 +1,5 @@
-// The one definition of how an int32 accumulator leaves an integer kernel. Every ISA and the reference follow it bit for
-// bit, so results are equal everywhere.
+// The one definition of how an int32 accumulator leaves an integer kernel. Every ISA and the reference follow
+// it bit for bit, so results are equal everywhere.
 #pragma once
 
 #include <cmath>
@@ -7,19 +7,21 @@
 
 namespace narrow::kernels {
 
-/// acc -> real:       r = float(acc) * (x_scale * w_scale[channel])          (the product of scales rounded to float)
-/// residual:          r = fma(float(residual - r_zero), r_scale, r)          (float residual: r = r + residual)
-/// activation:        r = act(r)
-/// integer out:       q = clamp(round_half_even(r * (1 / out_scale)) + out_zero, low, high)
-/// Without residual and with a clamp-like activation (none, relu, clip) all scales are one factor:
+/// acc -> real:       r = float(acc) * (x_scale * w_scale[channel])          (the product of scales rounded
+/// to float) residual:          r = fma(float(residual - r_zero), r_scale, r)          (float residual: r = r
+/// + residual) activation:        r = act(r) integer out:       q = clamp(round_half_even(r * (1 /
+/// out_scale)) + out_zero, low, high) Without residual and with a clamp-like activation (none, relu, clip)
+/// all scales are one factor:
 ///                    q = clamp(round_half_even(float(acc) * multiplier) + out_zero, low, high)
 ///                    multiplier = float(double(x_scale) * w_scale / out_scale)
-/// [low, high] is the type's range narrowed by the activation's bounds (requantize_bound). float(acc) rounds to nearest
-/// even; the bias is already in acc. NaN gives low.
+/// [low, high] is the type's range narrowed by the activation's bounds (requantize_bound). float(acc) rounds
+/// to nearest even; the bias is already in acc. NaN gives low.
 inline int32_t round_and_clamp(float r, int32_t zero_point, int32_t low, int32_t high) {
-  // Clamp in float first: beyond 2^31 the conversion would be undefined. 2^24 is exact and far outside [low, high].
+  // Clamp in float first: beyond 2^31 the conversion would be undefined. 2^24 is exact and far outside [low,
+  // high].
   const float rounded = std::nearbyintf(r);
-  const float bounded = !(rounded > -16777216.0F) ? -16777216.0F : (rounded > 16777216.0F ? 16777216.0F : rounded);
+  const float bounded =
+      !(rounded > -16777216.0F) ? -16777216.0F : (rounded > 16777216.0F ? 16777216.0F : rounded);
   const int32_t q = static_cast<int32_t>(bounded) + zero_point;
   return q < low ? low : (q > high ? high : q);
 }

@@ -62,7 +62,8 @@ const std::array kEngine = {
     kFoldNarrow,  // after lowering, which wants to see the integers
     kChannelsLast,  kCleanUp,       kFoldConstants,  kFoldNarrow,     kShareCommon};
 
-// No clean-up: a value that a clean-up would merge away must still be seen. Folding only touches what is constant.
+// No clean-up: a value that a clean-up would merge away must still be seen. Folding only touches what is
+// constant.
 const std::array kObservable = {kFoldConstants, kAutoPad, kLowerConv, kLowerMatmul, kChannelsLast};
 
 }  // namespace

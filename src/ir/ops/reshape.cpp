@@ -160,7 +160,9 @@ Inferred infer_expand(const NodeView& view) {
   const auto target = view.ints(1);
   NARROW_TRY(const auto length, vector_length(view, 1));
   if (!view.type(0).ranked) return unranked_result(view);
-  if (!target) return length ? result(view, unknown_dims(std::max(*length, view.type(0).rank()))) : unranked_result(view);
+  if (!target)
+    return length ? result(view, unknown_dims(std::max(*length, view.type(0).rank())))
+                  : unranked_result(view);
   Dims to;
   for (const int64_t t : *target) {
     if (t < 0) return view.error("a shape of dims >= 0", std::to_string(t));

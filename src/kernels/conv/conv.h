@@ -1,9 +1,9 @@
 // Convolutions and products with constant weights, channels last:  dst = act(conv(src, w) + bias + residual)
 //
 // A matrix product A[m,k] x B[k,n] is the 1x1 convolution n=1, h=1, w=m, c=k, oc=n with weights Bᵀ.
-// The family's table is conv_candidates(): in order of preference, each says what it supports, packs weights once and
-// prepares a kernel for one shape. A prepared kernel is immutable and may run in many threads at once, each with its
-// own buffers. Results do not depend on the number of threads.
+// The family's table is conv_candidates(): in order of preference, each says what it supports, packs weights
+// once and prepares a kernel for one shape. A prepared kernel is immutable and may run in many threads at
+// once, each with its own buffers. Results do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -21,25 +21,29 @@
 namespace narrow::kernels {
 
 struct ConvShape {
-  int64_t n = 1, h = 1, w = 1, c = 1;     // src [n,h,w,c]; c counts all groups
-  int64_t oh = 1, ow = 1, oc = 1;         // dst [n,oh,ow,oc]
-  int64_t kh = 1, kw = 1;                 // weights [oc, c/groups, kh, kw] (ONNX order)
+  int64_t n = 1, h = 1, w = 1, c = 1;  // src [n,h,w,c]; c counts all groups
+  int64_t oh = 1, ow = 1, oc = 1;      // dst [n,oh,ow,oc]
+  int64_t kh = 1, kw = 1;              // weights [oc, c/groups, kh, kw] (ONNX order)
   int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1, groups = 1;
   // Rows and columns beyond the input on the far side are padding too; oh and ow say how far the window goes.
 
   int64_t macs() const { return n * oh * ow * oc * kh * kw * (c / groups); }
-  bool is_pointwise() const { return kh == 1 && kw == 1 && pad_top == 0 && pad_left == 0 && stride_h == 1 && stride_w == 1 && oh == h && ow == w; }
+  bool is_pointwise() const {
+    return kh == 1 && kw == 1 && pad_top == 0 && pad_left == 0 && stride_h == 1 && stride_w == 1 && oh == h &&
+           ow == w;
+  }
   bool is_depthwise() const { return groups == c && groups == oc && groups > 1; }
 };
 
 struct ConvSpec {
   ConvShape shape;
-  DType src = DType::f32;      // f32 bf16 f16 u8 s8
-  DType weights = DType::f32;  // f32 bf16 f16, s8 when src is u8 or s8; with bf16 an f32 src may be rounded to bf16
-  DType dst = DType::f32;      // f32 bf16 f16 u8 s8
+  DType src = DType::f32;  // f32 bf16 f16 u8 s8
+  DType weights =
+      DType::f32;  // f32 bf16 f16, s8 when src is u8 or s8; with bf16 an f32 src may be rounded to bf16
+  DType dst = DType::f32;             // f32 bf16 f16 u8 s8
   DType residual = DType::undefined;  // undefined: none; else as dst's choices, [n,oh,ow,oc]
-  bool bias = false;           // f32, or s32 in units of x_scale * w_scale when src is an integer
-  Activation activation;       // after the residual
+  bool bias = false;                  // f32, or s32 in units of x_scale * w_scale when src is an integer
+  Activation activation;              // after the residual
   TensorQuant src_quant, dst_quant, residual_quant;  // where the type is u8 or s8
   std::vector<float> weight_scale;                   // s8 weights: 1 or oc entries; zero point 0
 };
@@ -49,8 +53,8 @@ struct ConvWeights {
   const void* bias = nullptr;     // [oc] f32 or s32, null when spec.bias is false
 };
 
-/// Weights (and bias, scales, zero-point corrections) in the order one kernel reads them. Independent of the spatial
-/// size and of the thread count, so all plans of a session share it.
+/// Weights (and bias, scales, zero-point corrections) in the order one kernel reads them. Independent of the
+/// spatial size and of the thread count, so all plans of a session share it.
 class PackedWeights {
  public:
   virtual ~PackedWeights() = default;
@@ -78,14 +82,16 @@ struct ConvCandidate {
   std::string (*unsupported)(const ConvSpec& spec);
   std::shared_ptr<const PackedWeights> (*pack)(const ConvSpec& spec, const ConvWeights& weights);
   /// threads: how many the pool will have; partitioning only, never results.
-  std::unique_ptr<ConvKernel> (*create)(const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed, int threads);
+  std::unique_ptr<ConvKernel> (*create)(const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
+                                        int threads);
 };
 
 /// All candidates, best first for a given case. Use those with isa <= usable_isa().
 std::span<const ConvCandidate> conv_candidates();
 
-/// The whole contract in plain loops: any types, any shape. FP32 sums run over kh, kw, c in that order in float
-/// (double when `exact`); integers accumulate in int32 and leave as kernels/requantize.h says.
-void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const ConvBuffers& buffers, bool exact = false);
+/// The whole contract in plain loops: any types, any shape. FP32 sums run over kh, kw, c in that order in
+/// float (double when `exact`); integers accumulate in int32 and leave as kernels/requantize.h says.
+void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const ConvBuffers& buffers,
+                    bool exact = false);
 
 }  // namespace narrow::kernels

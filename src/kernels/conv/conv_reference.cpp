@@ -10,11 +10,16 @@ namespace {
 
 float load(DType type, const void* data, int64_t i, const TensorQuant& quant) {
   switch (type) {
-    case DType::f32: return static_cast<const float*>(data)[i];
-    case DType::bf16: return static_cast<float>(static_cast<const bf16*>(data)[i]);
-    case DType::f16: return static_cast<float>(static_cast<const f16*>(data)[i]);
-    case DType::u8: return static_cast<float>(static_cast<const uint8_t*>(data)[i] - quant.zero_point) * quant.scale;
-    default: return static_cast<float>(static_cast<const int8_t*>(data)[i] - quant.zero_point) * quant.scale;
+    case DType::f32:
+      return static_cast<const float*>(data)[i];
+    case DType::bf16:
+      return static_cast<float>(static_cast<const bf16*>(data)[i]);
+    case DType::f16:
+      return static_cast<float>(static_cast<const f16*>(data)[i]);
+    case DType::u8:
+      return static_cast<float>(static_cast<const uint8_t*>(data)[i] - quant.zero_point) * quant.scale;
+    default:
+      return static_cast<float>(static_cast<const int8_t*>(data)[i] - quant.zero_point) * quant.scale;
   }
 }
 
@@ -23,14 +28,19 @@ int32_t load_integer(DType type, const void* data, int64_t i) {
 }
 
 void store_integer(DType type, void* data, int64_t i, int32_t q) {
-  if (type == DType::u8) static_cast<uint8_t*>(data)[i] = static_cast<uint8_t>(q);
-  else static_cast<int8_t*>(data)[i] = static_cast<int8_t>(q);
+  if (type == DType::u8)
+    static_cast<uint8_t*>(data)[i] = static_cast<uint8_t>(q);
+  else
+    static_cast<int8_t*>(data)[i] = static_cast<int8_t>(q);
 }
 
 void store(DType type, void* data, int64_t i, float x) {
-  if (type == DType::f32) static_cast<float*>(data)[i] = x;
-  else if (type == DType::bf16) static_cast<bf16*>(data)[i] = bf16(x);
-  else static_cast<f16*>(data)[i] = f16(x);
+  if (type == DType::f32)
+    static_cast<float*>(data)[i] = x;
+  else if (type == DType::bf16)
+    static_cast<bf16*>(data)[i] = bf16(x);
+  else
+    static_cast<f16*>(data)[i] = f16(x);
 }
 
 /// Calls f(src index, weight index) for every tap inside the input, over kh, kw, then channels.
@@ -39,7 +49,8 @@ void for_each_tap(const ConvShape& s, int64_t n, int64_t y, int64_t x, int64_t o
   const int64_t group_c = s.c / s.groups, first = o / (s.oc / s.groups) * group_c;
   for (int64_t i = 0; i < s.kh; ++i)
     for (int64_t j = 0; j < s.kw; ++j) {
-      const int64_t sy = y * s.stride_h - s.pad_top + i * s.dilation_h, sx = x * s.stride_w - s.pad_left + j * s.dilation_w;
+      const int64_t sy = y * s.stride_h - s.pad_top + i * s.dilation_h,
+                    sx = x * s.stride_w - s.pad_left + j * s.dilation_w;
       if (sy < 0 || sy >= s.h || sx < 0 || sx >= s.w) continue;
       for (int64_t c = 0; c < group_c; ++c)
         f(((n * s.h + sy) * s.w + sx) * s.c + first + c, ((o * group_c + c) * s.kh + i) * s.kw + j);
@@ -50,14 +61,18 @@ void for_each_tap(const ConvShape& s, int64_t n, int64_t y, int64_t x, int64_t o
 void clamp_bounds(const ConvSpec& spec, int32_t& low, int32_t& high) {
   low = spec.dst == DType::u8 ? 0 : -128;
   high = spec.dst == DType::u8 ? 255 : 127;
-  const auto q = [&](float v) { return requantize_bound(v, spec.dst_quant.scale, spec.dst_quant.zero_point); };
+  const auto q = [&](float v) {
+    return requantize_bound(v, spec.dst_quant.scale, spec.dst_quant.zero_point);
+  };
   if (spec.activation.kind == Act::relu) low = std::max(low, spec.dst_quant.zero_point);
-  if (spec.activation.kind == Act::clip) low = std::max(low, q(spec.activation.alpha)), high = std::min(high, q(spec.activation.beta));
+  if (spec.activation.kind == Act::clip)
+    low = std::max(low, q(spec.activation.alpha)), high = std::min(high, q(spec.activation.beta));
 }
 
 }  // namespace
 
-void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const ConvBuffers& buffers, bool exact) {
+void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const ConvBuffers& buffers,
+                    bool exact) {
   const ConvShape& s = spec.shape;
   const bool integer = is_int8(spec.src);
   int32_t low = 0, high = 0;
@@ -69,19 +84,23 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
     if (integer) {
       acc = spec.bias ? static_cast<const int32_t*>(weights.bias)[o] : 0;
       for_each_tap(s, n, y, x, o, [&](int64_t i, int64_t w) {
-        acc += (load_integer(spec.src, buffers.src, i) - spec.src_quant.zero_point) * static_cast<const int8_t*>(weights.weights)[w];
+        acc += (load_integer(spec.src, buffers.src, i) - spec.src_quant.zero_point) *
+               static_cast<const int8_t*>(weights.weights)[w];
       });
       scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(o)];
       if (is_int8(spec.dst) && spec.residual == DType::undefined && spec.activation.is_clamp()) {
-        const auto multiplier = static_cast<float>(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
-        store_integer(spec.dst, buffers.dst, d, requantize(acc, multiplier, spec.dst_quant.zero_point, low, high));
+        const auto multiplier =
+            static_cast<float>(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
+        store_integer(spec.dst, buffers.dst, d,
+                      requantize(acc, multiplier, spec.dst_quant.zero_point, low, high));
         continue;
       }
       r = static_cast<float>(acc) * (spec.src_quant.scale * scale);
     } else {
       double wide = 0;
       for_each_tap(s, n, y, x, o, [&](int64_t i, int64_t w) {
-        const float product_a = load(spec.src, buffers.src, i, {}), product_b = load(spec.weights, weights.weights, w, {});
+        const float product_a = load(spec.src, buffers.src, i, {}),
+                    product_b = load(spec.weights, weights.weights, w, {});
         wide += static_cast<double>(product_a) * product_b;
         r += product_a * product_b;
       });
@@ -89,12 +108,17 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
       if (spec.bias) r += static_cast<const float*>(weights.bias)[o];
     }
     if (is_int8(spec.residual))
-      r = std::fma(static_cast<float>(load_integer(spec.residual, buffers.residual, d) - spec.residual_quant.zero_point), spec.residual_quant.scale, r);
+      r = std::fma(static_cast<float>(load_integer(spec.residual, buffers.residual, d) -
+                                      spec.residual_quant.zero_point),
+                   spec.residual_quant.scale, r);
     else if (spec.residual != DType::undefined)
       r += load(spec.residual, buffers.residual, d, {});
     r = apply(spec.activation, r);
-    if (is_int8(spec.dst)) store_integer(spec.dst, buffers.dst, d, requantize_real(r, spec.dst_quant.scale, spec.dst_quant.zero_point, low, high));
-    else store(spec.dst, buffers.dst, d, r);
+    if (is_int8(spec.dst))
+      store_integer(spec.dst, buffers.dst, d,
+                    requantize_real(r, spec.dst_quant.scale, spec.dst_quant.zero_point, low, high));
+    else
+      store(spec.dst, buffers.dst, d, r);
   }
 }
 
