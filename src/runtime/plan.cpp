@@ -57,6 +57,12 @@ Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& opt
 }
 
 Status check_static(const ir::Graph& graph) {
+  for (const ir::Value* input : graph.inputs())
+    if (!input->type.is_static())
+      return Error{.code = Code::invalid_data,
+                   .subject = "input '" + input->name + "'",
+                   .expected = "a shape for its free dimensions",
+                   .got = ir::to_string(input->type)};
   for (const ir::Node* node : graph.nodes())
     for (const ir::Value* output : node->outputs())
       if (!output->type.is_static() || output->type.dtype == DType::undefined)

@@ -1,0 +1,285 @@
+#include "runtime/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "runtime/reference/reference.h"
+#include "runtime/test_graphs.h"
+
+namespace narrow::runtime {
+namespace {
+
+using testing_graphs::distance;
+using testing_graphs::graph_from;
+using testing_graphs::GraphCase;
+using testing_graphs::inputs_for;
+
+Session session_of(const ir::Graph& graph, const SessionOptions& options = {}, int threads = 2) {
+  auto session = Session::create(graph, std::make_shared<ThreadPool>(threads), options);
+  EXPECT_TRUE(session.ok());
+  return std::move(session).value();
+}
+
+SessionOptions up_to(Isa isa) {
+  SessionOptions options;
+  options.max_isa = isa;
+  return options;
+}
+SessionOptions reference_only() {
+  SessionOptions options;
+  options.reference_only = true;
+  return options;
+}
+SessionOptions observe_all() {
+  SessionOptions options;
+  options.observe_all = true;
+  return options;
+}
+
+TensorMap run(Session& session, const TensorMap& inputs, Observer* observer = nullptr) {
+  auto outputs = session.run(inputs, observer);
+  EXPECT_TRUE(outputs.ok()) << (outputs.ok() ? "" : outputs.error().message());
+  return outputs.ok() ? std::move(outputs).value() : TensorMap{};
+}
+
+void expect_near(const TensorMap& got, const TensorMap& wanted, double tolerance) {
+  ASSERT_EQ(got.size(), wanted.size());
+  for (const auto& [name, tensor] : wanted) {
+    ASSERT_TRUE(got.contains(name));
+    EXPECT_LE(distance(got.at(name), tensor), tolerance) << name;
+  }
+}
+
+void expect_same_bits(const TensorMap& got, const TensorMap& wanted) {
+  ASSERT_EQ(got.size(), wanted.size());
+  for (const auto& [name, tensor] : wanted) EXPECT_TRUE(got.at(name).same_bits(tensor)) << name;
+}
+
+// Sums of at most 72 products and a handful of functions of a few units in the last place, several layers
+// deep: 100 * 2^-24 of the largest value.
+constexpr double kFloat = 100 * 0x1p-24;
+
+class FloatGraph : public testing::TestWithParam<GraphCase> {};
+
+TEST_P(FloatGraph, EveryBackendGivesTheReference) {
+  const ir::Graph graph = graph_from(GetParam().text);
+  const TensorMap inputs = inputs_for(graph, 3);
+  const auto wanted = reference::run(graph, inputs);
+  ASSERT_TRUE(wanted.ok()) << wanted.error().message();
+  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::amx}) {
+    if (isa > usable_isa()) continue;
+    SCOPED_TRACE(to_string(isa));
+    Session session = session_of(graph, up_to(isa));
+    expect_near(run(session, inputs), *wanted, kFloat);
+  }
+  Session plain = session_of(graph, reference_only()), observed = session_of(graph, observe_all());
+  expect_near(run(plain, inputs), *wanted, kFloat);
+  expect_near(run(observed, inputs), *wanted, kFloat);
+}
+
+TEST_P(FloatGraph, ThreadsAndRepetitionChangeNoBit) {
+  const ir::Graph graph = graph_from(GetParam().text);
+  const TensorMap inputs = inputs_for(graph, 4);
+  Session one = session_of(graph, {}, 1);
+  const TensorMap wanted = run(one, inputs);
+  for (const int threads : {2, 3, 5}) {
+    Session session = session_of(graph, {}, threads);
+    expect_same_bits(run(session, inputs), wanted);
+    expect_same_bits(run(session, inputs), wanted);
+  }
+}
+
+/// Every float value of the portable graph is seen, with the number the reference gives it, in the model's
+/// axes.
+TEST_P(FloatGraph, ObserversSeeEveryValue) {
+  struct Recorder final : Observer {
+    void after(const ir::Node&, std::span<const ValueView> outputs) override {
+      for (const ValueView& view : outputs)
+        if (view.value->type.dtype == DType::f32) seen[view.value->origin] = view.to_reference();
+    }
+    TensorMap seen;
+  };
+  ir::Graph graph = graph_from(GetParam().text);
+  const TensorMap inputs = inputs_for(graph, 5);
+  Session session = session_of(graph, observe_all());
+  Recorder recorder;
+  run(session, inputs, &recorder);
+  for (const ir::Node* node : graph.nodes())
+    for (ir::Value* output : node->outputs())
+      if (output->type.dtype == DType::f32) graph.add_output("value/" + output->name, output);
+  const auto wanted = reference::run(graph, inputs);
+  ASSERT_TRUE(wanted.ok()) << wanted.error().message();
+  for (const auto& [name, tensor] : *wanted) {
+    if (!name.starts_with("value/")) continue;
+    ASSERT_TRUE(recorder.seen.contains(name.substr(6))) << name;
+    EXPECT_LE(distance(recorder.seen.at(name.substr(6)), tensor), kFloat) << name;
+  }
+}
+
+/// What an observer writes over a step's inputs is what the step computes with; the caller's tensors stay.
+TEST_P(FloatGraph, ObserversMayReplaceInputs) {
+  struct Zero final : Observer {
+    void before(const ir::Node&, std::span<const ValueView> inputs) override {
+      for (const ValueView& view : inputs)
+        if (is_float(view.value->type.dtype))
+          view.set_from_reference(Tensor::zeros(DType::f32, view.to_reference().shape()));
+    }
+  };
+  const ir::Graph graph = graph_from(GetParam().text);
+  const TensorMap inputs = inputs_for(graph, 6);
+  TensorMap kept;
+  for (const auto& [name, tensor] : inputs) kept[name] = tensor.clone();
+  Session session = session_of(graph);
+  const TensorMap before = run(session, inputs);
+  Zero zero;
+  run(session, inputs, &zero);
+  expect_same_bits(inputs, kept);
+  expect_same_bits(run(session, inputs), before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Small, FloatGraph, testing::ValuesIn(testing_graphs::float_graphs()),
+                         [](const auto& c) { return c.param.name; });
+
+class NarrowGraph : public testing::TestWithParam<GraphCase> {};
+
+TEST_P(NarrowGraph, IntegersAreEqualOnEveryBackend) {
+  const ir::Graph graph = graph_from(GetParam().text);
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    const TensorMap inputs = inputs_for(graph, seed);
+    Session plain = session_of(graph, reference_only());
+    const TensorMap wanted = run(plain, inputs);
+    for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::amx}) {
+      if (isa > usable_isa()) continue;
+      SCOPED_TRACE(to_string(isa));
+      for (const int threads : {1, 3}) {
+        Session session = session_of(graph, up_to(isa), threads);
+        expect_same_bits(run(session, inputs), wanted);
+      }
+    }
+  }
+}
+
+/// The engine's integers against the float meaning of the same Q/DQ graph: a product lies between two codes
+/// up to float rounding, so a stored value may fall on the other side of a tie: one step, seldom.
+TEST_P(NarrowGraph, MeansWhatTheStandardGraphMeans) {
+  const ir::Graph graph = graph_from(GetParam().text);
+  int64_t other = 0, all = 0;
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    const TensorMap inputs = inputs_for(graph, seed);
+    Session session = session_of(graph);
+    const Tensor got = run(session, inputs).at("y");
+    const auto wanted = reference::run(graph, inputs);
+    ASSERT_TRUE(wanted.ok()) << wanted.error().message();
+    const auto a = to_floats(got), b = to_floats(wanted->at("y"));
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i, ++all) {
+      EXPECT_LE(std::fabs(a[i] - b[i]), 0.0501) << i;  // the largest step stored
+      other += a[i] != b[i];
+    }
+  }
+  EXPECT_LE(other * 50, all);
+}
+
+TEST_P(NarrowGraph, RunsInIntegers) {
+  const ir::Graph graph = graph_from(GetParam().text);
+  Session session = session_of(graph);
+  const auto engine = session.engine_graph({{"x", inputs_for(graph, 1).at("x").shape()}});
+  ASSERT_TRUE(engine.ok());
+  std::set<std::string> ops;
+  for (const ir::Node* node : (*engine)->nodes()) ops.insert(ir::to_string(node->op()));
+  EXPECT_TRUE(ops.contains("FusedConv") || ops.contains("FusedMatMul"));
+  EXPECT_FALSE(ops.contains("Conv") || ops.contains("MatMul")) << testing::PrintToString(ops);
+  for (const ir::Node* node : (*engine)->nodes())
+    if (node->op() == ir::Op::FusedConv || node->op() == ir::Op::FusedMatMul) {
+      EXPECT_TRUE(is_int8(node->input(0)->type.dtype)) << node->location();
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Small, NarrowGraph, testing::ValuesIn(testing_graphs::narrow_graphs()),
+                         [](const auto& c) { return c.param.name; });
+
+// ---------------------------------------------------------------- inputs
+
+const char* const kTwoInputs = R"(graph g(%x: f32[N,3], %ids: s64[N,2]) {
+  %y = Relu(%x)
+  %z = Abs(%ids)
+  return %y as "y", %z as "z"
+}
+)";
+
+TEST(Session, WrongInputsAreErrorsThatNameThem) {
+  Session session = session_of(graph_from(kTwoInputs));
+  const Tensor x = Tensor::zeros(DType::f32, {2, 3}), ids = Tensor::zeros(DType::s64, {2, 2});
+  const auto refused = [&](const TensorMap& inputs, const char* name) {
+    const auto outputs = session.run(inputs);
+    ASSERT_FALSE(outputs.ok());
+    EXPECT_EQ(outputs.error().code, Code::invalid_data) << outputs.error().message();
+    EXPECT_THAT(outputs.error().message(), testing::HasSubstr(name));
+  };
+  refused({}, "'x'");
+  refused({{"x", x}}, "'ids'");
+  refused({{"x", x}, {"ids", ids}, {"more", x}}, "'more'");
+  refused({{"x", x}, {"ids", ids}, {"y", x}}, "'y'");
+  refused({{"x", Tensor::zeros(DType::f32, {2, 4})}, {"ids", ids}}, "'x'");
+  refused({{"x", Tensor::zeros(DType::f32, {2, 3, 1})}, {"ids", ids}}, "'x'");
+  refused({{"x", Tensor::zeros(DType::f32, {})}, {"ids", ids}}, "'x'");
+  refused({{"x", Tensor()}, {"ids", ids}}, "'x'");
+  refused({{"x", x}, {"ids", Tensor::zeros(DType::f32, {2, 2})}}, "'ids'");
+  refused({{"x", Tensor::zeros(DType::f32, {5, 3})}, {"ids", ids}}, "N");  // one symbol, two numbers
+  Session free =
+      session_of(graph_from("graph g(%x: f32[N], %z: f32[M]) {\n  %y = Relu(%x)\n  return %y as \"y\"\n}\n"));
+  const auto unknown = free.plan_info({{"x", {2}}});  // M is not told
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_THAT(unknown.error().message(), testing::HasSubstr("'z'"));
+}
+
+TEST(Session, CastsThatKeepTheKindAreMade) {
+  Session session = session_of(graph_from(kTwoInputs));
+  const TensorMap outputs = run(session, {{"x", Tensor::of<uint8_t>({1, 3}, {0, 7, 255})},
+                                          {"ids", Tensor::of<int8_t>({1, 2}, {-3, 4})}});
+  EXPECT_EQ(to_floats(outputs.at("y")), (std::vector<float>{0, 7, 255}));
+  EXPECT_EQ(to_ints(outputs.at("z")), (std::vector<int64_t>{3, 4}));
+}
+
+TEST(Session, ServesManyShapesAndNone) {
+  Session session = session_of(graph_from(kTwoInputs));
+  for (const int64_t n : {1, 7, 2, 0, 7})
+    EXPECT_EQ(
+        run(session, {{"x", Tensor::zeros(DType::f32, {n, 3})}, {"ids", Tensor::zeros(DType::s64, {n, 2})}})
+            .at("y")
+            .shape(),
+        (Shape{n, 3}));
+}
+
+TEST(Session, PlanInfoExplainsItself) {
+  const ir::Graph graph = graph_from(testing_graphs::float_graphs()[0].text);
+  Session session = session_of(graph);
+  const auto info = session.plan_info({{"x", {2, 4, 7, 9}}});
+  ASSERT_TRUE(info.ok()) << info.error().message();
+  EXPECT_GE(info->arena_bytes, info->arena_lower_bound);
+  EXPECT_GT(info->weight_bytes, 0);
+  for (const StepChoice& step : info->steps) {
+    EXPECT_FALSE(step.kernel.empty()) << step.op;
+    EXPECT_EQ(step.outputs.size(), step.formats.size());
+    for (const auto& rejected : step.rejected) EXPECT_FALSE(rejected.reason.empty()) << rejected.kernel;
+  }
+}
+
+TEST(Session, BadIndicesInDataAreErrors) {
+  Session session = session_of(graph_from(testing_graphs::float_graphs()[5].text));
+  for (const int64_t index : {int64_t{4}, int64_t{-5}, INT64_MAX, INT64_MIN}) {
+    const auto outputs = session.run({{"ids", Tensor::of<int64_t>({1, 5}, {0, 1, index, 2, 3})}});
+    ASSERT_FALSE(outputs.ok()) << index;
+    EXPECT_EQ(outputs.error().code, Code::invalid_data);
+  }
+}
+
+TEST(Session, MissingFileIsAnError) {
+  for (const char* name : {"/no/such/model.onnx", "/no/such/model.narrow"})
+    EXPECT_EQ(Session::open(name, std::make_shared<ThreadPool>(1)).error().code, Code::not_found);
+}
+
+}  // namespace
+}  // namespace narrow::runtime
