@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -31,6 +32,16 @@ Extent extent_of(std::span<const float> values) {
     e.nans += x != x ? 1 : 0;
   }
   return e;
+}
+
+/// floor(x * scale) counted from the middle, without a call: truncation, corrected below zero.
+int32_t bin_of(float x, float scale) {
+  constexpr auto kMiddle = static_cast<int32_t>(Histogram::kBins / 2);
+  const float scaled = x * scale;
+  const auto truncated = static_cast<int32_t>(scaled);
+  // A negative number so small that the product vanished still belongs below zero.
+  const bool below = scaled < static_cast<float>(truncated) || (x < 0 && scaled == 0);
+  return std::clamp(truncated + kMiddle - (below ? 1 : 0), 0, 2 * kMiddle - 1);
 }
 
 }  // namespace
@@ -63,14 +74,18 @@ void Histogram::add(std::span<const float> values) {
   // limit and the scale are powers of two (times kBins): the product is exact, so a value's bin never depends
   // on rounding.
   const auto scale = static_cast<float>(kBins / (2 * limit_));
-  int64_t* const bins = bins_.data();
   const bool all_finite = e.finite == static_cast<int64_t>(values.size());
-  for (const float x : values) {
-    if (!all_finite && !std::isfinite(x)) continue;
-    const float scaled = x * scale;
-    // A negative number so small that the product vanished still belongs below zero.
-    const auto bin = static_cast<int32_t>(std::floor(scaled)) + kBins / 2 - (x < 0 && scaled == 0 ? 1 : 0);
-    ++bins[std::clamp<int64_t>(bin, 0, kBins - 1)];
+  // Two counters take turns: runs of equal values (zeros after a ReLU) would wait for each other's store.
+  constexpr size_t kPiece = size_t{1} << 30;  // counters are 32 bits
+  for (size_t first = 0; first < values.size(); first += kPiece) {
+    std::array<std::array<uint32_t, kBins>, 2> counts{};
+    const std::span<const float> piece = values.subspan(first, std::min(kPiece, values.size() - first));
+    size_t turn = 0;
+    for (const float x : piece) {
+      if (!all_finite && !std::isfinite(x)) continue;
+      ++counts[turn ^= 1][static_cast<size_t>(bin_of(x, scale))];
+    }
+    for (size_t i = 0; i < bins_.size(); ++i) bins_[i] += static_cast<int64_t>(counts[0][i]) + counts[1][i];
   }
 }
 
