@@ -1,0 +1,217 @@
+// Planning and applying a recipe: the graph that comes out is sound, standard, and answers like the original.
+#include "quant/apply.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "calib/calibrate.h"
+#include "calib/test_samples.h"
+#include "numerics/distortion.h"
+#include "quant/plan_formats.h"
+#include "quant/regions.h"
+#include "runtime/reference/reference.h"
+#include "runtime/test_graphs.h"
+
+namespace narrow::quant {
+namespace {
+
+using testing_graphs::graph_from;
+using testing_graphs::GraphCase;
+
+std::vector<GraphCase> heavy_graphs() {
+  auto list = testing_graphs::float_graphs();
+  list.resize(4);  // those with convolutions and products
+  return list;
+}
+
+/// Sixteen samples of a graph whose first axis may be fixed to one.
+calib::Profile profile_of(const ir::Graph& graph) {
+  TensorMap inputs = testing_graphs::inputs_for(graph, 9, 16);
+  for (const ir::Value* input : graph.inputs())
+    if (input->type.dims[0].known()) {
+      Shape shape = input->type.shape();
+      shape[0] = 16;
+      Random random(9);
+      Tensor t = Tensor::allocate(DType::f32, shape);
+      for (float& x : t.mutable_data<float>()) x = static_cast<float>(random.normal());
+      inputs[input->name] = t;
+    }
+  auto profile = calib::calibrate(graph, "m", calib::Samples(inputs), std::make_shared<ThreadPool>(2),
+                                  {.samples = 0, .batch = 1});
+  EXPECT_TRUE(profile.ok()) << (profile.ok() ? "" : profile.error().message());
+  return std::move(profile).value();
+}
+
+Result<TensorMap> run(const ir::Graph& graph, uint64_t seed) {
+  return runtime::reference::run(graph, testing_graphs::inputs_for(graph, seed));
+}
+
+/// The least signal-to-noise ratio of an output against FP32, in dB, over a few inputs.
+double worst_sqnr(const ir::Graph& graph, const ir::Graph& original) {
+  std::map<std::string, Distortion> all;
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    const auto got = run(graph, seed), wanted = run(original, seed);
+    EXPECT_TRUE(got.ok()) << (got.ok() ? "" : got.error().message());
+    if (!got.ok()) return 0;
+    for (const auto& [name, tensor] : *wanted) {
+      EXPECT_EQ(got->at(name).dtype(), tensor.dtype());
+      all[name].add(to_floats(tensor), to_floats(got->at(name)));
+    }
+  }
+  double least = 200;
+  for (const auto& [name, d] : all) least = std::min(least, d.has_non_finite() ? 0 : d.sqnr_db());
+  return least;
+}
+
+size_t count(const ir::Graph& graph, ir::Op op) { return graph.nodes_of(op).size(); }
+
+class Apply : public testing::TestWithParam<GraphCase> {};
+
+TEST_P(Apply, Int8) {
+  const ir::Graph graph = graph_from(GetParam().text);
+  const calib::Profile profile = profile_of(graph);
+  const auto recipe = plan_int8(graph, profile, {});
+  ASSERT_TRUE(recipe.ok()) << recipe.error().message();
+  const auto quantized = apply(graph, *recipe);
+  ASSERT_TRUE(quantized.ok()) << quantized.error().message();
+  EXPECT_TRUE(ir::verify(*quantized).ok());
+  EXPECT_EQ(count(*quantized, ir::Op::QuantizeLinear), recipe->activations.size());
+  size_t parameters = 0;
+  for (const ir::Node* node : quantized->nodes()) {
+    if (!recipe->weights.contains(key_of(*node))) continue;
+    for (int i = 0; i <= 2; ++i) {
+      if (node->input(i) == nullptr) continue;
+      ASSERT_NE(node->input(i)->producer(), nullptr) << node->location() << " " << i;
+      EXPECT_EQ(node->input(i)->producer()->op(), ir::Op::DequantizeLinear);
+      const DType stored = node->input(i)->producer()->input(0)->type.dtype;
+      EXPECT_EQ(stored, i == 0 ? DType::u8 : i == 1 ? DType::s8 : DType::s32);
+      parameters += i > 0 ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(count(*quantized, ir::Op::DequantizeLinear), recipe->activations.size() + parameters);
+  // 8 bits over +-3 deviations are about 40 dB a layer; a few layers and the clipped tails take some of it.
+  EXPECT_GE(worst_sqnr(*quantized, graph), 22);
+  EXPECT_EQ(ir::print(*quantized), ir::print(*apply(graph, *recipe)));
+}
+
+TEST_P(Apply, Halves) {
+  const ir::Graph graph = graph_from(GetParam().text);
+  const calib::Profile profile = profile_of(graph);
+  for (const auto& [format, type, least] :
+       {std::tuple{NodeFormat::bf16, DType::bf16, 35.0}, {NodeFormat::fp16, DType::f16, 53.0}}) {
+    const Recipe recipe = plan_half(graph, &profile, format);
+    EXPECT_TRUE(recipe.notes.empty());
+    const auto narrow = apply(graph, recipe);
+    ASSERT_TRUE(narrow.ok()) << narrow.error().message();
+    int64_t heavy = 0;
+    for (const ir::Node* node : narrow->nodes())
+      if ((node->op() == ir::Op::Conv || node->op() == ir::Op::MatMul) && node->input(1)->is_constant()) {
+        ++heavy;
+        EXPECT_EQ(node->input(1)->type.dtype, type) << node->location();
+        EXPECT_EQ(node->output()->type.dtype, type) << node->location();
+      }
+    EXPECT_GT(heavy, 0);
+    for (const ir::GraphOutput& output : narrow->outputs()) EXPECT_EQ(output.value->type.dtype, DType::f32);
+    // Rounding to p bits is a relative error of at most 2^-p, uniform: 6.02 p + 10.8 dB per rounding (p = 8:
+    // 59, p = 11: 77 dB); some tens of roundings remain above 59 - 24 and 77 - 24.
+    EXPECT_GE(worst_sqnr(*narrow, graph), least);
+  }
+}
+
+TEST_P(Apply, MixedWidensWhatItIsTold) {
+  const ir::Graph graph = graph_from(GetParam().text);
+  const calib::Profile profile = profile_of(graph);
+  std::string wide;
+  for (const ir::Node* node : graph.nodes())
+    if (wide.empty() && is_heavy(*node)) wide = key_of(*node);
+  for (const NodeFormat format : {NodeFormat::fp32, NodeFormat::bf16}) {
+    const auto recipe = plan_int8(graph, profile, {.ranges = {}, .wide_format = format}, {{wide, "because"}});
+    ASSERT_TRUE(recipe.ok());
+    EXPECT_EQ(recipe->nodes.at(wide).format, format);
+    EXPECT_EQ(recipe->nodes.at(wide).reason, "because");
+    EXPECT_FALSE(recipe->weights.contains(wide));
+    const auto mixed = apply(graph, *recipe);
+    ASSERT_TRUE(mixed.ok()) << mixed.error().message();
+    EXPECT_GE(worst_sqnr(*mixed, graph), 22);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Small, Apply, testing::ValuesIn(heavy_graphs()),
+                         [](const auto& c) { return c.param.name; });
+
+TEST(Apply, AnEmptyRecipeChangesNothing) {
+  const ir::Graph graph = graph_from(heavy_graphs()[0].text);
+  const auto same = apply(graph, {});
+  ASSERT_TRUE(same.ok());
+  EXPECT_EQ(ir::print(*same), ir::print(graph));
+}
+
+TEST(PlanInt8, MovementAndMaxPoolingKeepTheScale) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[N,4,6,6]) {
+  @w: f32[4,4,1,1] = blob 4096 64
+  %a = Conv(%x, @w)
+  %p = MaxPool(%a) {kernel_shape=[2,2]}
+  %t = Transpose(%p) {perm=[0,1,3,2]}
+  %g = AveragePool(%t) {kernel_shape=[2,2]}
+  %y = Conv(%g, @w)
+  return %y as "y"
+}
+)");
+  const auto recipe = plan_int8(graph, profile_of(graph), {});
+  ASSERT_TRUE(recipe.ok()) << recipe.error().message();
+  EXPECT_EQ(recipe->activations.at("p"), recipe->activations.at("a"));
+  EXPECT_EQ(recipe->activations.at("t"), recipe->activations.at("a"));
+  EXPECT_FALSE(recipe->activations.at("g") == recipe->activations.at("a"));
+}
+
+TEST(PlanInt8, AMissingValueIsAnError) {
+  const ir::Graph graph = graph_from(heavy_graphs()[0].text);
+  calib::Profile profile = profile_of(graph);
+  profile.values.erase("b");
+  const auto recipe = plan_int8(graph, profile, {});
+  ASSERT_FALSE(recipe.ok());
+  EXPECT_EQ(recipe.error().code, Code::invalid_data);
+  EXPECT_THAT(recipe.error().message(), testing::HasSubstr("'b'"));
+}
+
+TEST(PlanHalf, ValuesBeyondHalfStayFp32AndAreNamed) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[N,2]) {
+  @big: f32[2,2] = [1,2,3,40000]
+  @w: f32[2,2] = [1,2,3,4]
+  @loud: f32[2,2] = [20000,20000,20000,20000]
+  %a = MatMul(%x, @w) "fine"
+  %b = MatMul(%a, @big) "big weights"
+  %c = MatMul(%a, @loud) "loud"
+  return %b as "b", %c as "c"
+}
+)");
+  const calib::Profile profile = profile_of(graph);
+  const Recipe recipe = plan_half(graph, &profile, NodeFormat::fp16);
+  EXPECT_EQ(recipe.nodes.at("a").format, NodeFormat::fp16);
+  EXPECT_EQ(recipe.nodes.at("b").format, NodeFormat::fp32);
+  EXPECT_THAT(recipe.nodes.at("b").reason, testing::HasSubstr("'big' reaches"));
+  EXPECT_EQ(recipe.nodes.at("c").format, NodeFormat::fp32);
+  EXPECT_THAT(recipe.nodes.at("c").reason, testing::HasSubstr("'c' reached"));
+  EXPECT_EQ(recipe.notes.size(), 2U);
+  EXPECT_THAT(recipe.notes[0], testing::HasSubstr("big weights"));
+  EXPECT_TRUE(plan_half(graph, nullptr, NodeFormat::bf16).notes.empty());
+  EXPECT_GE(worst_sqnr(*apply(graph, recipe), graph), 50);
+}
+
+TEST(Recipe, NamesRoundTripAndJson) {
+  for (const Precision p :
+       {Precision::fp32, Precision::fp16, Precision::bf16, Precision::int8, Precision::mixed})
+    EXPECT_EQ(parse_precision(to_string(p)), p);
+  EXPECT_FALSE(parse_precision("int4"));
+  Recipe recipe;
+  recipe.precision = Precision::mixed;
+  recipe.nodes["a"] = {NodeFormat::bf16, "guilty"};
+  recipe.activations["x"] = {.scale = {0.5F}, .zero_point = {3}, .axis = -1};
+  const Json json = to_json(recipe);
+  EXPECT_EQ(json["precision"], "mixed");
+  EXPECT_EQ(json["nodes"]["a"]["reason"], "guilty");
+  EXPECT_EQ(json["activations"]["x"]["zero_point"], 3);
+}
+
+}  // namespace
+}  // namespace narrow::quant
