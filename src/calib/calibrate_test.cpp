@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "base/test_folder.h"
-#include "calib/test_samples.h"
+#include "data/test_samples.h"
 #include "runtime/reference/reference.h"
 #include "runtime/test_graphs.h"
 
@@ -16,9 +16,9 @@ namespace {
 
 using testing_graphs::graph_from;
 
-Result<Profile> profile_of(const ir::Graph& graph, const TensorMap& data, int threads = 2,
+Result<Profile> profile_of(const ir::Graph& graph, const TensorMap& inputs, int threads = 2,
                            const CalibrateOptions& options = {}) {
-  return calibrate(graph, "model", Samples(data), std::make_shared<ThreadPool>(threads), options);
+  return calibrate(graph, "model", data::Samples(inputs), std::make_shared<ThreadPool>(threads), options);
 }
 
 /// Every float value of the graph on all samples at once, by the reference.

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "calib/calibrate.h"
-#include "calib/test_samples.h"
+#include "data/test_samples.h"
 #include "numerics/distortion.h"
 #include "quant/plan_formats.h"
 #include "quant/regions.h"
@@ -36,7 +36,7 @@ calib::Profile profile_of(const ir::Graph& graph) {
       for (float& x : t.mutable_data<float>()) x = static_cast<float>(random.normal());
       inputs[input->name] = t;
     }
-  auto profile = calib::calibrate(graph, "m", calib::Samples(inputs), std::make_shared<ThreadPool>(2),
+  auto profile = calib::calibrate(graph, "m", data::Samples(inputs), std::make_shared<ThreadPool>(2),
                                   {.samples = 0, .batch = 1});
   EXPECT_TRUE(profile.ok()) << (profile.ok() ? "" : profile.error().message());
   return std::move(profile).value();

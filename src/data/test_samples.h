@@ -6,17 +6,17 @@
 
 #include "data/dataset.h"
 
-namespace narrow::calib {
+namespace narrow::data {
 
-class Samples final : public data::Dataset {
+class Samples final : public Dataset {
  public:
   /// One tensor per input, the first axis the sample.
   explicit Samples(TensorMap inputs, std::string hash = "data") : inputs_(std::move(inputs)) {
     info_.hash = std::move(hash);
   }
   int64_t size() const override { return inputs_.begin()->second.dim(0); }
-  Result<data::Batch> read(int64_t first, int64_t count, ThreadPool&) const override {
-    data::Batch batch;
+  Result<Batch> read(int64_t first, int64_t count, ThreadPool&) const override {
+    Batch batch;
     batch.count = count;
     for (const auto& [name, all] : inputs_) {
       Shape shape = all.shape();
@@ -34,4 +34,4 @@ class Samples final : public data::Dataset {
   TensorMap inputs_;
 };
 
-}  // namespace narrow::calib
+}  // namespace narrow::data
