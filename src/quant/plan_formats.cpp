@@ -1,6 +1,7 @@
 #include "quant/plan_formats.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -53,7 +54,9 @@ void correct_bias(const ir::Node& node, const calib::Profile& profile, const Ten
       bias_correction(weights, rounded, axis, groups, it->second.channel_mean);
 }
 
-Status plan_weights(const ir::Node& node, const calib::Profile& profile, Recipe& recipe) {
+/// `overflows` gathers the layers with channels whose bias did not fit int32, with their number.
+Status plan_weights(const ir::Node& node, const calib::Profile& profile, Recipe& recipe,
+                    std::vector<std::string>& overflows) {
   const ir::Value* weights = weights_of(node);
   Quantization quant = weight_scales(weights->constant(), channel_axis(node));
   const ir::Value* bias = node.op() == ir::Op::MatMul ? nullptr : node.input(2);
@@ -64,10 +67,7 @@ Status plan_weights(const ir::Node& node, const calib::Profile& profile, Recipe&
   if (bias != nullptr && bias->is_constant() && bias->constant().rank() == 1 &&
       bias->constant().elements() == static_cast<int64_t>(quant.scale.size())) {
     const int64_t raised = fit_bias(bias->constant(), input->second.scale[0], quant);
-    if (raised > 0)
-      recipe.notes.push_back(
-          fmt::format("{}: bias does not fit int32 in {} channels; their weight scale was raised",
-                      node.location(), raised));
+    if (raised > 0) overflows.emplace_back(fmt::format("{} ({})", node.location(), raised));
   }
   correct_bias(node, profile, dequantize_weights(quantize_weights(weights->constant(), quant), quant),
                recipe);
@@ -87,6 +87,7 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
       NARROW_TRY(recipe.activations[input->name], range_of(input, profile, options.ranges));
     }
   std::unordered_set<const ir::Node*> half;
+  std::vector<std::string> overflows;
   if (options.wide_format != NodeFormat::fp32 && !wide.empty()) half = half_region(graph, {});
   for (const ir::Node* node : graph.nodes()) {
     for (const ir::Value* output : node->outputs()) {
@@ -102,13 +103,16 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
     const std::string& key = key_of(*node);
     if (regions.nodes.contains(node)) {
       recipe.nodes[key] = {NodeFormat::int8, ""};
-      if (is_heavy(*node)) NARROW_DO(plan_weights(*node, profile, recipe));
+      if (is_heavy(*node)) NARROW_DO(plan_weights(*node, profile, recipe, overflows));
     } else if (wide.contains(key)) {
       recipe.nodes[key] = {half.contains(node) ? options.wide_format : NodeFormat::fp32, wide.at(key)};
     } else if (half.contains(node) && (node->op() == ir::Op::Attention || is_heavy(*node))) {
       recipe.nodes[key] = {options.wide_format, ""};
     }
   }
+  if (!overflows.empty())
+    recipe.notes.push_back(fmt::format(
+        "bias beyond int32 in some channels, whose weight scale was raised: {}", fmt::join(overflows, ", ")));
   return recipe;
 }
 
