@@ -206,6 +206,9 @@ Result<Graph> apply(const Graph& original, const Recipe& recipe) {
     const auto scales = input_scales(graph, recipe);
     NARROW_DO(quantize_parameters(graph, recipe, scales));
     quantize_activations(graph, recipe);
+    // The conversion below goes by types, which the new nodes have only now.
+    NARROW_DO(graph.sort());
+    NARROW_DO(ir::infer_types(graph));
   }
   correct_half_biases(graph, recipe);
   HalfConversion(graph, recipe).run();
