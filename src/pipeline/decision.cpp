@@ -45,16 +45,17 @@ const Option* best_of(const std::vector<const Option*>& passing, Objective objec
   return best;
 }
 
-/// "4.8x faster than fp32, 3.6x smaller".
-std::string compared(const Option& o, const Option& reference) {
+/// "4.8x faster than fp32, 3.6x smaller"; `reference` may be null.
+std::string compared(const Option& o, const Option* reference) {
   std::vector<std::string> parts;
-  if (o.p50_ms > 0 && reference.p50_ms > 0) {
-    const double ratio = reference.p50_ms / o.p50_ms;
+  if (reference == nullptr) return "there is no fp32 build to compare with";
+  if (o.p50_ms > 0 && reference->p50_ms > 0) {
+    const double ratio = reference->p50_ms / o.p50_ms;
     parts.push_back(ratio >= 1 ? fmt::format("{:.1f}x faster than fp32", ratio)
                                : fmt::format("{:.2f}x slower than fp32", 1 / ratio));
   }
-  if (o.bytes > 0 && reference.bytes > 0) {
-    const double ratio = static_cast<double>(reference.bytes) / static_cast<double>(o.bytes);
+  if (o.bytes > 0 && reference->bytes > 0) {
+    const double ratio = static_cast<double>(reference->bytes) / static_cast<double>(o.bytes);
     parts.push_back(ratio >= 1 ? fmt::format("{:.1f}x smaller", ratio)
                                : fmt::format("{:.1f}x larger", 1 / ratio));
   }
@@ -73,12 +74,13 @@ std::optional<Objective> parse_objective(std::string_view name) {
 
 Decision decide(const std::vector<Option>& options, Objective objective) {
   Decision decision;
-  const auto reference =
+  const auto found =
       std::find_if(options.begin(), options.end(), [](const Option& o) { return o.is_reference; });
+  const Option* const reference = found == options.end() ? nullptr : &*found;
   const bool about_time = objective == Objective::latency || objective == Objective::throughput;
   std::vector<const Option*> passing;
   const auto too_slow = [&](const Option& o) {
-    return about_time && !o.is_reference && reference != options.end() &&
+    return about_time && !o.is_reference && reference != nullptr &&
            price(o, objective) > price(*reference, objective);
   };
   for (const Option& o : options)
@@ -106,7 +108,7 @@ Decision decide(const std::vector<Option>& options, Objective objective) {
     else if (o.is_reference)
       verdict.text = "reference";
     else if (&o == chosen)
-      verdict.text = "chosen: " + compared(o, *reference);
+      verdict.text = "chosen: " + compared(o, reference);
     else if (too_slow(o))
       verdict.text =
           fmt::format("slower than fp32 ({:.2f}x)", price(o, objective) / price(*reference, objective));
@@ -121,7 +123,7 @@ Decision decide(const std::vector<Option>& options, Objective objective) {
                            std::string(to_string(objective)) + " and within the gates.";
   else
     decision.explanation = fmt::format("{} has the best {} of the builds that pass every gate: {}.",
-                                       chosen->name, to_string(objective), compared(*chosen, *reference));
+                                       chosen->name, to_string(objective), compared(*chosen, reference));
   return decision;
 }
 
