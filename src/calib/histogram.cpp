@@ -19,17 +19,61 @@ struct Extent {
   int64_t finite = 0, zeros = 0, nans = 0;
 };
 
-/// Plain loops the compiler vectorises; NaN and Inf fail both comparisons with the largest float.
+/// The extent of each of kLanes interleaved subsequences: straight loops, which the compiler turns into
+/// vectors.
+struct LaneExtents {
+  static constexpr size_t kLanes = 16;
+  std::array<float, kLanes> min, max;
+  std::array<int32_t, kLanes> finite{}, zeros{}, nans{};
+
+  LaneExtents() {
+    min.fill(std::numeric_limits<float>::infinity());
+    max.fill(-std::numeric_limits<float>::infinity());
+  }
+
+  __attribute__((optimize("O3"))) void add(const float* values) {
+    constexpr float kLargest = std::numeric_limits<float>::max(),
+                    kInf = std::numeric_limits<float>::infinity();
+    for (size_t i = 0; i < kLanes; ++i) {
+      const float x = values[i];
+      const bool is_finite = std::fabs(x) <= kLargest;  // false for NaN
+      const float low = is_finite ? x : kInf, high = is_finite ? x : -kInf;
+      min[i] = low < min[i] ? low : min[i];
+      max[i] = high > max[i] ? high : max[i];
+      finite[i] += is_finite ? 1 : 0;
+      zeros[i] += x == 0 ? 1 : 0;
+      nans[i] += x != x ? 1 : 0;
+    }
+  }
+
+  void add_to(Extent& e) const {
+    for (size_t i = 0; i < kLanes; ++i) {
+      e.min = std::min(e.min, min[i]);
+      e.max = std::max(e.max, max[i]);
+      e.finite += finite[i];
+      e.zeros += zeros[i];
+      e.nans += nans[i];
+    }
+  }
+};
+
 Extent extent_of(std::span<const float> values) {
-  constexpr float kLargest = std::numeric_limits<float>::max();
+  constexpr size_t kLanes = LaneExtents::kLanes, kPiece = size_t{1} << 30;  // lanes count in 32 bits
   Extent e;
-  for (const float x : values) {
-    const bool finite = x >= -kLargest && x <= kLargest;
-    e.min = finite && x < e.min ? x : e.min;
-    e.max = finite && x > e.max ? x : e.max;
-    e.finite += finite ? 1 : 0;
-    e.zeros += x == 0 ? 1 : 0;
-    e.nans += x != x ? 1 : 0;
+  while (!values.empty()) {
+    const std::span<const float> piece = values.first(std::min(kPiece, values.size()));
+    LaneExtents lanes;
+    size_t i = 0;
+    for (; i + kLanes <= piece.size(); i += kLanes) lanes.add(piece.data() + i);
+    if (i < piece.size()) {  // the tail, filled up with a NaN that is taken off again
+      std::array<float, kLanes> tail;
+      tail.fill(std::numeric_limits<float>::quiet_NaN());
+      std::copy(piece.begin() + static_cast<std::ptrdiff_t>(i), piece.end(), tail.begin());
+      lanes.add(tail.data());
+      e.nans -= static_cast<int64_t>(kLanes - (piece.size() - i));
+    }
+    lanes.add_to(e);
+    values = values.subspan(piece.size());
   }
   return e;
 }
@@ -42,6 +86,34 @@ int32_t bin_of(float x, float scale) {
   // A negative number so small that the product vanished still belongs below zero.
   const bool below = scaled < static_cast<float>(truncated) || (x < 0 && scaled == 0);
   return std::clamp(truncated + kMiddle - (below ? 1 : 0), 0, 2 * kMiddle - 1);
+}
+
+/// Fewer are counted one by one: count_many clears and sums whole tables.
+constexpr size_t kManyValues = 4 * Histogram::kBins;
+
+using BinIndices = std::array<int32_t, 256>;
+__attribute__((optimize("O3"))) void bins_of(const float* values, float scale, BinIndices& indices) {
+  for (size_t i = 0; i < indices.size(); ++i) indices[i] = bin_of(values[i], scale);
+}
+
+/// Counts whole blocks of finite values into bins; returns how many values that was. Four tables take turns:
+/// runs of equal values (zeros after a ReLU) would wait for each other's store.
+size_t count_many(std::span<const float> values, float scale, std::vector<int64_t>& bins) {
+  constexpr size_t kTables = 4, kPiece = size_t{1} << 30;  // tables count in 32 bits
+  const size_t count = values.size() - values.size() % BinIndices{}.size();
+  for (size_t first = 0; first < count; first += kPiece) {
+    std::array<std::array<uint32_t, Histogram::kBins>, kTables> tables{};
+    const size_t end = std::min(count, first + kPiece);
+    for (size_t at = first; at < end; at += BinIndices{}.size()) {
+      BinIndices indices;
+      bins_of(values.data() + at, scale, indices);
+      for (size_t i = 0; i < indices.size(); i += kTables)
+        for (size_t t = 0; t < kTables; ++t) ++tables[t][static_cast<size_t>(indices[i + t])];
+    }
+    for (size_t i = 0; i < bins.size(); ++i)
+      for (const auto& table : tables) bins[i] += table[i];
+  }
+  return count;
 }
 
 }  // namespace
@@ -75,18 +147,10 @@ void Histogram::add(std::span<const float> values) {
   // on rounding.
   const auto scale = static_cast<float>(kBins / (2 * limit_));
   const bool all_finite = e.finite == static_cast<int64_t>(values.size());
-  // Two counters take turns: runs of equal values (zeros after a ReLU) would wait for each other's store.
-  constexpr size_t kPiece = size_t{1} << 30;  // counters are 32 bits
-  for (size_t first = 0; first < values.size(); first += kPiece) {
-    std::array<std::array<uint32_t, kBins>, 2> counts{};
-    const std::span<const float> piece = values.subspan(first, std::min(kPiece, values.size() - first));
-    size_t turn = 0;
-    for (const float x : piece) {
-      if (!all_finite && !std::isfinite(x)) continue;
-      ++counts[turn ^= 1][static_cast<size_t>(bin_of(x, scale))];
-    }
-    for (size_t i = 0; i < bins_.size(); ++i) bins_[i] += static_cast<int64_t>(counts[0][i]) + counts[1][i];
-  }
+  const std::span<const float> rest =
+      all_finite && values.size() >= kManyValues ? values.subspan(count_many(values, scale, bins_)) : values;
+  for (const float x : rest)
+    if (std::isfinite(x)) ++bins_[static_cast<size_t>(bin_of(x, scale))];
 }
 
 void Histogram::merge(const Histogram& other) {

@@ -2,6 +2,8 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/cpu.h"
 
@@ -14,11 +16,26 @@ constexpr int kSpins = 2000;
 
 thread_local bool t_inside_task = false;
 
+// Layout of a share: 24 bits of generation, 20 of begin, 20 of end.
+constexpr int kIndexBits = 20;
+constexpr int64_t kMaxTasks = (int64_t{1} << kIndexBits) - 1;
+constexpr uint64_t kIndexMask = (uint64_t{1} << kIndexBits) - 1;
+constexpr uint64_t kOneBegin = uint64_t{1} << kIndexBits;
+
+uint64_t share_of(uint32_t generation, int64_t begin, int64_t end) {
+  return uint64_t{generation} << (2 * kIndexBits) | static_cast<uint64_t>(begin) << kIndexBits |
+         static_cast<uint64_t>(end);
+}
+uint32_t generation_of(uint64_t share) { return static_cast<uint32_t>(share >> (2 * kIndexBits)); }
+uint64_t begin_of(uint64_t share) { return share >> kIndexBits & kIndexMask; }
+uint64_t end_of(uint64_t share) { return share & kIndexMask; }
+
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 0) threads = cpu_features().cores;
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  shares_ = std::vector<Share>(static_cast<size_t>(std::max(threads, 1)));
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -36,41 +53,59 @@ void ThreadPool::run_job(int64_t count, Call call, void* context) {
     return;
   }
   NARROW_CHECK(!busy_.exchange(true, std::memory_order_acquire));
-  NARROW_CHECK(count < (int64_t{1} << 31));
-  const uint32_t generation = generation_.load(std::memory_order_relaxed) + 1;
-  // Tickets of the old generation are spent before the job's fields change.
-  ticket_.store(static_cast<uint64_t>(generation) << 32 | 0xffffffffU);
-  count_.store(count);
+  for (int64_t first = 0; first < count; first += kMaxTasks)
+    run_shares(first, std::min(count - first, kMaxTasks), call, context);
+  busy_.store(false, std::memory_order_release);
+}
+
+void ThreadPool::run_shares(int64_t first, int64_t count, Call call, void* context) {
+  const uint32_t generation = (generation_.load(std::memory_order_relaxed) + 1) & 0xffffffU;
+  // The last job's shares are spent before the job's fields change.
+  for (Share& share : shares_) share.range.store(share_of(generation, 0, 0));
+  first_.store(first);
   done_.store(0);
   call_.store(call);
   context_.store(context);
-  ticket_.store(static_cast<uint64_t>(generation) << 32);
+  const int64_t threads = static_cast<int64_t>(shares_.size());
+  for (int64_t i = 0; i < threads; ++i)
+    shares_[static_cast<size_t>(i)].range.store(
+        share_of(generation, count * i / threads, count * (i + 1) / threads));
   generation_.store(generation);
   {
     const std::lock_guard lock(mutex_);
     if (parked_ > 0) wake_.notify_all();
   }
-  drain(generation);
+  drain(generation, 0);
   while (done_.load(std::memory_order_acquire) < count) _mm_pause();
-  busy_.store(false, std::memory_order_release);
 }
 
-void ThreadPool::drain(uint32_t generation) {
-  t_inside_task = true;
-  uint64_t ticket = ticket_.load();
-  while (static_cast<uint32_t>(ticket >> 32) == generation &&
-         static_cast<int64_t>(ticket & 0xffffffffU) < count_.load()) {
+/// Runs one task of the share; false: it has none left.
+bool ThreadPool::take(Share& share, uint32_t generation, bool own) {
+  uint64_t range = share.range.load();
+  while (generation_of(range) == generation && begin_of(range) < end_of(range)) {
     const Call call = call_.load();
     void* const context = context_.load();
-    if (!ticket_.compare_exchange_weak(ticket, ticket + 1)) continue;
-    call(context, static_cast<int64_t>(ticket & 0xffffffffU));
+    const int64_t first = first_.load();
+    if (!share.range.compare_exchange_weak(range, own ? range + kOneBegin : range - 1)) continue;
+    call(context, first + static_cast<int64_t>(own ? begin_of(range) : end_of(range) - 1));
     done_.fetch_add(1, std::memory_order_release);
-    ticket = ticket_.load();
+    return true;
+  }
+  return false;
+}
+
+void ThreadPool::drain(uint32_t generation, int self) {
+  t_inside_task = true;
+  const auto threads = static_cast<int>(shares_.size());
+  for (int i = 0; i < threads; ++i) {
+    Share& share = shares_[static_cast<size_t>((self + i) % threads)];
+    while (take(share, generation, i == 0)) {
+    }
   }
   t_inside_task = false;
 }
 
-void ThreadPool::work() {
+void ThreadPool::work(int self) {
   uint32_t seen = 0;
   while (true) {
     int spins = 0;
@@ -86,7 +121,7 @@ void ThreadPool::work() {
     }
     if (stop_.load()) return;
     seen = generation_.load();
-    drain(seen);
+    drain(seen, self);
   }
 }
 

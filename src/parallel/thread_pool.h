@@ -11,9 +11,11 @@
 
 namespace narrow {
 
-/// run() hands task indices 0..count-1 to the team; the caller works too. Workers spin for a bounded time
-/// after a job, then park, so an idle pool costs nothing. One run() at a time; calling run() from inside a
-/// task runs it serially.
+/// run() hands task indices 0..count-1 to the team; the caller works too. Each thread starts on its own
+/// contiguous share, the same share of every job of that size, so what a layer wrote is still in the cache of
+/// the core that reads it in the next; who is done takes from the end of another's share. Workers spin for a
+/// bounded time after a job, then park, so an idle pool costs nothing. One run() at a time; calling run()
+/// from inside a task runs it serially.
 class ThreadPool {
  public:
   /// threads <= 0: one per core of this process.
@@ -41,15 +43,20 @@ class ThreadPool {
 
  private:
   using Call = void (*)(void* context, int64_t index);
+  /// One thread's share of the job: (generation, begin, end) in one word, so a late worker cannot take a task
+  /// of another job. The owner takes from the front, others from the back.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> range{0};
+  };
   void run_job(int64_t count, Call call, void* context);
-  void work();
-  void drain(uint32_t generation);
+  void run_shares(int64_t first, int64_t count, Call call, void* context);
+  void work(int self);
+  void drain(uint32_t generation, int self);
+  bool take(Share& share, uint32_t generation, bool own);
 
   std::vector<std::thread> workers_;
-  // The job: `ticket_` holds (generation << 32 | next index), so a late worker cannot take a task of another
-  // job.
-  std::atomic<uint64_t> ticket_{0};
-  std::atomic<int64_t> count_{0}, done_{0};
+  std::vector<Share> shares_;  // one per thread, the caller's first
+  std::atomic<int64_t> first_{0}, done_{0};
   std::atomic<Call> call_{nullptr};
   std::atomic<void*> context_{nullptr};
   std::atomic<uint32_t> generation_{0};
