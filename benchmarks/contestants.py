@@ -1,0 +1,65 @@
+"""Who takes part in a rotation. Each `visit` runs one build for some seconds in its own process: median, in ms."""
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+from builds import HERE, Build, last_line
+
+
+class Resident:
+    """Another runtime: a child process that holds the model loaded and sleeps between visits."""
+
+    def __init__(self, build: Build, feed: pathlib.Path, threads: int, free: dict[str, int]):
+        self.build, self.medians = build, []
+        spec = {"runtime": build.runtime, "precision": build.precision, "file": str(build.file), "feed": str(feed),
+                "threads": threads, "free": free}
+        self.process = subprocess.Popen([sys.executable, HERE / "worker.py", json.dumps(spec)], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.answer()
+
+    def answer(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.build.runtime} {self.build.label}: {last_line(self.process.stderr.read())}")
+        return json.loads(line)
+
+    def visit(self, seconds: float):
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+        self.medians.append(self.answer()["median_ms"])
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Visitor:
+    """narrow: every visit is one `narrow bench`, a process that loads the file, warms up and ends."""
+
+    def __init__(self, build: Build, command: list[str]):
+        self.build, self.command, self.medians = build, command, []
+
+    def visit(self, seconds: float):
+        done = subprocess.run([*self.command, "--seconds", str(seconds)], capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"narrow {self.build.label}: exit {done.returncode}: {last_line(done.stderr)}")
+        self.medians.append(json.loads(last_line(done.stdout))["median_ms"])
+
+    def close(self):
+        pass
+
+
+def rotate(contestants: list, rounds: int, seconds: float):
+    """Every round visits all, each time from another start: a machine that drifts hits all alike."""
+    for round_number in range(rounds):
+        start = round_number % len(contestants)
+        for contestant in contestants[start:] + contestants[:start]:
+            contestant.visit(seconds)
+
+
+def record(contestant) -> dict:
+    build = contestant.build
+    return {"runtime": build.runtime, "precision": build.precision, "label": build.label,
+            "median_ms": statistics.median(contestant.medians), "rounds_ms": contestant.medians}

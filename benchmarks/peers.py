@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""narrow against ONNX Runtime and OpenVINO on this machine, in one interleaved run per model: a Markdown table.
+
+Every contestant lives in its own process, rounds visit them in rotation, a figure is the median of its rounds'
+medians. Without --calib the samples are random, which serves for speed and for nothing else.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+import onnx
+
+import builds
+import samples
+from contestants import Resident, Visitor, record, rotate
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PRECISIONS = ["fp32", "bf16", "int8"]
+
+
+def machine(options) -> dict:
+    """Taken before anything runs, so that the load average is that of the others."""
+    load = os.getloadavg()[0]
+    ask = [options.narrow, "doctor", "--json", "--quiet"]
+    doctor = json.loads(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    version = subprocess.run([options.narrow, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    return {"processor": doctor["processor"], "cores": doctor["cores"], "isa": doctor["isa"], "load_average": load,
+            "threads": options.threads, "batch": options.batch, "rounds": options.rounds, "seconds": options.seconds,
+            "versions": {"narrow": version.removeprefix("narrow ")} | builds.versions(),
+            "data": str(options.calib or "random")}
+
+
+def header(m: dict) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in m["versions"].items())
+    return (f"{m['processor']}, {m['cores']} cores, {m['isa']} · {m['threads']} threads · batch {m['batch']} · "
+            f"load average {m['load_average']:.2f} before the run · {m['rounds']} rounds of {m['seconds']:g} s · "
+            f"{'random samples' if m['data'] == 'random' else 'samples from a file'} · {versions}\n")
+
+
+def enter(model: onnx.ModelProto, entries: list[builds.Build], feed: pathlib.Path, options) -> tuple[list, list[str]]:
+    """Starts the contestants: those, and a line for each that cannot run here."""
+    free = samples.free_dimensions(model, options.batch)
+    contestants, failures = [], []
+    for build in entries:
+        if build.runtime == "narrow":
+            contestants.append(Visitor(build, [
+                options.narrow, "bench", build.file, "--data", feed, "--batch", str(options.batch), "--threads",
+                str(options.threads), "--json", "--quiet"]))
+            continue
+        try:
+            contestants.append(Resident(build, feed, options.threads, free))
+        except RuntimeError as error:
+            failures.append(str(error))
+    return contestants, failures
+
+
+def compare(path: pathlib.Path, options) -> dict:
+    """One model: makes what is missing, measures, and returns the records."""
+    model = onnx.load(path)
+    data = (samples.load_for(model, options.calib) if options.calib
+            else samples.random_samples(model, builds.CALIBRATION_SAMPLES, seed=1))
+    folder = builds.work_folder(options.work, path, data)
+    builds.write_samples(model, data, folder, options.batch)
+    entries = builds.narrow_builds(options.narrow, path, folder, options)
+    others, not_made = builds.other_builds(path, folder, options.precisions)
+    contestants, not_loaded = enter(model, entries + others, folder / "feed.npz", options)
+    print(f"{path.stem}: {len(contestants)} contestants", file=sys.stderr)
+    try:
+        rotate(contestants, options.rounds, options.seconds)
+    finally:
+        for contestant in contestants:
+            contestant.close()
+    return {"model": path.stem, "records": [record(c) for c in contestants], "failures": not_made + not_loaded}
+
+
+def best(records: list[dict], runtime: str, precisions: list[str]) -> dict | None:
+    rivals = [r for r in records if r["runtime"] == runtime and r["precision"] in precisions]
+    return min(rivals, key=lambda r: r["median_ms"], default=None)
+
+
+def cells(own: dict, rival: dict | None) -> str:
+    if rival is None:
+        return "– | –"
+    return f"{rival['median_ms']:.2f} ({rival['label']}) | {rival['median_ms'] / own['median_ms']:.2f}"
+
+
+def rows(result: dict):
+    """FP32 meets FP32; bf16 and int8 meet ONNX Runtime's best build of any kind and OpenVINO's of the same precision."""
+    for own in (r for r in result["records"] if r["runtime"] == "narrow"):
+        precision = own["precision"]
+        ort = best(result["records"], "ort", ["fp32"] if precision == "fp32" else PRECISIONS)
+        openvino = best(result["records"], "openvino", [precision])
+        name = f"{result['model']} | {precision}"
+        yield f"| {name} | {own['median_ms']:.2f} | {cells(own, ort)} | {cells(own, openvino)} |"
+
+
+def unrest(results: list[dict]) -> str:
+    """What a busy machine looks like in the figures themselves."""
+    spread, result, record = max(((max(r["rounds_ms"]) / min(r["rounds_ms"]), result, r) for result in results
+                                  for r in result["records"]), key=lambda entry: entry[0])
+    return (f"Slowest over fastest round of one contestant: at most {spread:.2f} "
+            f"({result['model']}, {record['runtime']} {record['label']}).")
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", type=pathlib.Path, metavar="MODEL.onnx")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1, help="per contestant and round (default 1)")
+    parser.add_argument("--precisions", default=",".join(PRECISIONS), help="of narrow's builds (default %(default)s)")
+    parser.add_argument("--calib", default="none", help="samples as an .npz of the models' inputs, or none (default)")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="writes every round of every contestant")
+    parser.add_argument("--narrow", default=str(ROOT / "build" / "release" / "narrow"), help="the binary to measure")
+    parser.add_argument("--work", type=pathlib.Path, default=ROOT / ".deps" / "bench-work", help="folder for builds")
+    options = parser.parse_args()
+    options.calib = None if options.calib == "none" else pathlib.Path(options.calib)
+    options.precisions = options.precisions.split(",")
+    if unknown := set(options.precisions) - set(PRECISIONS):
+        parser.error(f"--precisions: {', '.join(unknown)} is none of {', '.join(PRECISIONS)}")
+    needed = [pathlib.Path(options.narrow), *options.models, *([options.calib] if options.calib else [])]
+    if missing := [str(path) for path in needed if not path.is_file()]:
+        parser.error(f"no such file: {', '.join(missing)}")
+    return options
+
+
+def main():
+    options = parse()
+    about = machine(options)
+    results = [compare(path, options) for path in options.models]
+    print(header(about))
+    print("| model | build | narrow ms | ONNX Runtime ms | ÷ narrow | OpenVINO ms | ÷ narrow |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    print("\n".join(row for result in results for row in rows(result)))
+    print(f"\n{unrest(results)}")
+    for result in results:
+        for failure in result["failures"]:
+            print(f"\n{result['model']}: did not take part: {failure}")
+    if options.json:
+        everything = {"command": shlex.join(sys.argv), "machine": about, "results": results}
+        options.json.write_text(json.dumps(everything, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
