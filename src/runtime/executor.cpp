@@ -7,22 +7,14 @@ namespace {
 
 class Execution {
  public:
-  Execution(const Plan& plan, const std::vector<Tensor>& inputs, Workspace& workspace)
-      : plan_(plan), inputs_(inputs), workspace_(workspace) {
+  Execution(const Plan& plan, std::span<const Tensor> inputs, std::span<Tensor> outputs, Workspace& workspace)
+      : plan_(plan), inputs_(inputs), outputs_(outputs), workspace_(workspace) {
     if (workspace.arena.bytes() < plan.arena_bytes) workspace.arena = AlignedBuffer(plan.arena_bytes);
     if (workspace.scratch.bytes() < plan.scratch_bytes) workspace.scratch = AlignedBuffer(plan.scratch_bytes);
-    for (const ir::GraphOutput& output : plan.graph.outputs())
-      outputs_.push_back(Tensor::allocate(output.value->type.dtype, output.value->type.shape()));
-  }
-
-  /// Observers may write to values, so inputs become copies they can write to.
-  void own_inputs() {
-    for (Tensor& input : inputs_) input = input.clone();
   }
 
   Status run(ThreadPool& pool, Observer* observer) {
-    std::vector<const void*> sources;
-    std::vector<void*> targets;
+    auto& [arena, scratch, sources, targets] = workspace_;
     for (const Step& step : plan_.steps) {
       sources.clear();
       targets.clear();
@@ -31,8 +23,7 @@ class Execution {
         for (const Location& at : step.outputs) targets.push_back(write(at));
       if (observer != nullptr) observer->before(*step.node, views(step.node->inputs(), step.inputs));
       if (step.kernel)
-        NARROW_DO(step.kernel->run(
-            {.inputs = sources, .outputs = targets, .scratch = workspace_.scratch.data()}, pool));
+        NARROW_DO(step.kernel->run({.inputs = sources, .outputs = targets, .scratch = scratch.data()}, pool));
       if (observer != nullptr) observer->after(*step.node, views(step.node->outputs(), step.outputs));
     }
     for (const Plan::Copy& copy : plan_.copies)
@@ -40,13 +31,6 @@ class Execution {
         std::memcpy(outputs_[static_cast<size_t>(copy.output)].mutable_raw(), read(copy.from),
                     static_cast<size_t>(copy.bytes));
     return {};
-  }
-
-  TensorMap take_outputs() {
-    TensorMap named;
-    for (size_t i = 0; i < outputs_.size(); ++i)
-      named[plan_.graph.outputs()[i].name] = std::move(outputs_[i]);
-    return named;
   }
 
  private:
@@ -75,19 +59,29 @@ class Execution {
   }
 
   const Plan& plan_;
-  std::vector<Tensor> inputs_;
+  std::span<const Tensor> inputs_;
+  std::span<Tensor> outputs_;
   Workspace& workspace_;
-  std::vector<Tensor> outputs_;
 };
 
 }  // namespace
 
 Result<TensorMap> execute(const Plan& plan, const std::vector<Tensor>& inputs, Workspace& workspace,
                           ThreadPool& pool, Observer* observer) {
-  Execution execution(plan, inputs, workspace);
-  if (observer != nullptr) execution.own_inputs();
-  NARROW_DO(execution.run(pool, observer));
-  return execution.take_outputs();
+  std::vector<Tensor> own, outputs;
+  if (observer != nullptr)  // which may write to values
+    for (const Tensor& input : inputs) own.push_back(input.clone());
+  for (const ir::GraphOutput& output : plan.graph.outputs())
+    outputs.push_back(Tensor::allocate(output.value->type.dtype, output.value->type.shape()));
+  NARROW_DO(execute_into(plan, observer != nullptr ? own : inputs, outputs, workspace, pool, observer));
+  TensorMap named;
+  for (size_t i = 0; i < outputs.size(); ++i) named[plan.graph.outputs()[i].name] = std::move(outputs[i]);
+  return named;
+}
+
+Status execute_into(const Plan& plan, std::span<const Tensor> inputs, std::span<Tensor> outputs,
+                    Workspace& workspace, ThreadPool& pool, Observer* observer) {
+  return Execution(plan, inputs, outputs, workspace).run(pool, observer);
 }
 
 }  // namespace narrow::runtime

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "artifact/artifact.h"
 #include "ir/schema.h"
@@ -23,9 +23,13 @@ struct Session::State {
   SessionOptions options;
   PackCache packs;
   std::map<ShapeMap, std::shared_ptr<const Plan>> plans;
+  std::shared_ptr<const Plan> last;  // of the last run
   Workspace workspace;
+  std::vector<Tensor> inputs, outputs;  // of the run in progress, in the graph's order
 
   Result<std::shared_ptr<const Plan>> plan_for(const ShapeMap& shapes);
+  /// Sets `inputs` and `last`.
+  Status start(const TensorMap& given);
 };
 
 Result<std::shared_ptr<const Plan>> Session::State::plan_for(const ShapeMap& shapes) {
@@ -100,9 +104,10 @@ bool fits(const Shape& shape, const ir::TensorType& type) {
 }
 
 /// The given tensors in the order of the graph's inputs, checked and cast.
-Result<std::vector<Tensor>> collect_inputs(const ir::Graph& graph, const TensorMap& given) {
-  std::vector<Tensor> tensors;
-  for (const ir::Value* input : graph.inputs()) {
+Status collect_inputs(const ir::Graph& graph, const TensorMap& given, std::vector<Tensor>& tensors) {
+  tensors.resize(graph.inputs().size());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const ir::Value* input = graph.inputs()[i];
     const auto it = given.find(input->name);
     if (it == given.end()) {
       std::vector<std::string> names;
@@ -115,7 +120,10 @@ Result<std::vector<Tensor>> collect_inputs(const ir::Graph& graph, const TensorM
       return bad_input(*input, to_string(input->type.dtype), to_string(tensor.dtype()));
     if (!fits(tensor.shape(), input->type))
       return bad_input(*input, ir::to_string(input->type), to_string(tensor.shape()));
-    tensors.push_back(cast(tensor, input->type.dtype));
+    if (tensor.dtype() == input->type.dtype)
+      tensors[i] = tensor;
+    else
+      tensors[i] = cast(tensor, input->type.dtype);
   }
   for (const auto& [name, tensor] : given) {
     const ir::Value* value = graph.find_value(name);
@@ -126,17 +134,55 @@ Result<std::vector<Tensor>> collect_inputs(const ir::Graph& graph, const TensorM
                    .got = "an unknown one",
                    .hint = "`narrow inspect` shows the model's inputs"};
   }
-  return tensors;
+  return {};
+}
+
+/// A static type against a tensor's, without making a Shape of it.
+bool has_type(const Tensor& tensor, const ir::TensorType& type) {
+  return tensor.dtype() == type.dtype &&
+         std::equal(tensor.shape().begin(), tensor.shape().end(), type.dims.begin(), type.dims.end(),
+                    [](int64_t extent, const ir::Dim& dim) { return extent == dim.value; });
+}
+
+bool is_plan_for(const Plan& plan, const std::vector<Tensor>& inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (!has_type(inputs[i], plan.graph.inputs()[i]->type)) return false;
+  return true;
 }
 
 }  // namespace
 
-Result<TensorMap> Session::run(const TensorMap& inputs, Observer* observer) {
-  NARROW_TRY(const std::vector<Tensor> tensors, collect_inputs(state_->graph, inputs));
+Status Session::State::start(const TensorMap& given) {
+  NARROW_DO(collect_inputs(graph, given, inputs));
+  if (last && is_plan_for(*last, inputs)) return {};
   ShapeMap shapes;
-  for (size_t i = 0; i < tensors.size(); ++i) shapes[state_->graph.inputs()[i]->name] = tensors[i].shape();
-  NARROW_TRY(const std::shared_ptr<const Plan> plan, state_->plan_for(shapes));
-  return execute(*plan, tensors, state_->workspace, *state_->pool, observer);
+  for (size_t i = 0; i < inputs.size(); ++i) shapes[graph.inputs()[i]->name] = inputs[i].shape();
+  NARROW_TRY(last, plan_for(shapes));
+  return {};
+}
+
+Result<TensorMap> Session::run(const TensorMap& inputs, Observer* observer) {
+  NARROW_DO(state_->start(inputs));
+  const std::vector<Tensor> tensors = std::exchange(state_->inputs, {});  // does not outlive the run
+  return execute(*state_->last, tensors, state_->workspace, *state_->pool, observer);
+}
+
+Status Session::run_into(const TensorMap& inputs, TensorMap& outputs) {
+  NARROW_DO(state_->start(inputs));
+  const std::vector<ir::GraphOutput>& wanted = state_->last->graph.outputs();
+  state_->outputs.resize(wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const auto it = outputs.find(wanted[i].name);
+    if (it == outputs.end() || !has_type(it->second, wanted[i].value->type))
+      return Error{.code = Code::invalid_argument,
+                   .subject = "output '" + wanted[i].name + "'",
+                   .expected = "a tensor " + ir::to_string(wanted[i].value->type),
+                   .got = it == outputs.end()
+                              ? "none"
+                              : to_string(it->second.dtype()) + to_string(it->second.shape())};
+    state_->outputs[i] = it->second;
+  }
+  return execute_into(*state_->last, state_->inputs, state_->outputs, state_->workspace, *state_->pool);
 }
 
 Status Session::prepare(const ShapeMap& shapes) {

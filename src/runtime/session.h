@@ -91,6 +91,10 @@ class Session {
   /// Missing, unknown, mistyped or misshapen inputs are errors invalid_data. Integer and float element types
   /// are cast to the input's type when that loses nothing of the kind (u8 pixels into f32).
   Result<TensorMap> run(const TensorMap& inputs, Observer* observer = nullptr);
+  /// run() into the tensors an earlier run() with inputs of these shapes returned (nobody else's storage: it
+  /// is written). When the shapes are those of the run before and the inputs have the model's types, nothing
+  /// is allocated but what kernels allocate. Errors: those of run(); invalid_argument, outputs do not fit.
+  Status run_into(const TensorMap& inputs, TensorMap& outputs);
   /// Plans for these shapes ahead of the first run (part of load time).
   Status prepare(const std::map<std::string, Shape>& shapes);
   /// The plan for these input shapes (prepared when needed), for explain and inspect.

@@ -79,6 +79,17 @@ TEST_P(FloatGraph, EveryBackendGivesTheReference) {
   expect_near(run(observed, inputs), *wanted, kFloat);
 }
 
+TEST_P(FloatGraph, RunsIntoTheTensorsOfAnEarlierRun) {
+  const ir::Graph graph = graph_from(GetParam().text);
+  Session session = session_of(graph), other = session_of(graph);
+  TensorMap outputs = run(session, inputs_for(graph, 6));
+  for (const uint64_t seed : {7, 8}) {
+    const Status done = session.run_into(inputs_for(graph, seed), outputs);
+    ASSERT_TRUE(done.ok()) << (done.ok() ? "" : done.error().message());
+    expect_same_bits(outputs, run(other, inputs_for(graph, seed)));
+  }
+}
+
 TEST_P(FloatGraph, ThreadsAndRepetitionChangeNoBit) {
   const ir::Graph graph = graph_from(GetParam().text);
   const TensorMap inputs = inputs_for(graph, 4);
@@ -233,6 +244,19 @@ TEST(Session, WrongInputsAreErrorsThatNameThem) {
   const auto unknown = free.plan_info({{"x", {2}}});  // M is not told
   ASSERT_FALSE(unknown.ok());
   EXPECT_THAT(unknown.error().message(), testing::HasSubstr("'z'"));
+}
+
+TEST(Session, OutputsOfOtherShapesAreAnError) {
+  Session session = session_of(graph_from(kTwoInputs));
+  const auto inputs = [](int64_t n) {
+    return TensorMap{{"x", Tensor::zeros(DType::f32, {n, 3})}, {"ids", Tensor::zeros(DType::s64, {n, 2})}};
+  };
+  TensorMap outputs = run(session, inputs(2));
+  EXPECT_TRUE(session.run_into(inputs(2), outputs).ok());
+  EXPECT_EQ(session.run_into(inputs(3), outputs).error().code, Code::invalid_argument);
+  outputs.erase("z");
+  EXPECT_EQ(session.run_into(inputs(2), outputs).error().message(),
+            "output 'z': expected a tensor s64[2,2], got none");
 }
 
 TEST(Session, CastsThatKeepTheKindAreMade) {
