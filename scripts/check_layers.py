@@ -20,7 +20,7 @@ ROWS = [  # bottom to top
     ["quant"],
     ["search"],
     ["pipeline"],
-    ["cli"],
+    ["cli", "api"],
 ]
 ROW_OF = {folder: row for row, folders in enumerate(ROWS) for folder in folders}
 ALLOWED_WITHIN_ROW = {("numerics", "base")}
