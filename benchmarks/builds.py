@@ -26,16 +26,12 @@ class Build:
     file: pathlib.Path
 
 
-def versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
-
-
 def work_folder(work: pathlib.Path, model: pathlib.Path, data: dict[str, np.ndarray]) -> pathlib.Path:
     """Its name changes with the model, the samples and the tools, so that what lies there may be used again."""
     digest = hashlib.sha256(model.read_bytes())
     for name, array in sorted(data.items()):
         digest.update(name.encode() + array.tobytes())
-    digest.update(repr(versions()).encode())
+    digest.update(repr([importlib.metadata.version(name) for name in PACKAGES]).encode())
     folder = work / f"{model.stem}-{digest.hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

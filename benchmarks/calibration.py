@@ -6,7 +6,6 @@ calibration keeps distributions, so one run of it serves every method: its time 
 decodes the photos within its time; ONNX Runtime gets them decoded and resized, and its model pre-processed.
 """
 import argparse
-import json
 import os
 import pathlib
 import statistics
@@ -14,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import machine
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = pathlib.Path(__file__).resolve().parent
@@ -69,14 +70,9 @@ def medians(rounds: list[dict]) -> dict[str, tuple[float, float]]:
     return {key: tuple(statistics.median(r[key][i] for r in rounds) for i in range(2)) for key in rounds[0]}
 
 
-def report(options, photos: int, narrow: dict, ort: dict):
-    ask = [options.narrow, "doctor", "--json", "--quiet"]
-    doctor = json.loads(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-    version = subprocess.run([sys.executable, "-c", "import onnxruntime; print(onnxruntime.__version__)"],
-                             capture_output=True, text=True, check=True).stdout.strip()
-    processor = f"{doctor['processor']}, {doctor['cores']} cores, {doctor['isa']}"
-    print(f"{options.model.stem}, {photos} photos · {processor} · "
-          f"load average {options.load:.2f} before the run · rounds: {options.rounds} · onnxruntime {version}\n")
+def report(options, photos: int, narrow: dict, ort: dict, neighbours: float):
+    print(f"{options.model.stem}, {photos} photos · {machine.title(options.about)} · rounds: {options.rounds} · "
+          f"load average {options.load:.2f} before, other programs used {neighbours:.2f} cores during the run\n")
     print("| method | narrow s | ONNX Runtime s | ÷ narrow | narrow MB | ONNX Runtime MB | ÷ narrow |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for method in options.methods:
@@ -100,6 +96,7 @@ def parse():
     needed = [pathlib.Path(options.narrow), options.model, options.images]
     if missing := [str(path) for path in needed if not path.is_file()]:
         parser.error(f"no such file: {', '.join(missing)}")
+    options.about = machine.describe(options.narrow, ("onnxruntime",))
     return options
 
 
@@ -108,12 +105,12 @@ def main():
     with tempfile.TemporaryDirectory() as temporary, tempfile.TemporaryFile("w+") as log:
         folder = pathlib.Path(temporary)
         photos = prepare(options, folder)
-        narrow, ort = [], []
+        narrow, ort, neighbours = [], [], machine.Neighbours()
         for round_number in range(options.rounds):
             turns = [(narrow, measure_narrow), (ort, measure_ort)]
             for results, measure in turns if round_number % 2 == 0 else reversed(turns):
                 results.append(measure(options, folder, log))
-        report(options, photos, medians(narrow), medians(ort))
+        report(options, photos, medians(narrow), medians(ort), neighbours.cores())
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import json
 import os
 import pathlib
 import shlex
-import subprocess
 import sys
 
 import onnx
 
 import builds
+import machine
 import samples
 from contestants import Resident, Visitor, record, rotate
 
@@ -22,23 +22,20 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PRECISIONS = ["fp32", "bf16", "int8"]
 
 
-def machine(options) -> dict:
+def surroundings(options) -> dict:
     """Taken before anything runs, so that the load average is that of the others."""
     load = os.getloadavg()[0]
-    ask = [options.narrow, "doctor", "--json", "--quiet"]
-    doctor = json.loads(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-    version = subprocess.run([options.narrow, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    return {"processor": doctor["processor"], "cores": doctor["cores"], "isa": doctor["isa"], "load_average": load,
-            "threads": options.threads, "batch": options.batch, "rounds": options.rounds, "seconds": options.seconds,
-            "versions": {"narrow": version.removeprefix("narrow ")} | builds.versions(),
-            "data": str(options.calib or "random")}
+    return machine.describe(options.narrow, builds.PACKAGES) | {
+        "load_average": load, "threads": options.threads, "batch": options.batch, "rounds": options.rounds,
+        "seconds": options.seconds, "data": str(options.calib or "random")}
 
 
-def header(m: dict) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in m["versions"].items())
-    return (f"{m['processor']}, {m['cores']} cores, {m['isa']} · {m['threads']} threads · batch {m['batch']} · "
-            f"load average {m['load_average']:.2f} before the run · {m['rounds']} rounds of {m['seconds']:g} s · "
-            f"{'random samples' if m['data'] == 'random' else 'samples from a file'} · {versions}\n")
+def header(about: dict, results: list[dict]) -> str:
+    neighbours = max(result["neighbour_cores"] for result in results)
+    return (f"{machine.title(about)} · {about['threads']} threads · batch {about['batch']} · "
+            f"{about['rounds']} rounds of {about['seconds']:g} s · {'random samples' if about['data'] == 'random' else 'samples from a file'} · "
+            f"load average {about['load_average']:.2f} before, "
+            f"other programs used {neighbours:.2f} cores during the run\n")
 
 
 def enter(model: onnx.ModelProto, entries: list[builds.Build], feed: pathlib.Path, options) -> tuple[list, list[str]]:
@@ -67,6 +64,7 @@ def compare(path: pathlib.Path, options) -> dict:
     builds.write_samples(model, data, folder, options.batch)
     entries = builds.narrow_builds(options.narrow, path, folder, options)
     others, not_made = builds.other_builds(path, folder, options.precisions)
+    neighbours = machine.Neighbours()
     contestants, not_loaded = enter(model, entries + others, folder / "feed.npz", options)
     print(f"{path.stem}: {len(contestants)} contestants", file=sys.stderr)
     try:
@@ -74,7 +72,8 @@ def compare(path: pathlib.Path, options) -> dict:
     finally:
         for contestant in contestants:
             contestant.close()
-    return {"model": path.stem, "records": [record(c) for c in contestants], "failures": not_made + not_loaded}
+    return {"model": path.stem, "records": [record(c) for c in contestants], "failures": not_made + not_loaded,
+            "neighbour_cores": neighbours.cores()}
 
 
 def best(records: list[dict], runtime: str, precisions: list[str]) -> dict | None:
@@ -89,7 +88,7 @@ def cells(own: dict, rival: dict | None) -> str:
 
 
 def rows(result: dict):
-    """FP32 meets FP32; bf16 and int8 meet ONNX Runtime's best build of any kind and OpenVINO's of the same precision."""
+    """FP32 meets FP32; bf16 and int8 meet ONNX Runtime's best build of all and OpenVINO's of the same precision."""
     for own in (r for r in result["records"] if r["runtime"] == "narrow"):
         precision = own["precision"]
         ort = best(result["records"], "ort", ["fp32"] if precision == "fp32" else PRECISIONS)
@@ -131,9 +130,9 @@ def parse():
 
 def main():
     options = parse()
-    about = machine(options)
+    about = surroundings(options)
     results = [compare(path, options) for path in options.models]
-    print(header(about))
+    print(header(about, results))
     print("| model | build | narrow ms | ONNX Runtime ms | ÷ narrow | OpenVINO ms | ÷ narrow |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     print("\n".join(row for result in results for row in rows(result)))
