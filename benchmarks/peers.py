@@ -33,7 +33,8 @@ def surroundings(options) -> dict:
 def header(about: dict, results: list[dict]) -> str:
     neighbours = max(result["neighbour_cores"] for result in results)
     return (f"{machine.title(about)} · {about['threads']} threads · batch {about['batch']} · "
-            f"{about['rounds']} rounds of {about['seconds']:g} s · {'random samples' if about['data'] == 'random' else 'samples from a file'} · "
+            f"{about['rounds']} rounds of {about['seconds']:g} s · "
+            f"{'random samples' if about['data'] == 'random' else 'samples from a file'} · "
             f"load average {about['load_average']:.2f} before, "
             f"other programs used {neighbours:.2f} cores during the run\n")
 
