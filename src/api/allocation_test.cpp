@@ -34,6 +34,7 @@ void* operator new(size_t bytes, std::align_val_t alignment) {
   if (void* memory = counted(bytes, static_cast<size_t>(alignment))) return memory;
   throw std::bad_alloc();
 }
+void* operator new(size_t bytes, const std::nothrow_t& /*tag*/) noexcept { return counted(bytes, 16); }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, size_t /*bytes*/) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept {
