@@ -5,7 +5,7 @@
 
 #include "api/inner.h"
 
-namespace narrow::v0 {
+namespace narrow::inline v0 {
 namespace {
 
 constexpr int kMostThreads = 1024;
@@ -161,4 +161,4 @@ Status Session::run_into(const Tensors& inputs, Tensors& outputs) {
   });
 }
 
-}  // namespace narrow::v0
+}  // namespace narrow::inline v0

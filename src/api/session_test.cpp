@@ -142,8 +142,8 @@ TEST(PublicSession, MovesAndSaysSoAfterwards) {
   const Tensor image = pattern(input_shape(first, 1), 4), wanted = logits(first, image);
   Session second = std::move(first);
   EXPECT_TRUE(same_bits(logits(second, image), wanted));
-  EXPECT_EQ(first.run({{"input", image}}).error().code,
-            Code::invalid_argument);  // NOLINT(bugprone-use-after-move)
+  const auto after = first.run({{"input", image}});  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(after.error().code, Code::invalid_argument);
   EXPECT_TRUE(first.inputs().empty());
 }
 
