@@ -46,7 +46,7 @@ void* operator new(size_t bytes, const std::nothrow_t& /*tag*/) noexcept { retur
 }
 extern "C" void* aligned_alloc(size_t alignment, size_t bytes) noexcept { return counted(bytes, alignment); }
 
-namespace narrow::inline v0 {
+NARROW_BEGIN_NAMESPACE
 namespace {
 
 Tensor public_tensor(const inner::Tensor& tensor) {
@@ -137,4 +137,4 @@ TEST(PublicTypes, AreNamedAsInTheEngine) {
 }
 
 }  // namespace
-}  // namespace narrow::inline v0
+NARROW_END_NAMESPACE

@@ -3,7 +3,7 @@
 
 #include "api/inner.h"
 
-namespace narrow::inline v0 {
+NARROW_BEGIN_NAMESPACE
 
 const char* to_string(Code code) { return inner::to_string(static_cast<inner::Code>(code)); }
 
@@ -21,4 +21,4 @@ void detail::no_value(const Error& error) {
   std::abort();
 }
 
-}  // namespace narrow::inline v0
+NARROW_END_NAMESPACE

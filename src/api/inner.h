@@ -25,7 +25,7 @@ using runtime::Session;
 
 #include "narrow/narrow.h"
 
-namespace narrow::inline v0 {
+NARROW_BEGIN_NAMESPACE
 
 static_assert(static_cast<int>(Code::internal) == static_cast<int>(inner::Code::internal));
 static_assert(static_cast<int>(DType::boolean) == static_cast<int>(inner::DType::boolean));
@@ -51,4 +51,4 @@ std::invoke_result_t<F> without_exceptions(F&& f) noexcept {
   }
 }
 
-}  // namespace narrow::inline v0
+NARROW_END_NAMESPACE

@@ -5,7 +5,7 @@
 
 #include "api/inner.h"
 
-namespace narrow::inline v0 {
+NARROW_BEGIN_NAMESPACE
 namespace {
 
 constexpr int kMostThreads = 1024;
@@ -161,4 +161,4 @@ Status Session::run_into(const Tensors& inputs, Tensors& outputs) {
   });
 }
 
-}  // namespace narrow::inline v0
+NARROW_END_NAMESPACE

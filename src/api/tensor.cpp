@@ -2,7 +2,7 @@
 
 #include "api/inner.h"
 
-namespace narrow::inline v0 {
+NARROW_BEGIN_NAMESPACE
 
 const char* to_string(DType type) { return inner::to_string(lower(type)); }
 int64_t bytes_of(DType type) { return inner::bytes_of(lower(type)); }
@@ -89,4 +89,4 @@ Error Tensor::not_writable() const {
           .got = "a view of constant memory"};
 }
 
-}  // namespace narrow::inline v0
+NARROW_END_NAMESPACE

@@ -55,7 +55,8 @@ double best_share(F&& cost) {
 Range mse_range(const Histogram& h, int64_t levels) {
   const double low = std::min(h.min(), 0.0F), high = std::max(h.max(), 0.0F);
   const auto cost = [&](double a, double b) {
-    return expected_squared_error(h, {static_cast<float>(a * low), static_cast<float>(b * high)}, levels);
+    return expected_squared_error(h, {static_cast<float>(a * low), static_cast<float>(b * high)}, levels)
+        .weighted();
   };
   // Both ends shrink together first, then each alone: the errors of the two tails meet only in the common
   // step.
@@ -133,24 +134,22 @@ std::optional<Method> parse_method(std::string_view name) {
   return std::nullopt;
 }
 
-double expected_squared_error(const Histogram& h, Range range, int64_t levels) {
-  if (h.count() == 0) return 0;
+SquaredError expected_squared_error(const Histogram& h, Range range, int64_t levels) {
+  if (h.count() == 0) return {};
   const double low = range.low, high = range.high, step = (high - low) / static_cast<double>(levels - 1);
-  double error = 0;
+  double clipped = 0;
   int64_t inside = 0;
   for (int64_t i = 0; i < Histogram::kBins; ++i) {
     const int64_t n = h.bins()[static_cast<size_t>(i)];
     if (n == 0) continue;
     const double x = std::clamp(h.center(i), static_cast<double>(h.min()), static_cast<double>(h.max()));
-    if (x < low)
-      error += static_cast<double>(n) * (low - x) * (low - x);
-    else if (x > high)
-      error += static_cast<double>(n) * (x - high) * (x - high);
-    else
-      inside += n;
+    const double beyond = std::max({low - x, x - high, 0.0});
+    clipped += static_cast<double>(n) * beyond * beyond;
+    inside += x < low || x > high ? 0 : n;
   }
-  error += static_cast<double>(std::max<int64_t>(0, inside - h.zeros())) * step * step / 12;
-  return error / static_cast<double>(h.count());
+  const double rounded = static_cast<double>(std::max<int64_t>(0, inside - h.zeros())) * step * step / 12;
+  const auto count = static_cast<double>(h.count());
+  return {rounded / count, clipped / count};
 }
 
 Range choose_range(const Histogram& h, const RangeOptions& options) {

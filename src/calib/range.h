@@ -28,15 +28,25 @@ struct RangeOptions {
 /// minmax      all values fit.
 /// percentile  the tails outside `percentile` are cut.
 /// mse         the range with the least expected squared error: rounding error step^2 / 12 for values inside
-/// (none for
-///             exact zeros), squared distance for values cut. Both ends are searched.
+///             (none for exact zeros), kClipWeight times the squared distance for values cut. Both ends are
+///             searched.
 /// entropy     the range whose quantized histogram has the least Kullback-Leibler divergence from the
 /// original, values
 ///             cut counted into the outermost bins (Migacz, "8-bit inference with TensorRT", GTC 2017).
 /// The range always holds 0 and lies inside [min, max]. An empty histogram gives [0, 0].
 Range choose_range(const Histogram& histogram, const RangeOptions& options);
 
-/// The error `mse` minimises: mean squared error of values of this histogram quantized over `range`.
-double expected_squared_error(const Histogram& histogram, Range range, int64_t levels);
+/// A layer sums many values. Rounding errors have either sign and partly cancel; the clipping errors of a
+/// channel all have one. Weights 1, 2, 4, 10 gave, with int8: agreement of squeezenet1.1 96.3, 96.6, 98.3,
+/// 97.4 %, F1 of fastestdet 0.966, 0.989, 0.972, 0.978, perplexity of stories260K 5.817, 5.820, 5.825, 5.839.
+constexpr double kClipWeight = 2;
+
+/// Mean squared error of values quantized over a range: of those inside it, and of those beyond.
+struct SquaredError {
+  double rounded = 0, clipped = 0;
+  double sum() const { return rounded + clipped; }
+  double weighted() const { return rounded + kClipWeight * clipped; }  // what `mse` minimises
+};
+SquaredError expected_squared_error(const Histogram& histogram, Range range, int64_t levels);
 
 }  // namespace narrow::calib

@@ -91,13 +91,13 @@ TEST(Range, MseBeatsEveryRangeOfAGrid) {
          {normals(5, 5000), normals(6, 5000, 1.5), with_outlier(40), with_outlier(-300)}) {
       const Histogram h = of(values);
       const Range r = choose_range(h, {.method = Method::mse, .levels = levels});
-      const double chosen = expected_squared_error(h, r, levels);
+      const double chosen = expected_squared_error(h, r, levels).weighted();
       for (int a = 1; a <= 50; ++a)
         for (int b = 1; b <= 50; ++b) {
           const Range other{std::min(h.min(), 0.0F) * static_cast<float>(a) / 50,
                             std::max(h.max(), 0.0F) * static_cast<float>(b) / 50};
           // The search alternates between the ends: it may stop a grid step short of the best corner.
-          ASSERT_LE(chosen, 1.02 * expected_squared_error(h, other, levels)) << a << " " << b;
+          ASSERT_LE(chosen, 1.02 * expected_squared_error(h, other, levels).weighted()) << a << " " << b;
         }
     }
 }
@@ -116,7 +116,7 @@ TEST(Range, ExpectedErrorMatchesQuantizingTheValues) {
     error /= 20000;
     // step^2 / 12 is the mean of 20000 uniform errors (relative deviation 0.9 / sqrt(20000)); bins are
     // narrower than steps.
-    EXPECT_NEAR(expected_squared_error(h, range, 256), error, 0.05 * error);
+    EXPECT_NEAR(expected_squared_error(h, range, 256).sum(), error, 0.05 * error);
   }
 }
 

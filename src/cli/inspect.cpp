@@ -52,8 +52,7 @@ Result<int> run(const Options& o) {
   Json about;
   NARROW_TRY(ir::Graph graph, load(o.model, about));
   const pipeline::ModelSummary s = pipeline::summarize(graph);
-  ir::Graph bound = graph.clone();
-  if (!ir::bind_shapes(bound, pipeline::default_shapes(graph, 1, 1)).ok()) bound = graph.clone();
+  const ir::Graph bound = pipeline::bound_to_one_sample(graph);
   const quant::IntegerRegions regions = quant::integer_regions(bound, {});
   std::vector<std::vector<std::string>> rows;
   Json layers = Json::array(), inputs = Json::array(), outputs = Json::array();

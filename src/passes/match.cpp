@@ -152,6 +152,11 @@ void take_place(Graph& graph, Value* old, Value* fresh) {
   if (graph.is_dead(producer)) graph.rename(fresh, name);
 }
 
+Attributes stored_as(const Value* result, const Value* x, Attributes attrs) {
+  if (result->type.dtype != x->type.dtype) attrs["out_dtype"] = std::string(to_string(result->type.dtype));
+  return attrs;
+}
+
 Node* replace_with(Graph& graph, Value* old, Op op, std::vector<Value*> inputs, Attributes attrs,
                    std::string node_name) {
   if (node_name.empty() && old->producer() != nullptr) node_name = old->producer()->name;

@@ -74,6 +74,9 @@ void erase_unread(Graph& graph, Node* node);
 /// `fresh` takes the place of `old`: readers, name, origin, and type when it has none. Old's producer goes
 /// when nothing else it makes is read.
 void take_place(Graph& graph, Value* old, Value* fresh);
+/// The attributes, with out_dtype when `result` is stored in another type than the op would make of `x`: a
+/// pattern may begin in one float format and end in another.
+Attributes stored_as(const Value* result, const Value* x, Attributes attrs = {});
 /// A new node whose only output takes the place of `old`.
 Node* replace_with(Graph& graph, Value* old, Op op, std::vector<Value*> inputs, Attributes attrs = {},
                    std::string node_name = {});

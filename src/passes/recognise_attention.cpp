@@ -156,7 +156,8 @@ Result<bool> attend_flat(Graph& graph, const Pattern& pattern, const Operands& h
   NARROW_TRY(Value * k, flat(graph, used.k, used_heads * heads.k->type.shape()[3]));
   NARROW_TRY(Value * v, flat(graph, used.v, used_heads * heads.v->type.shape()[3]));
   NARROW_TRY(std::vector<Value*> inputs, attention_inputs(graph, q, k, v, pattern.mask));
-  Attributes attrs{{"scale", pattern.scale}, {"q_num_heads", q_heads}, {"kv_num_heads", used_heads}};
+  Attributes attrs = stored_as(
+      pattern.result, q, {{"scale", pattern.scale}, {"q_num_heads", q_heads}, {"kv_num_heads", used_heads}});
   NARROW_TRY(Value * y,
              emit(graph, Op::Attention, std::move(inputs), pattern.result->name + "_flat", std::move(attrs)));
   Value* target = add_ints(graph, swapped->name + "_shape", swapped->type.shape());
@@ -174,7 +175,8 @@ Result<bool> rewrite(Graph& graph, Node* softmax) {
       back->ints_attr("perm") == kSwapHeads)
     return attend_flat(graph, *pattern, heads, back->output());
   NARROW_TRY(std::vector<Value*> inputs, attention_inputs(graph, pattern->q, k, pattern->v, pattern->mask));
-  replace_with(graph, pattern->result, Op::Attention, std::move(inputs), {{"scale", pattern->scale}});
+  replace_with(graph, pattern->result, Op::Attention, std::move(inputs),
+               stored_as(pattern->result, pattern->q, {{"scale", pattern->scale}}));
   return true;
 }
 

@@ -79,7 +79,8 @@ bool rewrite(Graph& graph, Node* function, Value* x, const char* approximate) {
   const Node* add = plus_one(graph, function->output());
   Node* last = add != nullptr ? halved_product(graph, x, add->output()) : nullptr;
   if (last == nullptr) return false;
-  replace_with(graph, last->output(), Op::Gelu, {x}, {{"approximate", std::string(approximate)}});
+  replace_with(graph, last->output(), Op::Gelu, {x},
+               stored_as(last->output(), x, {{"approximate", std::string(approximate)}}));
   return true;
 }
 

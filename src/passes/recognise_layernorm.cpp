@@ -46,7 +46,7 @@ bool rewrite(Graph& graph, Node* node) {
   std::vector<Value*> inputs{x, add_floats(graph, last->name + "_scale", Shape{columns}, gamma)};
   if (beta) inputs.push_back(add_floats(graph, last->name + "_bias", Shape{columns}, beta->vector));
   replace_with(graph, last, Op::LayerNormalization, std::move(inputs),
-               {{"axis", int64_t{-1}}, {"epsilon", normalized->epsilon}});
+               stored_as(last, x, {{"axis", int64_t{-1}}, {"epsilon", normalized->epsilon}}));
   return true;
 }
 

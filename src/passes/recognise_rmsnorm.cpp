@@ -23,7 +23,7 @@ bool rewrite(Graph& graph, Node* node) {
   Value* scale = add_floats(graph, old->name + "_scale", Shape{static_cast<int64_t>(gamma->vector.size())},
                             gamma->vector);
   replace_with(graph, old, Op::RMSNormalization, {x, scale},
-               {{"axis", int64_t{-1}}, {"epsilon", normalized->epsilon}});
+               stored_as(old, x, {{"axis", int64_t{-1}}, {"epsilon", normalized->epsilon}}));
   return true;
 }
 

@@ -51,7 +51,7 @@ std::optional<Op> gated(const Graph& graph, const Value* x, const Value* gate) {
 void replace_product(Graph& graph, Node* product, Op op, Value* x) {
   Attributes attrs;
   if (op == Op::Swish) attrs["alpha"] = 1.0F;
-  replace_with(graph, product->output(), op, {x}, std::move(attrs));
+  replace_with(graph, product->output(), op, {x}, stored_as(product->output(), x, std::move(attrs)));
 }
 
 bool rewrite_product(Graph& graph, Node* mul) {

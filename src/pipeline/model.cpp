@@ -1,5 +1,7 @@
 #include "pipeline/model.h"
 
+#include <array>
+
 #include "ir/schema.h"
 #include "onnx/import.h"
 #include "runtime/reference/reference.h"
@@ -52,10 +54,20 @@ std::map<std::string, Shape> default_shapes(const ir::Graph& graph, int64_t batc
   return shapes;
 }
 
+ir::Graph bound_to_one_sample(const ir::Graph& graph) {
+  ir::Graph bound = graph.clone();
+  // Sizes that follow from shapes are constants now; without them some dimensions would stay unknown.
+  const passes::PassContext context{.evaluate = runtime::reference::evaluate};
+  const std::array fold = {*passes::find_pass("fold_constants")};
+  if (!ir::bind_shapes(bound, default_shapes(graph, 1, 1)).ok() ||
+      !passes::run_passes(bound, fold, context).ok())
+    return graph.clone();
+  return bound;
+}
+
 ModelSummary summarize(const ir::Graph& graph) {
   ModelSummary summary;
-  ir::Graph bound = graph.clone();
-  if (!ir::bind_shapes(bound, default_shapes(graph, 1, 1)).ok()) bound = graph.clone();
+  const ir::Graph bound = bound_to_one_sample(graph);
   for (const ir::Node* node : bound.nodes()) {
     const int64_t macs = macs_of(*node);
     summary.macs += macs;

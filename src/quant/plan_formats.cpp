@@ -75,6 +75,60 @@ Status plan_weights(const ir::Node& node, const calib::Profile& profile, Recipe&
   return {};
 }
 
+/// Scale and zero point of every value that lives in memory as bytes.
+Status plan_activations(const ir::Graph& graph, const calib::Profile& profile,
+                        const calib::RangeOptions& options, const IntegerRegions& regions, Recipe& recipe) {
+  for (const ir::Value* input : graph.inputs())
+    if (regions.stored.contains(input)) {
+      NARROW_TRY(recipe.activations[input->name], range_of(input, profile, options));
+    }
+  for (const ir::Node* node : graph.nodes()) {
+    const auto input =
+        node->input(0) != nullptr ? recipe.activations.find(node->input(0)->name) : recipe.activations.end();
+    const bool moves =
+        regions.nodes.contains(node) && keeps_scale(*node) && input != recipe.activations.end();
+    for (const ir::Value* output : node->outputs()) {
+      if (!regions.stored.contains(output)) continue;
+      if (moves) {
+        const Quantization scale = input->second;
+        recipe.activations[output->name] = scale;
+      } else {
+        NARROW_TRY(recipe.activations[output->name], range_of(output, profile, options));
+      }
+    }
+  }
+  return {};
+}
+
+/// `value` is stored with this scale too, and what only moved into it; false: something else reads it, or it
+/// has a scale of its own for another reason.
+bool take_scale(const ir::Graph& graph, const ir::Value* value, const Quantization& scale,
+                const IntegerRegions& regions, Recipe& recipe) {
+  const ir::Node* producer = value->producer();
+  const bool is_result = std::any_of(graph.outputs().begin(), graph.outputs().end(),
+                                     [&](const ir::GraphOutput& output) { return output.value == value; });
+  if (producer == nullptr || producer->outputs().size() != 1 || is_result || value->uses().size() != 1 ||
+      !regions.stored.contains(value) || !regions.nodes.contains(producer))
+    return false;
+  if (keeps_scale(*producer) && !take_scale(graph, producer->input(0), scale, regions, recipe)) return false;
+  recipe.activations[value->name] = scale;
+  return true;
+}
+
+/// What only a Concat reads is written in the Concat's scale at once: rounded one time, not two, and the
+/// Concat only moves bytes.
+void share_concat_scales(const ir::Graph& graph, const IntegerRegions& regions, Recipe& recipe) {
+  std::vector<ir::Node*> nodes = graph.nodes();
+  std::reverse(nodes.begin(), nodes.end());
+  for (const ir::Node* node : nodes) {
+    if (node->op() != ir::Op::Concat || !regions.nodes.contains(node)) continue;
+    const auto found = recipe.activations.find(node->output()->name);
+    if (found == recipe.activations.end()) continue;
+    const Quantization scale = found->second;
+    for (const ir::Value* input : node->inputs()) take_scale(graph, input, scale, regions, recipe);
+  }
+}
+
 }  // namespace
 
 Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, const Int8Options& options,
@@ -82,24 +136,12 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
   Recipe recipe;
   recipe.precision = wide.empty() ? Precision::int8 : Precision::mixed;
   const IntegerRegions regions = integer_regions(graph, names_of(wide));
-  for (const ir::Value* input : graph.inputs())
-    if (regions.stored.contains(input)) {
-      NARROW_TRY(recipe.activations[input->name], range_of(input, profile, options.ranges));
-    }
+  NARROW_DO(plan_activations(graph, profile, options.ranges, regions, recipe));
+  share_concat_scales(graph, regions, recipe);
   std::unordered_set<const ir::Node*> half;
-  std::vector<std::string> overflows;
   if (options.wide_format != NodeFormat::fp32 && !wide.empty()) half = half_region(graph, {});
+  std::vector<std::string> overflows;  // layers with biases beyond int32
   for (const ir::Node* node : graph.nodes()) {
-    for (const ir::Value* output : node->outputs()) {
-      if (!regions.stored.contains(output)) continue;
-      const auto input = node->input(0) != nullptr ? recipe.activations.find(node->input(0)->name)
-                                                   : recipe.activations.end();
-      if (regions.nodes.contains(node) && keeps_scale(*node) && input != recipe.activations.end()) {
-        recipe.activations[output->name] = input->second;
-        continue;
-      }
-      NARROW_TRY(recipe.activations[output->name], range_of(output, profile, options.ranges));
-    }
     const std::string& key = key_of(*node);
     if (regions.nodes.contains(node)) {
       recipe.nodes[key] = {NodeFormat::int8, ""};

@@ -26,7 +26,7 @@ struct Loops {
   int64_t outer[kMaxRank] = {};
   int64_t outer_count = 1;
   int64_t run = 1;   // elements of the innermost loop
-  int64_t unit = 1;  // of which one step computes so many
+  int64_t unit = 1;  // of which one step computes at most so many
   Operand a, b;
 };
 
@@ -72,6 +72,7 @@ Loops make_loops(const BinarySpec& spec, const void* a, const void* b) {
       loops.unit = kRun / p * p;
     }
   }
+  loops.unit = std::min(loops.unit, loops.run);
   loops.outer_rank = rank;
   for (int d = 0; d < rank; ++d) {
     loops.outer[d] = extents[d];
@@ -199,8 +200,7 @@ void binary(const BinarySpec& spec, const void* a, const void* b, void* dst, Isa
     return;
   }
   const int64_t units = loops.outer_count * div_up(loops.run, loops.unit);
-  const int64_t unit_elements = std::min(loops.run, loops.unit);
-  const int64_t grain = std::max<int64_t>(1, 16 * kRun / unit_elements);
+  const int64_t grain = std::max<int64_t>(1, 16 * kRun / loops.unit);
   parallel_for(pool, units, grain,
                [&](int64_t begin, int64_t end) { compute_units(spec, loops, dst, begin, end, isa); });
 }

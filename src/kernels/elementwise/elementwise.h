@@ -74,6 +74,9 @@ struct UnaryTable {
 UnaryTable unary_table(const UnarySpec& spec);
 void unary_lookup(const UnaryTable& table, const void* src, void* dst, int64_t count, Isa isa,
                   ThreadPool& pool);
+/// The same for `rows` runs of n elements, pitches in bytes, on the calling thread.
+void unary_lookup_rows(const UnaryTable& table, const void* src, int64_t src_pitch, void* dst,
+                       int64_t dst_pitch, int64_t rows, int64_t n, Isa isa);
 
 // ---- binary ----
 

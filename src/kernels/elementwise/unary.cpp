@@ -21,10 +21,8 @@ void lookup_plain(const uint8_t* table, const uint8_t* src, uint8_t* dst, int64_
   }
 }
 
-void lookup(const UnaryTable& table, const uint8_t* src, uint8_t* dst, int64_t n, Isa isa) {
-  if (table.entry_bytes == 1 && isa >= Isa::avx512_vnni)
-    lookup_bytes_avx512vnni(table.entries, src, dst, n);
-  else if (table.entry_bytes == 1)
+void lookup(const UnaryTable& table, const uint8_t* src, uint8_t* dst, int64_t n) {
+  if (table.entry_bytes == 1)
     lookup_plain<uint8_t>(table.entries, src, dst, n);
   else if (table.entry_bytes == 2)
     lookup_plain<uint16_t>(table.entries, src, dst, n);
@@ -76,8 +74,17 @@ void unary_lookup(const UnaryTable& table, const void* src, void* dst, int64_t c
   const auto* in = static_cast<const uint8_t*>(src);
   auto* out = static_cast<uint8_t*>(dst);
   parallel_for(pool, count, 4 * kTask, [&](int64_t begin, int64_t end) {
-    lookup(table, in + begin, out + begin * table.entry_bytes, end - begin, isa);
+    unary_lookup_rows(table, in + begin, 0, out + begin * table.entry_bytes, 0, 1, end - begin, isa);
   });
+}
+
+void unary_lookup_rows(const UnaryTable& table, const void* src, int64_t src_pitch, void* dst,
+                       int64_t dst_pitch, int64_t rows, int64_t n, Isa isa) {
+  const auto* in = static_cast<const uint8_t*>(src);
+  auto* out = static_cast<uint8_t*>(dst);
+  if (table.entry_bytes == 1 && isa >= Isa::avx512_vnni)
+    return lookup_bytes_avx512vnni(table.entries, in, src_pitch, out, dst_pitch, rows, n);
+  for (int64_t row = 0; row < rows; ++row) lookup(table, in + row * src_pitch, out + row * dst_pitch, n);
 }
 
 }  // namespace narrow::kernels

@@ -8,6 +8,19 @@ namespace {
 
 constexpr int64_t kTaskBytes = 64 << 10;
 
+/// Rows of one element: outputs [begin, end), counted through all outer indices.
+template <class Element, class Index>
+void gather_elements(void* dst, const void* src, const Index* indices, int64_t extent, int64_t count,
+                     int64_t begin, int64_t end) {
+  auto* to = static_cast<Element*>(dst);
+  for (int64_t r = begin; r < end;) {
+    const auto* from = static_cast<const Element*>(src) + r / count * extent;
+    const int64_t first = r % count, last = std::min(count, first + end - r);
+    for (int64_t i = first; i < last; ++i, ++r)
+      to[r] = from[indices[i] < 0 ? indices[i] + extent : indices[i]];
+  }
+}
+
 template <class Index>
 int64_t gather(void* dst, const void* src, const Index* indices, int64_t outer, int64_t extent, int64_t count,
                int64_t row_bytes, ThreadPool& pool) {
@@ -15,6 +28,9 @@ int64_t gather(void* dst, const void* src, const Index* indices, int64_t outer, 
     if (indices[i] < -extent || indices[i] >= extent) return i;
   const int64_t grain = std::max<int64_t>(1, kTaskBytes / std::max<int64_t>(1, row_bytes));
   parallel_for(pool, outer * count, grain, [&](int64_t begin, int64_t end) {
+    if (row_bytes == 1) return gather_elements<uint8_t>(dst, src, indices, extent, count, begin, end);
+    if (row_bytes == 2) return gather_elements<uint16_t>(dst, src, indices, extent, count, begin, end);
+    if (row_bytes == 4) return gather_elements<uint32_t>(dst, src, indices, extent, count, begin, end);
     for (int64_t r = begin; r < end; ++r) {
       const int64_t index = indices[r % count], at = index < 0 ? index + extent : index;
       std::memcpy(static_cast<uint8_t*>(dst) + r * row_bytes,

@@ -61,6 +61,7 @@ struct ConcatPart {
   int64_t row_bytes, offset;
   bool convert = false;
   kernels::UnarySpec spec;
+  kernels::UnaryTable table;  // of 8-bit inputs that are converted
 };
 
 std::string concat_unsupported(const NodeCase& c) {
@@ -72,18 +73,21 @@ std::string concat_unsupported(const NodeCase& c) {
   return "";
 }
 
-/// One input into its columns of the output, row by row through its conversion.
-void place_converted(const ConcatPart& part, const kernels::UnaryTable& table, const std::byte* src,
-                     std::byte* dst, int64_t pitch, int64_t rows, Isa isa, ThreadPool& pool) {
-  const int64_t row = part.spec.count;
-  const int64_t src_row = row * bytes_of(part.spec.src.type);
-  pool.run(rows, [&](int64_t r) {
-    kernels::UnarySpec spec = part.spec;
-    if (is_int8(spec.src.type))
-      kernels::unary_lookup(table, src + r * src_row, dst + r * pitch + part.offset, row, isa, pool);
+/// Rows [begin, end) of one input into its columns of the output.
+void place(const ConcatPart& part, const std::byte* src, std::byte* dst, int64_t pitch, int64_t begin,
+           int64_t end, Isa isa, ThreadPool& pool) {
+  const int64_t src_pitch = part.convert ? part.spec.count * bytes_of(part.spec.src.type) : part.row_bytes;
+  src += begin * src_pitch;
+  dst += begin * pitch + part.offset;
+  if (part.convert && is_int8(part.spec.src.type)) {
+    kernels::unary_lookup_rows(part.table, src, src_pitch, dst, pitch, end - begin, part.spec.count, isa);
+    return;
+  }
+  for (int64_t r = begin; r < end; ++r, src += src_pitch, dst += pitch)
+    if (part.convert)
+      kernels::unary(part.spec, src, dst, isa, pool);  // inside a task: on this thread
     else
-      kernels::unary(spec, src + r * src_row, dst + r * pitch + part.offset, isa, pool);
-  });
+      std::memcpy(dst, src, static_cast<size_t>(part.row_bytes));
 }
 
 Result<std::unique_ptr<Kernel>> create_concat(const NodeCase& c) {
@@ -92,33 +96,32 @@ Result<std::unique_ptr<Kernel>> create_concat(const NodeCase& c) {
   const int64_t rows = elements_of(Shape(y.begin(), y.begin() + axis)), bytes = element_bytes(c.out());
   const int64_t pitch = elements_of(Shape(y.begin() + axis, y.end())) * bytes;
   std::vector<ConcatPart> parts;
-  std::vector<kernels::UnaryTable> tables;
   int64_t offset = 0;
   for (size_t i = 0; i < c.node.inputs().size(); ++i) {
     const ir::TensorType& type = c.in(static_cast<int>(i));
     const Shape x = type.shape();
     const int64_t count = elements_of(Shape(x.begin() + axis, x.end()));
-    ConcatPart part{
-        .row_bytes = count * bytes, .offset = offset, .convert = !same_format(type, c.out()), .spec = {}};
+    ConcatPart part{.row_bytes = count * bytes,
+                    .offset = offset,
+                    .convert = !same_format(type, c.out()),
+                    .spec = {},
+                    .table = {}};
     if (part.convert)
       part.spec = {.function = {}, .src = format_of(type), .dst = format_of(c.out()), .count = count};
-    tables.push_back(part.convert && is_int8(type.dtype) ? kernels::unary_table(part.spec)
-                                                         : kernels::UnaryTable{});
+    if (part.convert && is_int8(type.dtype)) part.table = kernels::unary_table(part.spec);
     parts.push_back(part);
     offset += count * bytes;
   }
-  return make_kernel([parts = std::move(parts), tables = std::move(tables), pitch, rows, isa = c.isa](
-                         const StepBuffers& b, ThreadPool& pool) {
-    auto* dst = static_cast<std::byte*>(b.outputs[0]);
-    for (size_t i = 0; i < parts.size(); ++i) {
-      const auto* src = static_cast<const std::byte*>(b.inputs[i]);
-      if (parts[i].convert)
-        place_converted(parts[i], tables[i], src, dst, pitch, rows, isa, pool);
-      else
-        kernels::copy_rows(dst + parts[i].offset, pitch, src, parts[i].row_bytes, rows, parts[i].row_bytes,
-                           pool);
-    }
-  });
+  return make_kernel(
+      [parts = std::move(parts), pitch, rows, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+        constexpr int64_t kTaskBytes = 64 << 10;
+        const int64_t grain = std::max<int64_t>(1, kTaskBytes / std::max<int64_t>(1, pitch));
+        parallel_for(pool, rows, grain, [&](int64_t begin, int64_t end) {
+          for (size_t i = 0; i < parts.size(); ++i)
+            place(parts[i], static_cast<const std::byte*>(b.inputs[i]), static_cast<std::byte*>(b.outputs[0]),
+                  pitch, begin, end, isa, pool);
+        });
+      });
 }
 
 Result<std::unique_ptr<Kernel>> create_split(const NodeCase& c) {
