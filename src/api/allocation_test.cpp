@@ -93,12 +93,8 @@ TEST_P(Allocation, AnswersAreTheEngines) {
   }
 }
 
-/// Steps whose kernels ask for memory themselves: the plain backend, strided copies (they sort their axes
-/// with std::stable_sort) and int8 convolutions (the list of their taps' offsets).
-bool asks_for_memory(const runtime::StepChoice& step) {
-  return step.kernel == "reference" || (step.kernel == "copy" && step.op != "Concat") ||
-         step.kernel.starts_with("conv_int8_");
-}
+/// Steps whose kernels ask for memory themselves: those of the plain backend.
+bool asks_for_memory(const runtime::StepChoice& step) { return step.kernel == "reference"; }
 
 TEST_P(Allocation, RepeatedRunsIntoBuffersMakeNoneButTheirKernels) {
   const Tensors first = inputs(1), second = inputs(2);

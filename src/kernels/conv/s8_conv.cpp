@@ -159,7 +159,8 @@ class S8Conv : public ConvKernel {
   S8Args args_{};
   bool direct_ = true;
   S8Image image_;
-  int64_t images_ = 1;  // per chunk
+  int64_t images_ = 1;                           // per chunk
+  std::vector<int64_t> offsets_, last_offsets_;  // of a chunk; of the last one when it has fewer images
   int64_t scratch_bytes_ = 0;
 };
 
@@ -195,8 +196,9 @@ void S8Conv::plan_image() {
   args_.ow = shape_.ow;
   args_.readable = args_.tail_begin = kEverything;
   const int64_t positions = round_up(image_.positions(shape_, images_), packed_->layout().tile.rows);
-  const int64_t read =
-      positions * args_.a_stride + reach(s8_image_offsets(shape_, packed_->layout(), image_, images_));
+  offsets_ = s8_image_offsets(shape_, packed_->layout(), image_, images_);
+  last_offsets_ = s8_image_offsets(shape_, packed_->layout(), image_, shape_.n % images_);
+  const int64_t read = positions * args_.a_stride + reach(offsets_);
   scratch_bytes_ = std::max(read, images_ * image_.bytes_per_image() + shape_.pad_left * shape_.c);
 }
 
@@ -222,8 +224,8 @@ void S8Conv::run(const ConvBuffers& buffers, ThreadPool& pool) const {
   args.finish.residual = buffers.residual;
   args.finish.dst = buffers.dst;
   if (direct_) {
-    const std::vector<int64_t> offsets = {0};
-    args.offsets = offsets.data();
+    constexpr int64_t kHere = 0;
+    args.offsets = &kHere;
     args.a = src;
     args.tail = scratch;
     const int64_t tail = std::max<int64_t>(0, args.positions - args.tail_begin);
@@ -234,9 +236,8 @@ void S8Conv::run(const ConvBuffers& buffers, ThreadPool& pool) const {
   for (int64_t first = 0; first < shape_.n; first += images_) {
     const int64_t images = std::min(images_, shape_.n - first);
     s8_fill_image(shape_, image_, images, fill_, src + first * shape_.h * shape_.w * shape_.c, scratch, pool);
-    const std::vector<int64_t> offsets = s8_image_offsets(shape_, packed_->layout(), image_, images);
     args.a = scratch;
-    args.offsets = offsets.data();
+    args.offsets = (images == images_ ? offsets_ : last_offsets_).data();
     args.positions = image_.positions(shape_, images);
     if (buffers.residual != nullptr)
       args.finish.residual = static_cast<const uint8_t*>(buffers.residual) +

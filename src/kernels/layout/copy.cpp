@@ -37,11 +37,13 @@ struct Axes {
 /// one.
 Axes merged(const CopySpec& spec) {
   Axes sorted, axes;
-  for (int d = 0; d < spec.rank; ++d)
-    if (spec.extents[d] != 1)
-      sorted.axis[sorted.rank++] = {spec.extents[d], spec.dst_strides[d], spec.src_strides[d]};
-  std::stable_sort(sorted.axis, sorted.axis + sorted.rank,
-                   [](const Axis& a, const Axis& b) { return std::abs(a.dst) > std::abs(b.dst); });
+  for (int d = 0; d < spec.rank; ++d) {  // by insertion: std::stable_sort would allocate in every run
+    if (spec.extents[d] == 1) continue;
+    int at = sorted.rank++;
+    for (; at > 0 && std::abs(sorted.axis[at - 1].dst) < std::abs(spec.dst_strides[d]); --at)
+      sorted.axis[at] = sorted.axis[at - 1];
+    sorted.axis[at] = {spec.extents[d], spec.dst_strides[d], spec.src_strides[d]};
+  }
   for (int d = 0; d < sorted.rank; ++d) {
     const Axis& next = sorted.axis[d];
     if (axes.rank > 0) {

@@ -1,6 +1,9 @@
-// LayerNormalization, RMSNormalization, Softmax -> kernels/norm, kernels/softmax.
+// LayerNormalization, RMSNormalization, LRN, Softmax -> kernels/norm, kernels/softmax.
 #include "kernels/norm/norm.h"
 
+#include <fmt/format.h>
+
+#include "kernels/norm/lrn.h"
 #include "kernels/softmax/softmax.h"
 #include "runtime/lower/format.h"
 #include "runtime/lower/lower.h"
@@ -50,6 +53,28 @@ Result<std::unique_ptr<Kernel>> create_norm(const NodeCase& c) {
   return make_kernel(run, kernels::norm_scratch_bytes(spec, c.threads));
 }
 
+std::string lrn_unsupported(const NodeCase& c) {
+  if (!has_format(c.in(0)) || !has_format(c.out())) return "types are not float or 8-bit per tensor";
+  if (c.node.int_attr("channels_last", 0) == 0) return "channels are not last";
+  const int64_t size = c.node.int_attr("size", 0);
+  return size >= 1 && size <= kernels::kMostLrnSize ? "" : fmt::format("size {}", size);
+}
+
+Result<std::unique_ptr<Kernel>> create_lrn(const NodeCase& c) {
+  const Shape shape = c.in(0).shape();
+  const kernels::LrnSpec spec{.rows = shape.back() == 0 ? 0 : elements_of(shape) / shape.back(),
+                              .channels = shape.back(),
+                              .size = c.node.int_attr("size", 0),
+                              .alpha = c.node.float_attr("alpha", 1e-4F),
+                              .beta = c.node.float_attr("beta", 0.75F),
+                              .bias = c.node.float_attr("bias", 1),
+                              .src = format_of(c.in(0)),
+                              .dst = format_of(c.out())};
+  return make_kernel([spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    kernels::lrn(spec, b.inputs[0], b.outputs[0], isa, pool);
+  });
+}
+
 std::string softmax_unsupported(const NodeCase& c) {
   if (!has_format(c.in(0)) || !has_format(c.out())) return "types are not float or 8-bit per tensor";
   return c.in(0).rank() >= 1 && is_last_axis(c, c.node.int_attr("axis", -1)) ? "" : "axis is not the last";
@@ -75,6 +100,8 @@ void add_norms(Table& table) {
   for (const Op op : {Op::LayerNormalization, Op::RMSNormalization})
     table[op].push_back(
         {.name = "norm", .isa = Isa::plain, .unsupported = norm_unsupported, .create = create_norm});
+  table[Op::LRN].push_back(
+      {.name = "lrn", .isa = Isa::plain, .unsupported = lrn_unsupported, .create = create_lrn});
   for (const Op op : {Op::Softmax, Op::LogSoftmax})
     table[op].push_back(
         {.name = "softmax", .isa = Isa::plain, .unsupported = softmax_unsupported, .create = create_softmax});
