@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "kernels/statistics/statistics.h"
 #include "runtime/session.h"
 
 namespace narrow::calib {
@@ -86,7 +87,7 @@ class Recorder final : public runtime::Observer {
     sums.total.resize(static_cast<size_t>(channels), 0.0);
     sums.count += outer * inner;
     double* total = sums.total.data();
-    if (inner == 1) return record_rows(values.data(), outer, channels, low, high, total);
+    if (inner == 1) return record_rows(values.data(), outer, channels, {low, high, total});
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t c = 0; c < channels; ++c) {
         const float* x = values.data() + (o * channels + c) * inner;
@@ -98,15 +99,13 @@ class Recorder final : public runtime::Observer {
       }
   }
 
-  /// Channels last: straight loops over a row, which the compiler turns into vectors.
-  __attribute__((optimize("O3"))) static void record_rows(const float* x, int64_t rows, int64_t channels,
-                                                          float* low, float* high, double* total) {
-    for (int64_t o = 0; o < rows; ++o, x += channels)
-      for (int64_t c = 0; c < channels; ++c) {
-        low[c] = x[c] < low[c] ? x[c] : low[c];
-        high[c] = x[c] > high[c] ? x[c] : high[c];
-        total[c] += static_cast<double>(x[c]);
-      }
+  /// Channels last. Threads share the channels, so a sum never depends on their number.
+  void record_rows(const float* x, int64_t rows, int64_t channels, const kernels::ChannelStatistics& all) {
+    constexpr int64_t kGrain = 16;  // a vector
+    parallel_for(pool_, channels, kGrain, [&](int64_t first, int64_t end) {
+      kernels::channel_statistics(x + first, rows, channels, end - first,
+                                  {all.low + first, all.high + first, all.total + first}, isa_);
+    });
   }
 
   struct Sums {
@@ -116,6 +115,7 @@ class Recorder final : public runtime::Observer {
 
   Profile& profile_;
   ThreadPool& pool_;
+  Isa isa_ = usable_isa();
   std::map<std::string, Sums> sums_;
   std::optional<std::string> bad_;
 };

@@ -8,112 +8,51 @@
 #include <limits>
 #include <numeric>
 
+#include "kernels/statistics/statistics.h"
+
 namespace narrow::calib {
 namespace {
 
 // Values below it share the two bins beside zero; the scale of the bins stays a finite float.
 constexpr double kLeastLimit = 0x1p-100;
 
-struct Extent {
-  float min = std::numeric_limits<float>::infinity(), max = -std::numeric_limits<float>::infinity();
-  int64_t finite = 0, zeros = 0, nans = 0;
-};
+/// Four tables take turns: runs of equal values (zeros after a ReLU) would wait for each other's store.
+constexpr size_t kTables = 4;
+/// Fewer values go straight to the bins: tables are cleared and summed as a whole.
+constexpr size_t kManyValues = kTables * Histogram::kBins;
+constexpr size_t kBlock = 256;
 
-/// The extent of each of kLanes interleaved subsequences: straight loops, which the compiler turns into
-/// vectors.
-struct LaneExtents {
-  static constexpr size_t kLanes = 16;
-  std::array<float, kLanes> min, max;
-  std::array<int32_t, kLanes> finite{}, zeros{}, nans{};
+using Tables = std::array<std::array<uint32_t, Histogram::kBins>, kTables>;
 
-  LaneExtents() {
-    min.fill(std::numeric_limits<float>::infinity());
-    max.fill(-std::numeric_limits<float>::infinity());
+/// Calls count(x, indices, n) for blocks of values and their bins; those of NaN and Inf mean nothing.
+template <class Count>
+void for_each_block(std::span<const float> values, float scale, Isa isa, Count&& count) {
+  std::array<int32_t, kBlock> indices;
+  for (size_t at = 0; at < values.size(); at += kBlock) {
+    const size_t n = std::min(kBlock, values.size() - at);
+    kernels::bin_indices(values.data() + at, static_cast<int64_t>(n), scale, Histogram::kBins, indices.data(),
+                         isa);
+    count(values.data() + at, indices.data(), n);
   }
-
-  __attribute__((optimize("O3"))) void add(const float* values) {
-    constexpr float kLargest = std::numeric_limits<float>::max(),
-                    kInf = std::numeric_limits<float>::infinity();
-    for (size_t i = 0; i < kLanes; ++i) {
-      const float x = values[i];
-      const bool is_finite = std::fabs(x) <= kLargest;  // false for NaN
-      const float low = is_finite ? x : kInf, high = is_finite ? x : -kInf;
-      min[i] = low < min[i] ? low : min[i];
-      max[i] = high > max[i] ? high : max[i];
-      finite[i] += is_finite ? 1 : 0;
-      zeros[i] += x == 0 ? 1 : 0;
-      nans[i] += x != x ? 1 : 0;
-    }
-  }
-
-  void add_to(Extent& e) const {
-    for (size_t i = 0; i < kLanes; ++i) {
-      e.min = std::min(e.min, min[i]);
-      e.max = std::max(e.max, max[i]);
-      e.finite += finite[i];
-      e.zeros += zeros[i];
-      e.nans += nans[i];
-    }
-  }
-};
-
-Extent extent_of(std::span<const float> values) {
-  constexpr size_t kLanes = LaneExtents::kLanes, kPiece = size_t{1} << 30;  // lanes count in 32 bits
-  Extent e;
-  while (!values.empty()) {
-    const std::span<const float> piece = values.first(std::min(kPiece, values.size()));
-    LaneExtents lanes;
-    size_t i = 0;
-    for (; i + kLanes <= piece.size(); i += kLanes) lanes.add(piece.data() + i);
-    if (i < piece.size()) {  // the tail, filled up with a NaN that is taken off again
-      std::array<float, kLanes> tail;
-      tail.fill(std::numeric_limits<float>::quiet_NaN());
-      std::copy(piece.begin() + static_cast<std::ptrdiff_t>(i), piece.end(), tail.begin());
-      lanes.add(tail.data());
-      e.nans -= static_cast<int64_t>(kLanes - (piece.size() - i));
-    }
-    lanes.add_to(e);
-    values = values.subspan(piece.size());
-  }
-  return e;
 }
 
-/// floor(x * scale) counted from the middle, without a call: truncation, corrected below zero.
-int32_t bin_of(float x, float scale) {
-  constexpr auto kMiddle = static_cast<int32_t>(Histogram::kBins / 2);
-  const float scaled = x * scale;
-  const auto truncated = static_cast<int32_t>(scaled);
-  // A negative number so small that the product vanished still belongs below zero.
-  const bool below = scaled < static_cast<float>(truncated) || (x < 0 && scaled == 0);
-  return std::clamp(truncated + kMiddle - (below ? 1 : 0), 0, 2 * kMiddle - 1);
+void count_few(std::span<const float> values, float scale, Isa isa, std::vector<int64_t>& bins) {
+  for_each_block(values, scale, isa, [&](const float* x, const int32_t* indices, size_t n) {
+    for (size_t i = 0; i < n; ++i)
+      if (std::isfinite(x[i])) ++bins[static_cast<size_t>(indices[i])];
+  });
 }
 
-/// Fewer are counted one by one: count_many clears and sums whole tables.
-constexpr size_t kManyValues = 4 * Histogram::kBins;
-
-using BinIndices = std::array<int32_t, 256>;
-__attribute__((optimize("O3"))) void bins_of(const float* values, float scale, BinIndices& indices) {
-  for (size_t i = 0; i < indices.size(); ++i) indices[i] = bin_of(values[i], scale);
-}
-
-/// Counts whole blocks of finite values into bins; returns how many values that was. Four tables take turns:
-/// runs of equal values (zeros after a ReLU) would wait for each other's store.
-size_t count_many(std::span<const float> values, float scale, std::vector<int64_t>& bins) {
-  constexpr size_t kTables = 4, kPiece = size_t{1} << 30;  // tables count in 32 bits
-  const size_t count = values.size() - values.size() % BinIndices{}.size();
-  for (size_t first = 0; first < count; first += kPiece) {
-    std::array<std::array<uint32_t, Histogram::kBins>, kTables> tables{};
-    const size_t end = std::min(count, first + kPiece);
-    for (size_t at = first; at < end; at += BinIndices{}.size()) {
-      BinIndices indices;
-      bins_of(values.data() + at, scale, indices);
-      for (size_t i = 0; i < indices.size(); i += kTables)
-        for (size_t t = 0; t < kTables; ++t) ++tables[t][static_cast<size_t>(indices[i + t])];
-    }
-    for (size_t i = 0; i < bins.size(); ++i)
-      for (const auto& table : tables) bins[i] += table[i];
-  }
-  return count;
+/// All values finite, fewer than 2^32.
+void count_many(std::span<const float> values, float scale, Isa isa, std::vector<int64_t>& bins) {
+  Tables tables{};
+  for_each_block(values, scale, isa, [&](const float*, const int32_t* indices, size_t n) {
+    for (size_t i = 0; i + kTables <= n; i += kTables)
+      for (size_t t = 0; t < kTables; ++t) ++tables[t][static_cast<size_t>(indices[i + t])];
+    for (size_t i = n - n % kTables; i < n; ++i) ++tables[0][static_cast<size_t>(indices[i])];
+  });
+  for (size_t i = 0; i < bins.size(); ++i)
+    for (const auto& table : tables) bins[i] += table[i];
 }
 
 }  // namespace
@@ -134,7 +73,8 @@ void Histogram::widen(float magnitude) {
 }
 
 void Histogram::add(std::span<const float> values) {
-  const Extent e = extent_of(values);
+  const Isa isa = usable_isa();
+  const kernels::Extent e = kernels::extent_of(values.data(), static_cast<int64_t>(values.size()), isa);
   non_finite_ += static_cast<int64_t>(values.size()) - e.finite;
   has_nan_ = has_nan_ || e.nans > 0;
   if (e.finite == 0) return;
@@ -147,10 +87,10 @@ void Histogram::add(std::span<const float> values) {
   // on rounding.
   const auto scale = static_cast<float>(kBins / (2 * limit_));
   const bool all_finite = e.finite == static_cast<int64_t>(values.size());
-  const std::span<const float> rest =
-      all_finite && values.size() >= kManyValues ? values.subspan(count_many(values, scale, bins_)) : values;
-  for (const float x : rest)
-    if (std::isfinite(x)) ++bins_[static_cast<size_t>(bin_of(x, scale))];
+  if (!all_finite || values.size() < kManyValues) return count_few(values, scale, isa, bins_);
+  constexpr size_t kPiece = size_t{1} << 31;
+  for (; !values.empty(); values = values.subspan(std::min(kPiece, values.size())))
+    count_many(values.first(std::min(kPiece, values.size())), scale, isa, bins_);
 }
 
 void Histogram::merge(const Histogram& other) {

@@ -98,9 +98,9 @@ std::string result_table(const pipeline::BuildResult& result) {
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < result.builds.size(); ++i) {
     const pipeline::Build& b = result.builds[i];
-    std::vector<std::string> row = {
-        b.name, megabytes(b.file_bytes), fmt::format("{:.2f}", b.record.median_ms),
-        fmt::format("{:.2f}", b.record.p99_ms), fmt::format("{:.0f}", b.record.throughput)};
+    std::vector<std::string> row = {b.name, megabytes(b.file_bytes), milliseconds(b.record.median_ms),
+                                    milliseconds(b.record.p99_ms),
+                                    fmt::format("{:.0f}", b.record.throughput)};
     if (name != nullptr) {
       const verify::Figure& f = b.figures.by_name.at(name);
       row.push_back(share ? fmt::format("{:.2f}", f.value) : fmt::format("{:.4f}", f.value));

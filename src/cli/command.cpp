@@ -115,6 +115,8 @@ int print_error(const Error& error) {
   return error.code == Code::usage ? kUsage : kError;
 }
 
+std::string milliseconds(double ms) { return fmt::format(ms < 0.1 ? "{:.4f}" : "{:.2f}", ms); }
+
 std::string megabytes(int64_t bytes) {
   return bytes < 1000000 ? fmt::format("{:.0f} kB", static_cast<double>(bytes) / 1e3)
                          : fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);

@@ -50,6 +50,8 @@ int print_error(const Error& error);
 
 /// "10.4 MB".
 std::string megabytes(int64_t bytes);
+/// "2.85"; a very small model's "0.0178".
+std::string milliseconds(double ms);
 
 Command add_build(CLI::App& root);
 Command add_inspect(CLI::App& root);

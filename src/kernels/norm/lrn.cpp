@@ -11,7 +11,7 @@ namespace {
 
 /// y[i] = x[i] * base[i]^-beta. Straight loops, which the compiler turns into vectors.
 __attribute__((optimize("O3", "no-math-errno"))) void scale_by_power(const float* x, const float* base,
-                                                                      float beta, int64_t n, float* y) {
+                                                                     float beta, int64_t n, float* y) {
   if (beta == 0.75F)
     for (int64_t i = 0; i < n; ++i) y[i] = x[i] / std::sqrt(base[i] * std::sqrt(base[i]));
   else if (beta == 0.5F)
@@ -24,7 +24,7 @@ __attribute__((optimize("O3", "no-math-errno"))) void scale_by_power(const float
 
 /// base[i] = bias + factor * (squares[i] + ... + squares[i + size - 1])
 __attribute__((optimize("O3"))) void windows(const float* squares, int64_t size, float bias, float factor,
-                                              int64_t n, float* base) {
+                                             int64_t n, float* base) {
   for (int64_t i = 0; i < n; ++i) base[i] = squares[i];
   for (int64_t j = 1; j < size; ++j)
     for (int64_t i = 0; i < n; ++i) base[i] += squares[i + j];

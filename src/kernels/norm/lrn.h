@@ -1,5 +1,6 @@
 // Local response normalisation over neighbouring channels, channels last:
-//   y[c] = x[c] / (bias + alpha / size * sum of x[j]^2, j in [c - floor((size-1)/2), c + ceil((size-1)/2)])^beta
+//   y[c] = x[c] / (bias + alpha / size * sum of x[j]^2, j in [c - floor((size-1)/2), c +
+//   ceil((size-1)/2)])^beta
 #pragma once
 
 #include <cstdint>

@@ -7,10 +7,11 @@
 namespace narrow::kernels {
 namespace {
 
-/// u = 2^-24. The window is summed in order: relatively off by at most (size + 3) u, all terms being positive;
-/// a power below 1 does not enlarge that; two roots, a product and a division add 4 u (pow: 2 u).
+/// u = 2^-24. The window is summed in order: relatively off by at most (size + 3) u, all terms being
+/// positive; a power below 1 does not enlarge that; two roots, a product and a division add 4 u (pow: 2 u).
 float tolerance(const LrnSpec& spec, float want) {
-  return (static_cast<float>(spec.size) + 8) * 0x1p-24F * std::fabs(want) + 2 * rounding_error(spec.dst, want);
+  return (static_cast<float>(spec.size) + 8) * 0x1p-24F * std::fabs(want) +
+         2 * rounding_error(spec.dst, want);
 }
 
 void expect_close(const LrnSpec& spec, Isa isa, int threads) {
@@ -34,8 +35,14 @@ TEST(Lrn, EverySizePowerAndFormatAgreesWithTheReference) {
       for (const int64_t size : {1, 2, 5, 64})
         for (const float beta : {0.5F, 0.75F, 1.0F, 0.6F})
           for (const Format& format : formats) {
-            const LrnSpec spec{.rows = 3, .channels = channels, .size = size, .alpha = 0.5F, .beta = beta,
-                               .bias = 2, .src = format, .dst = format};
+            const LrnSpec spec{.rows = 3,
+                               .channels = channels,
+                               .size = size,
+                               .alpha = 0.5F,
+                               .beta = beta,
+                               .bias = 2,
+                               .src = format,
+                               .dst = format};
             expect_close(spec, isa, 1);
             if (size == 5) expect_close(spec, isa, 3);
           }
