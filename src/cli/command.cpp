@@ -115,7 +115,9 @@ int print_error(const Error& error) {
   return error.code == Code::usage ? kUsage : kError;
 }
 
-std::string milliseconds(double ms) { return fmt::format(ms < 0.1 ? "{:.4f}" : "{:.2f}", ms); }
+std::string milliseconds(double ms) {
+  return ms < 0.1 ? fmt::format("{:.4f}", ms) : fmt::format("{:.2f}", ms);
+}
 
 std::string megabytes(int64_t bytes) {
   return bytes < 1000000 ? fmt::format("{:.0f} kB", static_cast<double>(bytes) / 1e3)
