@@ -28,11 +28,12 @@ std::optional<std::string_view> field(std::string_view header, std::string_view 
 std::optional<DType> parse_descr(std::string_view text) {
   if (text.size() < 2 || text[0] != '\'') return std::nullopt;
   const std::string_view d = text.substr(1, text.find('\'', 1) - 1);
+  // <f1: the one 8-bit float that ml_dtypes gives a name of NumPy's kind.
   static const std::map<std::string_view, DType> names = {
-      {"<f4", DType::f32},    {"<f8", DType::f64}, {"<f2", DType::f16}, {"|i1", DType::s8},
-      {"|u1", DType::u8},     {"<i2", DType::s16}, {"<u2", DType::u16}, {"<i4", DType::s32},
-      {"<u4", DType::u32},    {"<i8", DType::s64}, {"<u8", DType::u64}, {"|b1", DType::boolean},
-      {"<b1", DType::boolean}};
+      {"<f4", DType::f32},     {"<f8", DType::f64},   {"<f2", DType::f16}, {"|i1", DType::s8},
+      {"|u1", DType::u8},      {"<i2", DType::s16},   {"<u2", DType::u16}, {"<i4", DType::s32},
+      {"<u4", DType::u32},     {"<i8", DType::s64},   {"<u8", DType::u64}, {"|b1", DType::boolean},
+      {"<b1", DType::boolean}, {"<f1", DType::f8e5m2}};
   const auto it = names.find(d);
   return it == names.end() ? std::nullopt : std::optional(it->second);
 }

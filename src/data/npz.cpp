@@ -183,6 +183,14 @@ const char* descr_of(DType type) {
   }
 }
 
+/// The type an array of `type` is written in: NumPy's own, else the next wider one it has.
+DType numpy_type(DType type) {
+  if (type == DType::bf16 || is_narrow_float(type)) return DType::f32;
+  if (type == DType::s4 || type == DType::s2) return DType::s8;
+  if (type == DType::u4 || type == DType::u2) return DType::u8;
+  return type;
+}
+
 std::string npy_header(const Tensor& t) {
   std::string dims;
   for (const int64_t d : t.shape()) dims += fmt::format("{}, ", d);
@@ -208,7 +216,7 @@ Status write_npz(const fs::path& path, const TensorMap& arrays) {
                    .subject = path.string() + ": array '" + name + "'",
                    .expected = "a tensor",
                    .got = "none"};
-    const Tensor tensor = original.dtype() == DType::bf16 ? cast(original, DType::f32) : original;
+    const Tensor tensor = cast(original, numpy_type(original.dtype()));
     const std::string header = npy_header(tensor), member = name + ".npy";
     const auto* payload = static_cast<const char*>(tensor.raw());
     const auto payload_bytes = static_cast<uint64_t>(tensor.bytes());

@@ -16,7 +16,8 @@ namespace narrow::data {
 Result<TensorMap> read_npz(const std::filesystem::path& path);
 /// One array.
 Result<Tensor> read_npy(const std::filesystem::path& path);
-/// Types NumPy lacks are written wider: bf16 as float32. Appears complete or not at all.
+/// Types NumPy lacks are written wider: bf16 and floats of 8 bits or less as float32, integers of 4 and 2
+/// bits as int8 or uint8. Appears complete or not at all.
 Status write_npz(const std::filesystem::path& path, const TensorMap& arrays);
 
 /// The .npy parser on memory: for read_npz and the fuzzer. `owner` keeps `bytes` alive when the tensor

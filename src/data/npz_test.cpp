@@ -184,5 +184,19 @@ TEST(Npz, CutAnywhereIsAnErrorAndFlipsNeverCrash) {
     }
 }
 
+TEST(Npz, TypesNumPyLacksAreWrittenWider) {
+  const TestFolder folder;
+  const Tensor small = Tensor::of<float>({3}, {1, -1, 0.5F}), whole = Tensor::of<float>({3}, {1, -1, 0});
+  TensorMap arrays = {{"bf16", cast(small, DType::bf16)}, {"f8", cast(small, DType::f8e4m3fn)},
+                      {"f4", cast(small, DType::f4e2m1)}, {"s4", cast(whole, DType::s4)},
+                      {"s2", cast(whole, DType::s2)},     {"u4", cast(whole, DType::u4)}};
+  ASSERT_TRUE(write_npz(folder / "x.npz", arrays).ok());
+  const auto read = read_npz(folder / "x.npz");
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  for (const char* name : {"bf16", "f8", "f4"}) EXPECT_TRUE(read->at(name).same_bits(small)) << name;
+  for (const char* name : {"s4", "s2"}) EXPECT_TRUE(read->at(name).same_bits(cast(whole, DType::s8))) << name;
+  EXPECT_TRUE(read->at("u4").same_bits(Tensor::of<uint8_t>({3}, {1, 15, 0})));
+}
+
 }  // namespace
 }  // namespace narrow::data

@@ -9,7 +9,7 @@
 
 namespace narrow::ir {
 
-/// Nothing for the types narrow has no tensors of (string, complex, float8, 4-bit) and for unknown numbers.
+/// Nothing for the types narrow has no tensors of (string, complex) and for unknown numbers.
 std::optional<DType> dtype_of_onnx(int64_t code);
 /// 0 for DType::undefined.
 int64_t onnx_of_dtype(DType type);

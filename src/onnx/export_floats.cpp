@@ -10,7 +10,7 @@ namespace {
 
 using ir::Op;
 
-bool is_narrow(DType type) { return type == DType::bf16 || type == DType::f16; }
+bool is_half(DType type) { return type == DType::bf16 || type == DType::f16; }
 
 /// Every output element is an input element (its sign aside), 0 or 1: rounding it again changes nothing.
 bool moves_elements_only(Op op) {
@@ -85,7 +85,7 @@ void widen_cast(ir::Graph& graph, ir::Node* node) {
     graph.set_input(node, 1, nullptr);
     node->attrs = {{"to", ir::onnx_of_dtype(y->type.dtype)}};
   }
-  if (is_narrow(y->type.dtype)) {
+  if (is_half(y->type.dtype)) {
     read_as_float(graph, y);
   } else if (from == DType::f32 && y->type.dtype == DType::f32) {
     redirect(graph, y->uses(), x);
@@ -107,7 +107,7 @@ void widen_attributes(ir::Node* node) {
 
 void widen_outputs(ir::Graph& graph, ir::Node* node) {
   for (ir::Value* y : node->outputs()) {
-    if (!is_narrow(y->type.dtype)) continue;
+    if (!is_half(y->type.dtype)) continue;
     const DType stored = y->type.dtype;
     const std::vector<ir::Use> uses = y->uses();
     const bool returned = graph.is_graph_output(y);
@@ -126,7 +126,7 @@ void widen_outputs(ir::Graph& graph, ir::Node* node) {
 Status widen_narrow_floats(ir::Graph& graph) {
   const std::vector<ir::Node*> nodes = graph.nodes();
   for (ir::Value* value : graph.values())
-    if (is_narrow(value->type.dtype) && (value->is_constant() || value->is_graph_input()))
+    if (is_half(value->type.dtype) && (value->is_constant() || value->is_graph_input()))
       read_as_float(graph, value);
   for (ir::Node* node : nodes) {
     const bool casts = node->op() == Op::Cast || node->op() == Op::CastLike;

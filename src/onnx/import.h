@@ -24,7 +24,7 @@ struct ImportedModel {
   int64_t file_bytes = 0;  // external data included
 };
 
-/// Reads opsets 7 to 26, rewrites every node to the newest form of its op, inlines model-local functions,
+/// Reads opsets 7 to 28, rewrites every node to the newest form of its op, inlines model-local functions,
 /// borrows external data from mapped files (no path may leave the model's folder), infers types. Errors:
 /// not_found, io, invalid_model (names the node), unsupported (names node, op and opset).
 Result<ImportedModel> import_file(const std::filesystem::path& path, const ImportOptions& options = {});

@@ -7,7 +7,7 @@ namespace narrow::onnx {
 namespace pb = ::onnx;
 
 /// The newest opset whose forms of narrow's operators are the ones ir/ops describes.
-constexpr int64_t kNewestOpset = 26;
+constexpr int64_t kNewestOpset = 28;
 constexpr int64_t kOldestOpset = 7;
 constexpr int64_t kExportOpset = 21;
 constexpr int64_t kExportIrVersion = 10;

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "ir/onnx_types.h"
+#include "tensor/packing.h"
 
 namespace narrow::onnx {
 namespace {
@@ -29,6 +30,7 @@ Error size_error(const Description& d, const char* where, const char* unit, int6
 
 /// `d.bytes` readable bytes at `source`, which need not be aligned.
 Tensor copy_raw(const Description& d, const void* source) {
+  if (is_narrow(d.dtype)) return unpack(d.dtype, d.shape, source);
   Tensor tensor = Tensor::allocate(d.dtype, d.shape);
   if (d.bytes == 0) return tensor;
   if (d.dtype == DType::boolean) {  // any byte but 0 and 1 would be no bool
@@ -71,7 +73,24 @@ Result<Tensor> copy_field(const Description& d, const char* field_name, const Fi
   return tensor;
 }
 
+/// int32_data holds a byte of raw_data per entry: an 8-bit float, two 4-bit codes, four 2-bit ones.
+Result<Tensor> copy_packed(const Description& d, const pb::TensorProto& proto) {
+  const auto& field = proto.int32_data();
+  if (field.size() != d.bytes) return size_error(d, "int32_data", "elements", d.bytes, field.size());
+  std::string bytes;
+  for (const int32_t entry : field) {
+    if (entry < -128 || entry > 255)
+      return Error{.code = Code::invalid_model,
+                   .subject = d.subject,
+                   .expected = fmt::format("bytes of {} in int32_data", to_string(d.dtype)),
+                   .got = fmt::format("{} at index {}", entry, bytes.size())};
+    bytes.push_back(static_cast<char>(entry));
+  }
+  return unpack(d.dtype, d.shape, bytes.data());
+}
+
 Result<Tensor> read_fields(const pb::TensorProto& proto, const Description& d) {
+  if (is_narrow(d.dtype)) return copy_packed(d, proto);
   switch (d.dtype) {
     case DType::f32:
       return copy_field<float>(d, "float_data", proto.float_data());
@@ -99,7 +118,7 @@ Result<Tensor> read_fields(const pb::TensorProto& proto, const Description& d) {
       return copy_field<uint32_t>(d, "uint64_data", proto.uint64_data());
     case DType::u64:
       return copy_field<uint64_t>(d, "uint64_data", proto.uint64_data());
-    case DType::undefined:
+    default:
       break;
   }
   return Error{.code = Code::unsupported, .subject = d.subject, .expected = "a defined element type"};
@@ -144,7 +163,7 @@ Result<Tensor> read_external(const pb::TensorProto& proto, const Description& d,
         .hint = "the data file may be cut short or belong to another model"};
   const std::byte* source = file->bytes().data() + range.offset;
   const bool aligned = range.offset % bytes_of(d.dtype) == 0;
-  if (!aligned || d.bytes == 0 || d.dtype == DType::boolean) return copy_raw(d, source);
+  if (!aligned || d.bytes == 0 || d.dtype == DType::boolean || is_narrow(d.dtype)) return copy_raw(d, source);
   return Tensor::borrow(d.dtype, d.shape, source, file);
 }
 
@@ -162,7 +181,7 @@ Result<Tensor> read_tensor(const pb::TensorProto& proto, const std::string& subj
   if (!dtype)
     return Error{.code = Code::unsupported,
                  .subject = subject,
-                 .expected = "float, double, float16, bfloat16, bool or an 8- to 64-bit integer type",
+                 .expected = "a float type of 4 to 64 bits, bool or an integer type of 2 to 64 bits",
                  .got = element_type_name(proto.data_type())};
   if (proto.has_segment())
     return Error{
@@ -175,7 +194,7 @@ Result<Tensor> read_tensor(const pb::TensorProto& proto, const std::string& subj
     error.subject = subject + ", " + error.subject;
     return error;
   }
-  const Description d{subject, *dtype, std::move(shape), *elements, *elements * bytes_of(*dtype)};
+  const Description d{subject, *dtype, std::move(shape), *elements, stored_bytes(*dtype, *elements)};
   if (proto.data_location() == pb::TensorProto::EXTERNAL) return read_external(proto, d, files);
   if (!proto.has_raw_data()) return read_fields(proto, d);
   const auto got = static_cast<int64_t>(proto.raw_data().size());
@@ -187,7 +206,10 @@ void write_tensor(const Tensor& tensor, const std::string& name, pb::TensorProto
   for (const int64_t d : tensor.shape()) proto->add_dims(d);
   proto->set_data_type(static_cast<int32_t>(ir::onnx_of_dtype(tensor.dtype())));
   if (!name.empty()) proto->set_name(name);
-  proto->set_raw_data(tensor.raw(), static_cast<size_t>(tensor.bytes()));
+  if (is_narrow(tensor.dtype()))
+    proto->set_raw_data(pack(tensor));
+  else
+    proto->set_raw_data(tensor.raw(), static_cast<size_t>(tensor.bytes()));
 }
 
 }  // namespace narrow::onnx

@@ -6,6 +6,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "numerics/rounding.h"
+
 namespace narrow {
 
 int64_t elements_of(const Shape& shape) {
@@ -88,12 +90,15 @@ namespace {
 template <class To, class From>
 To cast_one(From from) {
   constexpr bool from_small = std::is_same_v<From, bf16> || std::is_same_v<From, f16>;
+  constexpr bool to_small = std::is_same_v<To, bf16> || std::is_same_v<To, f16>;
   if constexpr (from_small) {
     return cast_one<To>(static_cast<float>(from));
   } else if constexpr (std::is_same_v<To, bool>) {
     return from != From{};
-  } else if constexpr (std::is_same_v<To, bf16> || std::is_same_v<To, f16>) {
-    return To(static_cast<float>(from));
+  } else if constexpr (to_small && std::is_same_v<From, float>) {
+    return To(from);
+  } else if constexpr (to_small) {
+    return To(round_to_odd(static_cast<double>(from)));
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     if (from != from) return 0;
     if (from <= static_cast<From>(std::numeric_limits<To>::min())) return std::numeric_limits<To>::min();
@@ -104,8 +109,47 @@ To cast_one(From from) {
   }
 }
 
+/// A narrow float, or an integer of less than 8 bits.
+template <class T>
+T narrow_one(double x, const CastOptions& options) {
+  if constexpr (std::is_same_v<T, e8m0>)
+    return T(x, options.overflow, options.rounding);
+  else if constexpr (std::is_constructible_v<T, double, Overflow>)
+    return T(x, options.overflow);
+  else
+    return T::wrap(cast_one<int64_t>(x));
+}
+
+Tensor cast_to_narrow(const Tensor& from, DType to, const CastOptions& options) {
+  Tensor out = Tensor::allocate(to, from.shape());
+  const bool whole = is_narrow_integer(to) && is_integer(from.dtype());
+  const std::vector<int64_t> integers = whole ? to_ints(from) : std::vector<int64_t>();
+  const Tensor wide = whole ? Tensor() : cast(from, DType::f64);
+  dispatch_narrow(to, [&](auto tag) {
+    using To = decltype(tag);
+    const std::span<To> dst = out.mutable_data<To>();
+    if constexpr (requires { To::wrap(0); })
+      for (size_t i = 0; i < integers.size(); ++i) dst[i] = To::wrap(integers[i]);
+    if (!whole)
+      for (size_t i = 0; i < dst.size(); ++i) dst[i] = narrow_one<To>(wide.data<double>()[i], options);
+  });
+  return out;
+}
+
+/// Exact: every narrow type is a subset of f32.
+Tensor widen(const Tensor& from) {
+  Tensor out = Tensor::allocate(DType::f32, from.shape());
+  const std::span<float> dst = out.mutable_data<float>();
+  dispatch_narrow(from.dtype(), [&](auto tag) {
+    const auto src = from.data<decltype(tag)>();
+    for (size_t i = 0; i < dst.size(); ++i) dst[i] = static_cast<float>(src[i]);
+  });
+  return out;
+}
+
 template <class To>
-void cast_into(const Tensor& from, std::span<To> to) {
+void cast_into(const Tensor& given, std::span<To> to) {
+  const Tensor from = is_narrow(given.dtype()) ? widen(given) : given;
   if (from.dtype() == DType::boolean) {
     // As bytes: what a file holds for true need not be 1.
     const auto* src = static_cast<const uint8_t*>(from.raw());
@@ -133,11 +177,20 @@ std::vector<int64_t> to_ints(const Tensor& tensor) {
   return out;
 }
 
-Tensor cast(const Tensor& tensor, DType to) {
+Tensor cast(const Tensor& tensor, DType to, const CastOptions& options) {
   if (tensor.dtype() == to) return tensor;
+  if (is_narrow(to)) return cast_to_narrow(tensor, to, options);
   Tensor out = Tensor::allocate(to, tensor.shape());
   dispatch(to, [&](auto tag) { cast_into(tensor, out.mutable_data<decltype(tag)>()); });
   return out;
+}
+
+bool same_values(const Tensor& a, const Tensor& b) {
+  if (a.shape() != b.shape()) return false;
+  if (is_integer(a.dtype()) && is_integer(b.dtype())) return to_ints(a) == to_ints(b);
+  const Tensor x = cast(a, DType::f64), y = cast(b, DType::f64);
+  return std::equal(x.data<double>().begin(), x.data<double>().end(), y.data<double>().begin(),
+                    [](double p, double q) { return p == q || (p != p && q != q); });
 }
 
 }  // namespace narrow

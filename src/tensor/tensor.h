@@ -95,8 +95,16 @@ using TensorMap = std::map<std::string, Tensor>;
 /// Every element as float / int64, as cast() converts. Any dtype.
 std::vector<float> to_floats(const Tensor& tensor);
 std::vector<int64_t> to_ints(const Tensor& tensor);
-/// Element-wise conversion with ONNX Cast semantics: float to integer truncates and, where ONNX leaves it
-/// open, saturates (NaN: 0); integers wrap; to bool: != 0.
-Tensor cast(const Tensor& tensor, DType to);
+/// What the attributes saturate and round_mode of ONNX Cast say about 8-bit floats and E8M0.
+struct CastOptions {
+  Overflow overflow = Overflow::saturate;
+  ScaleRounding rounding = ScaleRounding::up;
+};
+/// Element-wise conversion with ONNX Cast semantics: to a float rounds once, to nearest even; float to
+/// integer truncates and, where ONNX leaves it open, saturates (NaN: 0), below 8 bits keeps the low bits as
+/// the cases of the onnx package expect; integers wrap; to bool: != 0.
+Tensor cast(const Tensor& tensor, DType to, const CastOptions& options = {});
+/// The same numbers (NaN like NaN), whatever the types: nothing was lost between the two.
+bool same_values(const Tensor& a, const Tensor& b);
 
 }  // namespace narrow

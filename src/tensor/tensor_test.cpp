@@ -131,5 +131,42 @@ TEST(Cast, BooleanBytesCountAsZeroOrNot) {
   EXPECT_EQ(to_floats(t), (std::vector<float>{0, 1, 1, 1}));
 }
 
+/// What ml_dtypes gives: -9..15 truncated, the low bits kept.
+TEST(Cast, BelowEightBitsKeepsTheLowBits) {
+  const Tensor x = Tensor::of<float>({7}, {-9, -8, 7, 8, 15, 3.7F, -3.7F});
+  EXPECT_EQ(to_ints(cast(x, DType::s4)), (std::vector<int64_t>{7, -8, 7, -8, -1, 3, -3}));
+  EXPECT_EQ(to_ints(cast(x, DType::u4)), (std::vector<int64_t>{7, 8, 7, 8, 15, 3, 13}));
+  EXPECT_EQ(to_ints(cast(x, DType::s2)), (std::vector<int64_t>{-1, 0, -1, 0, -1, -1, 1}));
+  EXPECT_EQ(to_ints(cast(x, DType::u2)), (std::vector<int64_t>{3, 0, 3, 0, 3, 3, 1}));
+  EXPECT_EQ(to_ints(cast(Tensor::of<int64_t>({2}, {int64_t{1} << 40 | 9, -1}), DType::s4)),
+            (std::vector<int64_t>{-7, -1}));
+}
+
+TEST(Cast, EightBitFloatsTakeTheirOptions) {
+  const Tensor x = Tensor::of<float>({3}, {1e6F, 3, -INFINITY});
+  EXPECT_EQ(to_floats(cast(x, DType::f8e4m3fn)), (std::vector<float>{448, 3, -448}));
+  const auto special = to_floats(cast(x, DType::f8e5m2, {.overflow = Overflow::special}));
+  EXPECT_EQ(special, (std::vector<float>{INFINITY, 3, -INFINITY}));
+  EXPECT_EQ(to_floats(cast(x, DType::f8e8m0))[1], 4);
+  EXPECT_EQ(to_floats(cast(x, DType::f8e8m0, {.rounding = ScaleRounding::down}))[1], 2);
+}
+
+TEST(Cast, DoublesAndLargeIntegersRoundOnce) {
+  // Halfway between two halves in float, above it in double.
+  EXPECT_EQ(cast(Tensor::scalar(1 + 0x1p-11 + 0x1p-40), DType::f16).data<f16>()[0].bits, 0x3c01);
+  EXPECT_EQ(
+      cast(Tensor::scalar((int64_t{1} << 40) + (int64_t{1} << 32) + 1), DType::bf16).data<bf16>()[0].bits,
+      bf16(0x1.02p40F).bits);
+}
+
+TEST(SameValues, SeesWhatACastLost) {
+  const Tensor x = Tensor::of<float>({2}, {0.5F, NAN}), y = Tensor::of<float>({2}, {0.51F, NAN});
+  EXPECT_TRUE(same_values(x, cast(x, DType::f8e4m3fn)));
+  EXPECT_FALSE(same_values(y, cast(y, DType::f8e4m3fn)));
+  const Tensor i = Tensor::of<int8_t>({2}, {-8, 8});
+  EXPECT_FALSE(same_values(i, cast(i, DType::s4)));
+  EXPECT_FALSE(same_values(x, x.reshaped({2, 1})));
+}
+
 }  // namespace
 }  // namespace narrow

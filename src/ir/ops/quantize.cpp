@@ -8,6 +8,16 @@
 namespace narrow::ir::ops {
 namespace {
 
+const std::set<DType> kQuantized{DType::u8,         DType::s8,     DType::u16,       DType::s16,
+                                 DType::u4,         DType::s4,     DType::u2,        DType::s2,
+                                 DType::f4e2m1,     DType::f6e2m3, DType::f6e3m2,    DType::f8e4m3fn,
+                                 DType::f8e4m3fnuz, DType::f8e5m2, DType::f8e5m2fnuz};
+
+std::set<DType> with(std::set<DType> types, std::initializer_list<DType> more) {
+  types.insert(more);
+  return types;
+}
+
 /// Scale (or zero point) i of x: a scalar or [1], a number per index along axis, or, with block_size, one per
 /// block.
 Status check_parameter(const NodeView& view, int i) {
@@ -42,8 +52,8 @@ Inferred infer_quantize(const NodeView& view) {
   NARROW_DO(check_parameter(view, 2));
   const DType zero_point = view.has(2) ? view.type(2).dtype : DType::undefined;
   NARROW_TRY(const DType dtype, stated_dtype(view, view.has(2) ? zero_point : DType::u8));
-  if ((view.has(2) && zero_point != dtype) || !kInt8Or16.contains(dtype))
-    return view.error("output_dtype u8, s8, u16 or s16 like the zero point's", narrow::to_string(dtype));
+  if ((view.has(2) && zero_point != dtype) || !kQuantized.contains(dtype))
+    return view.error("output_dtype a quantized type like the zero point's", narrow::to_string(dtype));
   return Types{shaped_like(view.type(0), dtype)};
 }
 
@@ -53,6 +63,9 @@ Inferred infer_dequantize(const NodeView& view) {
   if (view.has(2) && view.type(2).dtype != view.type(0).dtype)
     return view.error("a zero point of the input's type", narrow::to_string(view.type(2).dtype));
   NARROW_TRY(const DType dtype, stated_dtype(view, view.type(1).dtype));
+  if (!kFloats.contains(dtype))
+    return view.error("output_dtype f32, f16 or bf16 when the scale has none of them",
+                      narrow::to_string(dtype));
   return Types{shaped_like(view.type(0), dtype)};
 }
 
@@ -87,8 +100,8 @@ Inferred infer_matmul_integer(const NodeView& view) {
   return typed(DType::s32, dims);
 }
 
-const std::set<DType> kQuantizable{DType::f32, DType::f64, DType::f16, DType::bf16, DType::s32};
-const std::set<DType> kDequantizable{DType::u8, DType::s8, DType::u16, DType::s16, DType::s32};
+const std::set<DType> kQuantizable = with(kFloats, {DType::s32});
+const std::set<DType> kDequantizable = with(kQuantized, {DType::s32});
 
 OpSchema quantize_linear() {
   return {
@@ -96,20 +109,23 @@ OpSchema quantize_linear() {
       .domain = "",
       .since = 10,
       .doc = "y = saturate(round_half_even(x / y_scale) + y_zero_point), per tensor, along axis or in blocks",
-      .inputs = {{"x", kQuantizable}, {"y_scale", kQuantizable}, {"y_zero_point", kInt8Or16, kOptional}},
-      .outputs = {{"y", kInt8Or16}},
+      .inputs = {{"x", kQuantizable},
+                 {"y_scale", with(kQuantizable, {DType::f8e8m0})},
+                 {"y_zero_point", kQuantized, kOptional}},
+      .outputs = {{"y", kQuantized}},
       .infer = infer_quantize};
 }
 
 OpSchema dequantize_linear() {
-  return {
-      .op = Op::DequantizeLinear,
-      .domain = "",
-      .since = 10,
-      .doc = "y = (x - x_zero_point) * x_scale, per tensor, along axis or in blocks",
-      .inputs = {{"x", kDequantizable}, {"x_scale", kFloats}, {"x_zero_point", kDequantizable, kOptional}},
-      .outputs = {{"y", kFloats}},
-      .infer = infer_dequantize};
+  return {.op = Op::DequantizeLinear,
+          .domain = "",
+          .since = 10,
+          .doc = "y = (x - x_zero_point) * x_scale, per tensor, along axis or in blocks",
+          .inputs = {{"x", kDequantizable},
+                     {"x_scale", with(kFloats, {DType::f8e8m0})},
+                     {"x_zero_point", kDequantizable, kOptional}},
+          .outputs = {{"y", kFloats}},
+          .infer = infer_dequantize};
 }
 
 OpSchema dynamic_quantize_linear() {

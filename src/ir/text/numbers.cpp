@@ -130,8 +130,51 @@ void append_float(std::string& out, float value, bool marked) {
   if (marked && !looks_float(std::string_view(out).substr(start))) out += ".0";
 }
 
+namespace {
+
+/// Integers by value, floats by number; NaN by its code, as 0x7f.
+void append_narrow(std::string& out, const Tensor& tensor) {
+  dispatch_narrow(tensor.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    for (size_t i = 0; i < tensor.data<T>().size(); ++i) {
+      const T element = tensor.data<T>()[i];
+      if (i > 0) out += ',';
+      if constexpr (requires { T::wrap(0); }) {
+        fmt::format_to(std::back_inserter(out), "{}", element.bits);
+      } else if (element.is_nan()) {
+        fmt::format_to(std::back_inserter(out), "0x{:02x}", element.bits);
+      } else {
+        append_real(out, element.value());
+      }
+    }
+  });
+}
+
+template <class T>
+bool read_narrow(std::span<T> to, const std::vector<std::string_view>& tokens) {
+  for (size_t i = 0; i < to.size(); ++i) {
+    if constexpr (requires { T::wrap(0); }) {
+      const auto value = read_whole<int64_t>(tokens[i]);
+      if (!value || T::wrap(*value).bits != *value) return false;
+      to[i] = T::wrap(*value);
+    } else if (tokens[i].starts_with("0x")) {
+      const auto bits = read_whole<uint8_t>(tokens[i].substr(2), 16);
+      if (!bits || T::from_bits(*bits).bits != *bits) return false;
+      to[i] = T::from_bits(*bits);
+    } else {
+      const auto value = read_real<float>(tokens[i]);
+      if (!value) return false;
+      to[i] = T(static_cast<double>(*value));
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
 void append_elements(std::string& out, const Tensor& tensor) {
   out += '[';
+  append_narrow(out, tensor);
   dispatch(tensor.dtype(), [&](auto tag) {
     using T = decltype(tag);
     for (size_t i = 0; i < tensor.data<T>().size(); ++i) {
@@ -161,6 +204,7 @@ std::optional<Tensor> read_elements(DType dtype, const Shape& shape,
   Tensor tensor = Tensor::allocate(dtype, shape);
   bool good = false;
   dispatch(dtype, [&](auto tag) { good = read_into(tensor.mutable_data<decltype(tag)>(), tokens); });
+  dispatch_narrow(dtype, [&](auto tag) { good = read_narrow(tensor.mutable_data<decltype(tag)>(), tokens); });
   return good ? std::optional(std::move(tensor)) : std::nullopt;
 }
 

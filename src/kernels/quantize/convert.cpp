@@ -6,6 +6,7 @@
 
 #include "kernels/lanes/lanes.h"
 #include "kernels/quantize/quantize.h"
+#include "numerics/rounding.h"
 
 namespace narrow::kernels {
 namespace {
@@ -45,11 +46,16 @@ To convert_one(From x) {
       return static_cast<double>(x);
     else
       return static_cast<double>(wide);
+  } else if constexpr (std::is_same_v<To, float>) {
+    if constexpr (std::is_same_v<From, uint64_t>)
+      return static_cast<float>(x);
+    else
+      return static_cast<float>(wide);
   } else if constexpr (kIsFloat<To>) {
     if constexpr (std::is_same_v<From, uint64_t>)
-      return To(static_cast<float>(x));
+      return To(round_to_odd(static_cast<double>(x)));
     else
-      return To(static_cast<float>(wide));
+      return To(round_to_odd(static_cast<double>(wide)));
   } else if constexpr (kIsFloat<From>) {
     return saturate<To>(wide);
   } else {

@@ -1,4 +1,5 @@
-// Constant in all its spellings, and attributes that matter only to types narrow has no storage for (float8).
+// Constant in all its spellings, and the attributes that matter only to 8-bit floats (saturate, round_mode): kept
+// where they say something.
 
 #include "ir/onnx_types.h"
 #include "onnx/canonical/canonical.h"
@@ -31,23 +32,33 @@ Status rewrite_constant(Draft& draft, GraphBuilder& builder) {
   return {};
 }
 
+namespace {
+
+void drop_defaults(Draft& draft) {
+  if (draft.int_attr("saturate", 1) != 0) draft.attrs.erase("saturate");
+  if (draft.string_attr("round_mode") == "up") draft.attrs.erase("round_mode");
+}
+
+}  // namespace
+
 Status rewrite_cast(Draft& draft, GraphBuilder& /*builder*/) {
   const int64_t to = draft.int_attr("to", 0);
-  if (!ir::dtype_of_onnx(to))
-    return draft.unsupported("a cast to a type narrow has tensors of", element_type_name(to));
+  const auto type = ir::dtype_of_onnx(to);
+  if (!type) return draft.unsupported("a cast to a type narrow has tensors of", element_type_name(to));
+  drop_defaults(draft);
+  if (is_narrow_float(*type)) return {};
   draft.attrs.erase("saturate");
   draft.attrs.erase("round_mode");
   return {};
 }
 
 Status rewrite_cast_like(Draft& draft, GraphBuilder& /*builder*/) {
-  draft.attrs.erase("saturate");
-  draft.attrs.erase("round_mode");
+  drop_defaults(draft);
   return {};
 }
 
 Status rewrite_quantize_linear(Draft& draft, GraphBuilder& /*builder*/) {
-  draft.attrs.erase("saturate");
+  drop_defaults(draft);
   return {};
 }
 

@@ -74,6 +74,7 @@ Result<std::unique_ptr<Kernel>> create_linear(const NodeCase& c) {
 }
 
 std::string cast_unsupported(const NodeCase& c) {
+  if (is_narrow(c.in(0).dtype) || is_narrow(c.out().dtype)) return "types below 8 bits or 8-bit floats";
   return c.in(0).quant || c.out().quant ? "quantized types" : "";
 }
 

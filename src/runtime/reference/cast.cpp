@@ -17,18 +17,34 @@ Outputs eval_dropout(const ir::Node& node, Inputs inputs) {
   return std::vector<Tensor>{*inputs[0], std::move(mask)};
 }
 
+/// Attributes saturate and round_mode.
+static Result<CastOptions> cast_options(const ir::Node& node) {
+  CastOptions options;
+  if (node.int_attr("saturate", 1) == 0) options.overflow = Overflow::special;
+  const std::string mode = node.string_attr("round_mode", "up");
+  if (mode == "down")
+    options.rounding = ScaleRounding::down;
+  else if (mode == "nearest")
+    options.rounding = ScaleRounding::nearest;
+  else if (mode != "up")
+    return invalid(node, "round_mode up, down or nearest", "'" + mode + "'");
+  return options;
+}
+
 Outputs eval_cast(const ir::Node& node, Inputs inputs) {
   DType to = node.output()->type.dtype;
   if (node.has("to")) {
     NARROW_TRY(to, onnx_dtype(node, node.int_attr("to", 0)));
   }
   NARROW_DO(make_tensor(node, to, inputs[0]->shape()));
-  return one(cast(*inputs[0], to));
+  NARROW_TRY(const CastOptions options, cast_options(node));
+  return one(cast(*inputs[0], to, options));
 }
 
 Outputs eval_cast_like(const ir::Node& node, Inputs inputs) {
   NARROW_DO(make_tensor(node, inputs[1]->dtype(), inputs[0]->shape()));
-  return one(cast(*inputs[0], inputs[1]->dtype()));
+  NARROW_TRY(const CastOptions options, cast_options(node));
+  return one(cast(*inputs[0], inputs[1]->dtype(), options));
 }
 
 }  // namespace narrow::runtime::reference

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ir/onnx_types.h"
+
 namespace narrow::runtime::reference {
 
 Error invalid(const ir::Node& node, std::string expected, std::string got) {
@@ -86,13 +88,9 @@ std::vector<double> to_doubles(const Tensor& tensor) {
 }
 
 Result<DType> onnx_dtype(const ir::Node& node, int64_t type) {
-  constexpr DType kTypes[] = {DType::undefined, DType::f32, DType::u8,  DType::s8,        DType::u16,
-                              DType::s16,       DType::s32, DType::s64, DType::undefined, DType::boolean,
-                              DType::f16,       DType::f64, DType::u32, DType::u64,       DType::undefined,
-                              DType::undefined, DType::bf16};
-  if (type < 0 || type >= std::ssize(kTypes) || kTypes[type] == DType::undefined)
-    return unsupported(node, "an ONNX element type narrow has", std::to_string(type));
-  return kTypes[type];
+  const std::optional<DType> found = ir::dtype_of_onnx(type);
+  if (!found) return unsupported(node, "an ONNX element type narrow has", std::to_string(type));
+  return *found;
 }
 
 Result<Shape> broadcast_shape(const ir::Node& node, const Shape& a, const Shape& b) {

@@ -15,6 +15,20 @@ int32_t saturate(double ratio, double zero_point, IntegerRange range) {
   return q >= range.high ? range.high : static_cast<int32_t>(q);
 }
 
+/// A float of at most 8 bits that values are quantized to; E8M0 holds scales only.
+bool is_quantized_float(DType type) { return is_narrow_float(type) && type != DType::f8e8m0; }
+
+Status check_quantized(const ir::Node& node, DType type) {
+  if (is_quantized_float(type)) return {};
+  NARROW_DO(range_of(node, type));
+  return {};
+}
+
+/// Of that type, and one per scale or one for all.
+bool fits(const Tensor& zero_point, DType type, const Tensor& scale) {
+  return zero_point.dtype() == type && (zero_point.shape() == scale.shape() || zero_point.elements() == 1);
+}
+
 Result<DType> stated_type(const ir::Node& node, const char* attr, DType otherwise) {
   const int64_t stated = node.int_attr(attr, 0);
   if (stated == 0) return otherwise;
@@ -29,8 +43,8 @@ Outputs eval_quantize_linear(const ir::Node& node, Inputs inputs) {
   const Tensor* zero_point = optional_input(inputs, 2);
   NARROW_TRY(const DType type,
              stated_type(node, "output_dtype", zero_point != nullptr ? zero_point->dtype() : DType::u8));
-  NARROW_TRY(const IntegerRange range, range_of(node, type));
-  if (zero_point != nullptr && (zero_point->dtype() != type || zero_point->shape() != scale.shape()))
+  NARROW_DO(check_quantized(node, type));
+  if (zero_point != nullptr && !fits(*zero_point, type, scale))
     return invalid(node, "a zero point of the output's type and the scale's shape",
                    to_string(zero_point->shape()));
   NARROW_TRY(const DType precision, stated_type(node, "precision", DType::f32));
@@ -46,6 +60,13 @@ Outputs eval_quantize_linear(const ir::Node& node, Inputs inputs) {
   }
   if (precision == DType::f16 || precision == DType::bf16)
     ratios = to_doubles(cast(Tensor::of(x.shape(), ratios), precision));
+  if (is_quantized_float(type)) {
+    for (size_t i = 0; i < ratios.size(); ++i) ratios[i] += zeros[static_cast<int64_t>(i)];
+    const bool special = node.int_attr("saturate", 1) == 0;
+    return one(cast(Tensor::of(x.shape(), ratios), type,
+                    {.overflow = special ? Overflow::special : Overflow::saturate}));
+  }
+  NARROW_TRY(const IntegerRange range, range_of(node, type));
   std::vector<int32_t> integers(data.size());
   for (size_t i = 0; i < data.size(); ++i)
     integers[i] = saturate(ratios[i], zeros[static_cast<int64_t>(i)], range);
@@ -55,10 +76,10 @@ Outputs eval_quantize_linear(const ir::Node& node, Inputs inputs) {
 Outputs eval_dequantize_linear(const ir::Node& node, Inputs inputs) {
   const Tensor &x = *inputs[0], &scale = *inputs[1];
   const Tensor* zero_point = optional_input(inputs, 2);
-  NARROW_DO(range_of(node, x.dtype()));
+  NARROW_DO(check_quantized(node, x.dtype()));
   NARROW_TRY(const DType type, stated_type(node, "output_dtype", scale.dtype()));
-  if (!is_float(type)) return wrong_type(node, type);
-  if (zero_point != nullptr && (zero_point->dtype() != x.dtype() || zero_point->shape() != scale.shape()))
+  if (!is_float(type) || is_narrow(type)) return wrong_type(node, type);
+  if (zero_point != nullptr && !fits(*zero_point, x.dtype(), scale))
     return invalid(node, "a zero point of the input's type and the scale's shape",
                    to_string(zero_point->shape()));
   const int64_t axis = node.int_attr("axis", 1), block = node.int_attr("block_size", 0);

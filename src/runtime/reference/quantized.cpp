@@ -59,6 +59,14 @@ Result<IntegerRange> range_of(const ir::Node& node, DType type) {
       return IntegerRange{0, 65535};
     case DType::s16:
       return IntegerRange{-32768, 32767};
+    case DType::u4:
+      return IntegerRange{0, 15};
+    case DType::s4:
+      return IntegerRange{-8, 7};
+    case DType::u2:
+      return IntegerRange{0, 3};
+    case DType::s2:
+      return IntegerRange{-2, 1};
     case DType::s32:
       return IntegerRange{std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
     default:
