@@ -6,6 +6,7 @@
 
 #include "artifact/container.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "ir/schema.h"
 #include "ir/text.h"
 
@@ -40,7 +41,9 @@ Status write(const std::filesystem::path& path, const Package& package) {
   return write_file(path, pack(blob.bytes, text, std::move(header)));
 }
 
-Result<Package> read(const std::filesystem::path& path) {
+namespace {
+
+Result<Package> read_any(const std::filesystem::path& path) {
   NARROW_TRY(const auto file, MappedFile::open(path));
   NARROW_TRY(Sections sections, unpack(file->bytes(), path.string()));
   Result<ir::Graph> graph = ir::parse(sections.graph, sections.blob, file);
@@ -48,6 +51,12 @@ Result<Package> read(const std::filesystem::path& path) {
   if (Status status = ir::verify(*graph); !status.ok()) return in_file(std::move(status).error(), path);
   read_metadata(sections.header, *graph);
   return Package{std::move(graph).value(), std::move(sections.header["about"])};
+}
+
+}  // namespace
+
+Result<Package> read(const std::filesystem::path& path) {
+  return within_memory(path.string(), [&] { return read_any(path); });
 }
 
 bool is_artifact(const std::filesystem::path& path) {

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include "base/json_text.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -70,7 +72,7 @@ std::string pack(std::string_view blob, std::string_view graph, Json header) {
   const auto blob_at = static_cast<uint64_t>(kBlobAt);
   header["blob"] = Json{{"offset", blob_at}, {"size", blob.size()}};
   header["graph"] = Json{{"offset", blob_at + blob.size()}, {"size", graph.size()}};
-  const std::string json = header.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string json = json_text(header);
   std::string bytes;
   bytes.reserve(blob_at + blob.size() + graph.size() + json.size());
   bytes.append(kMagic.data(), kMagic.size());
@@ -95,9 +97,11 @@ Result<Sections> unpack(std::span<const std::byte> bytes, const std::string& sub
                    fmt::format("{:016x}", found));
   Sections sections;
   const auto json = bytes.subspan(offset, size);
-  const auto* text = reinterpret_cast<const char*>(json.data());
-  sections.header = Json::parse(text, text + json.size(), nullptr, false);
-  if (!sections.header.is_object()) return damaged(subject, "a JSON object as header", "something else");
+  const std::string_view text(reinterpret_cast<const char*>(json.data()), json.size());
+  Result<Json> header = parse_json(text, subject);
+  if (!header.ok() || !header->is_object())
+    return damaged(subject, "a JSON object as header", "something else");
+  sections.header = std::move(header).value();
   NARROW_TRY(sections.blob, section(sections.header, "blob", bytes, offset, subject));
   NARROW_TRY(const auto graph, section(sections.header, "graph", bytes, offset, subject));
   sections.graph = {reinterpret_cast<const char*>(graph.data()), graph.size()};

@@ -1,5 +1,7 @@
 #include "base/error.h"
 
+#include "base/printable.h"
+
 namespace narrow {
 
 const char* to_string(Code code) {
@@ -31,7 +33,7 @@ std::string Error::message() const {
   if (!expected.empty()) text += (text.empty() ? "expected " : ": expected ") + expected;
   if (!got.empty()) text += (text.empty() ? "" : expected.empty() ? ": " : ", got ") + got;
   if (!hint.empty()) text += " (" + hint + ")";
-  return text;
+  return printable(text);
 }
 
 }  // namespace narrow

@@ -1,6 +1,10 @@
 #include "calib/profile.h"
 
+#include <cmath>
+#include <limits>
+
 #include "base/file.h"
+#include "base/json_text.h"
 
 namespace narrow::calib {
 
@@ -26,11 +30,11 @@ Result<std::vector<float>> floats(const Json& entry, const char* key, const std:
   std::vector<float> list;
   if (!entry.contains(key)) return list;
   for (const Json& number : entry[key]) {
-    if (!number.is_number())
+    if (!number.is_number() || !(std::fabs(number.get<double>()) <= std::numeric_limits<float>::max()))
       return Error{.code = Code::invalid_data,
                    .subject = subject,
-                   .expected = std::string("numbers in ") + key,
-                   .got = number.type_name(),
+                   .expected = std::string("32-bit floats in ") + key,
+                   .got = number.is_number() ? json_text(number) : number.type_name(),
                    .hint = "calibrate again"};
     list.push_back(number.get<float>());
   }
@@ -41,7 +45,6 @@ Result<std::vector<float>> floats(const Json& entry, const char* key, const std:
 
 Result<Profile> read_profile(const std::filesystem::path& path) {
   NARROW_TRY(const auto file, MappedFile::open(path));
-  const Json json = Json::parse(file->text(), nullptr, false);
   const auto bad = [&](std::string got) {
     return Error{.code = Code::invalid_data,
                  .subject = path.string(),
@@ -49,7 +52,9 @@ Result<Profile> read_profile(const std::filesystem::path& path) {
                  .got = std::move(got),
                  .hint = "calibrate again"};
   };
-  if (json.is_discarded() || !json.is_object()) return bad("no JSON object");
+  const Result<Json> parsed = parse_json(file->text(), path.string());
+  if (!parsed.ok() || !parsed->is_object()) return bad("no JSON object");
+  const Json& json = *parsed;
   for (const char* key : {"kind", "model", "data"})
     if (!json.contains(key) || !json[key].is_string()) return bad(std::string("no text '") + key + "'");
   if (json["kind"] != "narrow calibration" || !json.contains("version") || json["version"] != 1)
@@ -68,13 +73,16 @@ Result<Profile> read_profile(const std::filesystem::path& path) {
     NARROW_TRY(value.channel_min, floats(entry, "channel_min", subject));
     NARROW_TRY(value.channel_max, floats(entry, "channel_max", subject));
     NARROW_TRY(value.channel_mean, floats(entry, "channel_mean", subject));
+    if (value.channel_max.size() != value.channel_min.size() ||
+        value.channel_mean.size() != value.channel_min.size())
+      return bad("value '" + name + "' with lists per channel of different lengths");
     profile.values.emplace(name, std::move(value));
   }
   return profile;
 }
 
 Status write_profile(const std::filesystem::path& path, const Profile& profile) {
-  return write_file(path, to_json(profile).dump() + "\n");
+  return write_file(path, json_text(to_json(profile)) + "\n");
 }
 
 Status check_origin(const Profile& profile, const std::string& model_hash, const std::string& data_hash) {

@@ -7,6 +7,8 @@
 #include <mutex>
 
 #include "base/clock.h"
+#include "base/json_text.h"
+#include "base/printable.h"
 
 namespace narrow::cli {
 
@@ -101,12 +103,12 @@ Progress make_progress(const Common& common) {
 }
 
 void print_json(const Common& common, const Json& json) {
-  if (common.json) fmt::print("{}\n", json.dump());
+  if (common.json) fmt::print("{}\n", json_text(json));
   std::fflush(stdout);
 }
 
 void print_text(const Common& common, const std::string& text) {
-  fmt::print(common.json ? stderr : stdout, "{}", text);
+  fmt::print(common.json ? stderr : stdout, "{}", printable(text, "\n"));
   std::fflush(common.json ? stderr : stdout);
 }
 

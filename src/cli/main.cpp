@@ -2,8 +2,10 @@
 // codes.
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <new>
 
+#include "base/printable.h"
 #include "cli/command.h"
 #include "cli/config_file.h"
 
@@ -36,7 +38,7 @@ int main(int argc, char** argv) {
       std::fprintf(stderr,
                    "error: command: expected one of build inspect calibrate quantize run verify bench "
                    "explain doctor, got '%s'\n",
-                   argv[1]);
+                   narrow::printable(argv[1]).c_str());
     else if (app.exit(error) == 0)
       return kDone;
     return kUsage;
@@ -44,6 +46,9 @@ int main(int argc, char** argv) {
     std::fputs(
         "error: memory: expected enough for this model, got too little (use a smaller batch or model)\n",
         stderr);
+    return kError;
+  } catch (const std::exception& error) {  // of a library: a stream that broke, above all
+    std::fprintf(stderr, "error: %s\n", narrow::printable(error.what()).c_str());
     return kError;
   }
   return kUsage;

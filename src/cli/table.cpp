@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/printable.h"
+
 namespace narrow::cli {
 namespace {
 
@@ -13,8 +15,11 @@ size_t width_of(const std::string& text) {
 
 }  // namespace
 
-std::string table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows,
+std::string table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& cells,
                   const std::vector<bool>& right) {
+  std::vector<std::vector<std::string>> rows = cells;
+  for (auto& row : rows)
+    for (std::string& cell : row) cell = printable(cell);  // a line end in a name would break the row
   std::vector<size_t> widths;
   for (size_t c = 0; c < head.size(); ++c) {
     widths.push_back(width_of(head[c]));

@@ -116,6 +116,10 @@ void read_normalisation(Keys& keys, Config& config) {
   config.scale = static_cast<float>(keys.number("scale", 1));
   config.mean = keys.numbers("mean");
   config.std = keys.numbers("std");
+  const auto finite = [](float v) { return std::isfinite(v); };
+  if (!finite(config.scale)) keys.fail("scale", "a finite number");
+  if (!std::all_of(config.mean.begin(), config.mean.end(), finite)) keys.fail("mean", "finite numbers");
+  if (!std::all_of(config.std.begin(), config.std.end(), finite)) keys.fail("std", "finite numbers");
   if (std::any_of(config.std.begin(), config.std.end(), [](float s) { return s == 0; }))
     keys.fail("std", "no zeros", "a zero");
   if (!config.mean.empty() && !config.std.empty() && config.mean.size() != config.std.size())

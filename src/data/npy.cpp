@@ -110,6 +110,8 @@ Result<Tensor> parse_npy(std::span<const std::byte> bytes, const std::string& na
   const bool aligned =
       reinterpret_cast<uintptr_t>(payload.data()) % static_cast<uintptr_t>(bytes_of(*type)) == 0;
   Tensor tensor = Tensor::borrow(*type, *shape, payload.data(), std::move(owner));
+  if (*type == DType::boolean)  // any byte but 0 and 1 would be no bool
+    tensor = cast(Tensor::borrow(DType::u8, *shape, payload.data(), nullptr), DType::boolean);
   if (order->starts_with("True") && shape->size() > 1)
     return from_fortran(aligned ? tensor : tensor.clone(), *shape);
   return aligned ? tensor : tensor.clone();

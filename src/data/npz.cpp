@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 
 namespace narrow::data {
 namespace {
@@ -114,12 +115,16 @@ Result<Tensor> read_member(std::span<const std::byte> bytes, const Member& m, co
 
 }  // namespace
 
-Result<TensorMap> read_npz(const fs::path& path) {
+namespace {
+
+Result<TensorMap> read_archive(const fs::path& path) {
   NARROW_TRY(const std::shared_ptr<const MappedFile> file, MappedFile::open(path));
   const Reader r(file->bytes());
   Directory directory;
   if (!find_directory(r, directory)) return bad_archive(path, "no zip directory");
   TensorMap arrays;
+  uint64_t inflated =
+      0;  // members may share their packed bytes: each alone is small, all together need not be
   uint64_t at = directory.offset;
   for (uint64_t i = 0; i < directory.entries; ++i) {
     if (!r.holds(at, 46) || r.get(at, 4) != kDirectoryEntry)
@@ -134,11 +139,20 @@ Result<TensorMap> read_npz(const fs::path& path) {
              .header = r.get(at + 42, 4)};
     read_zip64(r, at + 46 + name_length, extra_length, m);
     if (m.name.ends_with(".npy")) m.name.resize(m.name.size() - 4);
+    inflated += m.method == 0 ? 0 : std::min(m.unpacked, kMostBytes);
+    if (inflated > static_cast<uint64_t>(memory_limit_bytes()))
+      return bad_archive(path, "arrays that inflate to more than the machine's memory");
     NARROW_TRY(Tensor tensor, read_member(file->bytes(), m, path, file));
     arrays[m.name] = std::move(tensor);
     at += 46 + name_length + extra_length + comment_length;
   }
   return arrays;
+}
+
+}  // namespace
+
+Result<TensorMap> read_npz(const fs::path& path) {
+  return within_memory(path.string(), [&] { return read_archive(path); });
 }
 
 Result<Tensor> read_npy(const fs::path& path) {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/memory.h"
 #include "ir/schema.h"
 
 namespace narrow::ir {
@@ -76,6 +77,7 @@ Status check_outputs(const NodeView& view, const OpSchema& op, const std::vector
     for (const Dim& d : type.dims)
       if (d.value > 1 && __builtin_mul_overflow(bytes, d.value, &bytes))
         return view.error("an output whose bytes fit in 63 bits", to_string(type));
+    NARROW_DO(check_memory(bytes, view.node().location() + ", output " + to_string(type)));
   }
   return {};
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/hash.h"
+#include "base/memory.h"
 #include "ir/schema.h"
 #include "onnx/attributes.h"
 #include "onnx/canonical/canonical.h"
@@ -201,8 +202,10 @@ Result<ir::Graph> build_graph(pb::ModelProto& model, ExternalFiles& files, const
 
 }  // namespace
 
-Result<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std::filesystem::path& folder,
-                                   const ImportOptions& options) {
+namespace {
+
+Result<ImportedModel> import_any(std::span<const std::byte> bytes, const std::filesystem::path& folder,
+                                 const ImportOptions& options) {
   NARROW_TRY(const auto model, parse_model(bytes));
   ExternalFiles files(folder);
   NARROW_TRY(ir::Graph graph, build_graph(*model, files, options));
@@ -215,6 +218,13 @@ Result<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std::
   }
   imported.hash = hasher.hex();
   return imported;
+}
+
+}  // namespace
+
+Result<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std::filesystem::path& folder,
+                                   const ImportOptions& options) {
+  return within_memory("model", [&] { return import_any(bytes, folder, options); });
 }
 
 Result<ImportedModel> import_file(const std::filesystem::path& path, const ImportOptions& options) {

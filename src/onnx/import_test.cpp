@@ -95,6 +95,17 @@ TEST(Import, NamesTheFileUsesStayFree) {
   EXPECT_EQ(imported->graph.outputs()[0].value->name, "y_axes");
 }
 
+TEST(Import, NamesBecomeUtf8AndStayTheSameName) {
+  TestModel model(13);
+  model.input("x\xff", {1, 2}).output("\xc3").floats("\xfe", {2}, {1, 2});
+  model.node("Add", {"x\xff", "\xfe"}, {"\xc3"}).set_name("h\xc3\xb6he \xed\xa0\x80");
+  const auto imported = model.import();
+  ASSERT_TRUE(imported.ok()) << imported.error().message();
+  EXPECT_EQ(imported->graph.inputs()[0]->name, "x\\xff");
+  EXPECT_EQ(imported->graph.outputs()[0].name, "\\xc3");
+  EXPECT_EQ(imported->graph.nodes()[0]->name, "h\xc3\xb6he \\xed\\xa0\\x80");
+}
+
 TEST(Import, BrokenGraphsAreErrors) {
   TestModel twice = add_model();
   twice.node("Relu", {"x"}, {"sum"});

@@ -7,6 +7,8 @@
 #include <limits>
 #include <system_error>
 
+#include "onnx/names.h"
+
 namespace narrow::onnx {
 namespace fs = std::filesystem;
 
@@ -43,6 +45,7 @@ Result<std::unique_ptr<pb::ModelProto>> parse_model(std::span<const std::byte> b
                  .expected = "an ONNX model (protobuf)",
                  .got = fmt::format("{} bytes that cannot be decoded", bytes.size()),
                  .hint = "the file may be cut short, a Git LFS pointer, or of another format"};
+  make_names_utf8(*model);
   return model;
 }
 

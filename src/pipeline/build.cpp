@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "calib/calibrate.h"
 #include "data/dataset.h"
 #include "pipeline/findings.h"
@@ -341,7 +342,7 @@ class Builder {
 
   Status write_manifest() {
     result_.manifest = make_manifest(options_, result_, pool_->threads());
-    return write_file(folder_ / "manifest.json", result_.manifest.dump(2) + "\n");
+    return write_file(folder_ / "manifest.json", json_text(result_.manifest, 2) + "\n");
   }
 
   const BuildOptions& options_;
