@@ -18,7 +18,7 @@ ROWS = [  # bottom to top
     ["runtime"],
     ["verify", "calib", "bench"],
     ["quant"],
-    ["search"],
+    ["search", "report"],
     ["pipeline"],
     ["cli", "api"],
 ]

@@ -134,8 +134,8 @@ std::string closing(const Options& o, const pipeline::BuildResult& result) {
     for (const std::string& finding : b.findings) text += fmt::format("{}: {}\n", b.name, finding);
   text += result.decision.explanation + "\n";
   if (!result.decision.chosen.empty())
-    text += fmt::format("{}/{}.narrow   {}/{}.onnx   {}/manifest.json\n", o.out, result.decision.chosen,
-                        o.out, result.decision.chosen, o.out);
+    text += fmt::format("{0}/{1}.narrow   {0}/{1}.onnx   {0}/manifest.json   {0}/report.html\n", o.out,
+                        result.decision.chosen);
   return text;
 }
 
@@ -164,7 +164,7 @@ Command add_build(CLI::App& root) {
       "times them\n"
       "interleaved, and chooses by gates and objective. Writes DIR/<precision>.narrow and .onnx, "
       "calibration.json,\n"
-      "manifest.json. A build that is slower or worse is never chosen without saying so.");
+      "manifest.json, report.html. A build that is slower or worse is never chosen without saying so.");
   app->add_option("MODEL", o->model, "FP32 .onnx file")->required();
   app->add_option("--calib", o->calib, "representative inputs: .toml, folder, .npz or .npy")->required();
   app->add_option("--eval", o->eval, "inputs (with labels) to judge the answers on");

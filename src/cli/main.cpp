@@ -19,9 +19,9 @@ int main(int argc, char** argv) {
       "  narrow build model.onnx --calib calib.toml --eval eval.toml --gate 'top1.drop<=0.5pp' --out out/\n\n"
       "Exit codes: 0 done, every gate passed; 1 error; 2 wrong usage; 3 a gate failed; 4 a gate is "
       "inconclusive.");
-  const std::vector<Command> commands = {add_build(app),    add_inspect(app), add_calibrate(app),
-                                         add_quantize(app), add_run(app),     add_verify(app),
-                                         add_bench(app),    add_explain(app), add_doctor(app)};
+  const std::vector<Command> commands = {
+      add_build(app),  add_inspect(app), add_calibrate(app), add_quantize(app), add_run(app),
+      add_verify(app), add_bench(app),   add_explain(app),   add_report(app),   add_doctor(app)};
   try {
     narrow::Result<std::vector<std::string>> arguments = expand_config({argv + 1, argv + argc});
     if (!arguments.ok()) return print_error(arguments.error());
@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
     if (unknown)
       std::fprintf(stderr,
                    "error: command: expected one of build inspect calibrate quantize run verify bench "
-                   "explain doctor, got '%s'\n",
+                   "explain report doctor, got '%s'\n",
                    narrow::printable(argv[1]).c_str());
     else if (app.exit(error) == 0)
       return kDone;

@@ -13,6 +13,7 @@
 #include "pipeline/metric_command.h"
 #include "pipeline/variant.h"
 #include "quant/plan_formats.h"
+#include "report/report.h"
 #include "search/mixed.h"
 #include "verify/evaluate.h"
 
@@ -41,6 +42,7 @@ class Builder {
     NARROW_DO(measure());
     NARROW_DO(choose());
     NARROW_DO(write_manifest());
+    NARROW_DO(write_report());
     NARROW_DO(folder.commit());
     return std::move(result_);
   }
@@ -270,6 +272,16 @@ class Builder {
         bench::measure(contestants, {.seconds = options_.bench_seconds, .rounds = 5, .batch = options_.batch},
                        progress_));
     for (size_t i = 0; i < records.size(); ++i) result_.builds[i].record = std::move(records[i]);
+    return keep_plans(contestants);
+  }
+
+  /// Which kernel every step of what was timed ran with.
+  Status keep_plans(const std::vector<bench::Contestant>& timed) {
+    for (size_t i = 0; i < timed.size(); ++i) {
+      std::map<std::string, Shape> shapes;
+      for (const auto& [name, tensor] : timed[i].inputs) shapes[name] = tensor.shape();
+      NARROW_TRY(result_.builds[i].plan, timed[i].session->plan_info(shapes));
+    }
     return {};
   }
 
@@ -343,6 +355,10 @@ class Builder {
   Status write_manifest() {
     result_.manifest = make_manifest(options_, result_, pool_->threads());
     return write_file(folder_ / "manifest.json", json_text(result_.manifest, 2) + "\n");
+  }
+
+  Status write_report() {
+    return write_file(folder_ / "report.html", reports::make_report(result_.manifest, profile_));
   }
 
   const BuildOptions& options_;

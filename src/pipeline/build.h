@@ -50,6 +50,7 @@ struct Build {
   std::vector<verify::LayerReport> layers;
   std::vector<std::string> findings;
   bench::Record record;
+  runtime::PlanInfo plan;  // of what was timed
   std::optional<double> custom_metric;
 };
 

@@ -18,6 +18,18 @@ Json options_json(const BuildOptions& options) {
           {"metric_command", options.metric_command}};
 }
 
+/// The steps and the kernel of each; why not another kernel says `narrow explain`.
+Json plan_json(const runtime::PlanInfo& plan) {
+  Json steps = Json::array();
+  for (const runtime::StepChoice& step : plan.steps) {
+    const std::string& name = step.node.empty() && !step.outputs.empty() ? step.outputs.front() : step.node;
+    Json json = {{"node", name}, {"op", step.op}, {"kernel", step.kernel}, {"formats", step.formats}};
+    if (step.emulated) json["emulated"] = true;
+    steps.push_back(std::move(json));
+  }
+  return {{"steps", std::move(steps)}, {"arena_lower_bound", plan.arena_lower_bound}};
+}
+
 Json build_json(const Build& build) {
   Json gates = Json::array();
   for (const verify::GateResult& gate : build.gates) gates.push_back(to_json(gate));
@@ -30,6 +42,7 @@ Json build_json(const Build& build) {
                {"speed", bench::to_json(build.record)},
                {"findings", build.findings},
                {"layers", to_json(build.layers)},
+               {"plan", plan_json(build.plan)},
                {"recipe", to_json(build.recipe)}};
   if (build.custom_metric) json["metric"] = *build.custom_metric;
   return json;
@@ -46,6 +59,7 @@ Json make_manifest(const BuildOptions& options, const BuildResult& result, int t
           {"model",
            {{"file", options.model.filename().string()},
             {"hash", result.model_hash},
+            {"nodes", result.summary.nodes},
             {"layers", result.summary.layers},
             {"parameters", result.summary.parameters},
             {"macs", result.summary.macs}}},

@@ -67,6 +67,7 @@ ir::Graph bound_to_one_sample(const ir::Graph& graph) {
 
 ModelSummary summarize(const ir::Graph& graph) {
   ModelSummary summary;
+  summary.nodes = static_cast<int64_t>(graph.nodes().size());
   const ir::Graph bound = bound_to_one_sample(graph);
   for (const ir::Node* node : bound.nodes()) {
     const int64_t macs = macs_of(*node);

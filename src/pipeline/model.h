@@ -21,6 +21,7 @@ struct Model {
 Result<Model> load_model(const std::filesystem::path& path);
 
 struct ModelSummary {
+  int64_t nodes = 0;       // after the portable passes
   int64_t layers = 0;      // nodes with arithmetic in them
   int64_t parameters = 0;  // elements of float constants
   int64_t macs = 0;        // per sample; free dimensions taken as 1
