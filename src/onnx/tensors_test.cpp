@@ -104,9 +104,46 @@ TEST(ReadTensor, SizesThatDisagree) {
   expect_bad(too_wide, Code::invalid_model, "300 at index 1");
 }
 
+/// -1, 0, 1 (or what is left of -1) as ONNX packs them: bytes in raw_data, a byte per entry in int32_data.
+TEST(ReadTensor, NarrowTypesArePacked) {
+  struct Case {
+    DType dtype;
+    std::vector<int> bytes;
+    std::vector<float> values;
+  };
+  ExternalFiles files{fs::path()};
+  for (const auto& [dtype, bytes, values] :
+       {Case{DType::s4, {0x0f, 0x01}, {-1, 0, 1}}, Case{DType::u4, {0x0f, 0x01}, {15, 0, 1}},
+        Case{DType::s2, {0x13}, {-1, 0, 1}}, Case{DType::u2, {0x13}, {3, 0, 1}},
+        Case{DType::f4e2m1, {0x0a, 0x02}, {-1, 0, 1}}, Case{DType::f8e4m3fn, {0xb8, 0, 0x38}, {-1, 0, 1}},
+        Case{DType::f8e5m2, {0xbc, 0, 0x3c}, {-1, 0, 1}}, Case{DType::f8e8m0, {126, 127, 128}, {0.5F, 1, 2}},
+        Case{DType::f6e3m2, {0x2c, 0xc0, 0x00}, {-1, 0, 1}}}) {
+    SCOPED_TRACE(to_string(dtype));
+    pb::TensorProto raw;
+    raw.set_data_type(static_cast<int32_t>(ir::onnx_of_dtype(dtype)));
+    raw.add_dims(3);
+    pb::TensorProto fields = raw;
+    for (const int b : bytes) {
+      raw.mutable_raw_data()->push_back(static_cast<char>(b));
+      fields.add_int32_data(b);
+    }
+    for (const pb::TensorProto& proto : {raw, fields}) {
+      const auto tensor = read_tensor(proto, "t", files);
+      ASSERT_TRUE(tensor.ok()) << tensor.error().message();
+      EXPECT_EQ(to_floats(*tensor), values);
+      pb::TensorProto written;
+      write_tensor(*tensor, "", &written);
+      EXPECT_EQ(written.raw_data(), raw.raw_data());
+    }
+    raw.mutable_raw_data()->push_back(0);
+    expect_bad(raw, Code::invalid_model, "raw_data");
+    fields.set_int32_data(0, 256);
+    expect_bad(fields, Code::invalid_model, "256 at index 0");
+  }
+}
+
 TEST(ReadTensor, TypesWithoutStorage) {
-  for (const auto type : {pb::TensorProto::STRING, pb::TensorProto::COMPLEX64, pb::TensorProto::INT4,
-                          pb::TensorProto::FLOAT8E4M3FN}) {
+  for (const auto type : {pb::TensorProto::STRING, pb::TensorProto::COMPLEX64, pb::TensorProto::COMPLEX128}) {
     pb::TensorProto proto;
     proto.set_data_type(type);
     expect_bad(proto, Code::unsupported, pb::TensorProto::DataType_Name(type));

@@ -124,6 +124,8 @@ Status collect_inputs(const ir::Graph& graph, const TensorMap& given, std::vecto
       tensors[i] = tensor;
     else
       tensors[i] = cast(tensor, input->type.dtype);
+    if (is_narrow(input->type.dtype) && !same_values(tensors[i], tensor))
+      return bad_input(*input, std::string("numbers that ") + to_string(input->type.dtype) + " holds", "others");
   }
   for (const auto& [name, tensor] : given) {
     const ir::Value* value = graph.find_value(name);

@@ -164,7 +164,8 @@ bool read_narrow(std::span<T> to, const std::vector<std::string_view>& tokens) {
     } else {
       const auto value = read_real<float>(tokens[i]);
       if (!value) return false;
-      to[i] = T(static_cast<double>(*value));
+      to[i] = T(static_cast<double>(*value), Overflow::special);
+      if (to[i].is_nan()) return false;  // beyond the type's range
     }
   }
   return true;

@@ -6,6 +6,7 @@
 #include "ir/text.h"
 #include "ir/text/lexer.h"
 #include "ir/text/numbers.h"
+#include "tensor/packing.h"
 
 namespace narrow::ir {
 namespace {
@@ -325,12 +326,12 @@ Result<Tensor> Parser::parse_blob(DType dtype, const Shape& shape, int64_t count
   NARROW_TRY(const int64_t offset, in_.integer());
   NARROW_TRY(const int64_t bytes, in_.integer());
   const auto size = static_cast<int64_t>(blob_.size());
-  if (offset < 0 || offset % 64 != 0 || bytes != count * bytes_of(dtype) || offset > size ||
-      bytes > size - offset)
-    return in_.error(
-        fmt::format("{} bytes at a multiple of 64 inside the blob of {}", count * bytes_of(dtype), size),
-        fmt::format("{} at {}", bytes, offset));
+  const int64_t wanted = stored_bytes(dtype, count);
+  if (offset < 0 || offset % 64 != 0 || bytes != wanted || offset > size || bytes > size - offset)
+    return in_.error(fmt::format("{} bytes at a multiple of 64 inside the blob of {}", wanted, size),
+                     fmt::format("{} at {}", bytes, offset));
   const std::byte* data = blob_.data() + offset;
+  if (is_narrow(dtype)) return unpack(dtype, shape, data);
   if (dtype == DType::boolean)
     for (int64_t i = 0; i < bytes; ++i)
       if (data[i] > std::byte{1})

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "ir/text.h"
 #include "ir/text/numbers.h"
+#include "tensor/packing.h"
 
 namespace narrow::ir {
 namespace {
@@ -104,7 +105,10 @@ class Printer {
       text::append_elements(out_, tensor);
       return;
     }
-    const std::span bytes(static_cast<const std::byte*>(tensor.raw()), static_cast<size_t>(tensor.bytes()));
+    const std::string packed = is_narrow(tensor.dtype()) ? pack(tensor) : std::string();
+    const auto* data = is_narrow(tensor.dtype()) ? packed.data() : tensor.raw();
+    const std::span bytes(static_cast<const std::byte*>(data),
+                          static_cast<size_t>(stored_bytes(tensor.dtype(), tensor.elements())));
     if (blob_ == nullptr) {
       out_ += "hash " + hash_hex(bytes);
       return;

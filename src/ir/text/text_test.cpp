@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "ir/schema.h"
+#include "tensor/packing.h"
 
 namespace narrow::ir {
 namespace {
@@ -172,6 +173,27 @@ TEST(Text, EverySixteenBitPatternSurvives) {
       ASSERT_TRUE(read.ok());
       ASSERT_TRUE(read->outputs()[0].value->constant().same_bits(tensor)) << first;
     }
+}
+
+/// Every code of every narrow type, inline and packed in the blob.
+TEST(Text, NarrowTypesSurviveBitForBit) {
+  for (const DType type :
+       {DType::f8e4m3fn, DType::f8e4m3fnuz, DType::f8e5m2, DType::f8e5m2fnuz, DType::f8e8m0, DType::f6e2m3,
+        DType::f6e3m2, DType::f4e2m1, DType::s4, DType::u4, DType::s2, DType::u2})
+    for (const int64_t count : {int64_t{3}, int64_t{64}, int64_t{256}}) {
+      std::string codes;
+      for (int64_t i = 0; i < count; ++i) codes.push_back(static_cast<char>(i * 7));
+      Graph graph;
+      const Tensor tensor = unpack(type, {count}, codes.data());
+      graph.add_output("c", graph.add_constant("c", tensor));
+      const Graph copy = round_trip(graph);
+      ASSERT_EQ(copy.outputs().size(), 1U);
+      EXPECT_TRUE(copy.outputs()[0].value->constant().same_bits(tensor)) << narrow::to_string(type) << count;
+    }
+  Blob blob;
+  Graph graph;
+  graph.add_output("c", graph.add_constant("c", Tensor::zeros(DType::s4, {129})));
+  EXPECT_NE(print(graph, &blob).find("blob 0 65\n"), std::string::npos);
 }
 
 TEST(Text, LargeConstantsBorrowFromTheBlob) {

@@ -1,5 +1,8 @@
 // QuantizeLinear, DequantizeLinear, Cast and requantization -> kernels/quantize, kernels/elementwise.
+#include <algorithm>
+
 #include "kernels/elementwise/elementwise.h"
+#include "kernels/quantize/blocks.h"
 #include "kernels/quantize/quantize.h"
 #include "runtime/lower/format.h"
 #include "runtime/lower/lower.h"
@@ -21,6 +24,7 @@ std::string make_linear(const NodeCase& c, LinearCase& linear) {
   if (c.constant(1) == nullptr || (c.has(2) && c.constant(2) == nullptr))
     return "scale or zero point is not constant";
   if (c.node.int_attr("block_size", 0) != 0) return "blocked scales";
+  if (c.node.int_attr("precision", 0) > 1) return "the division is not in FP32";
   const Shape shape = c.in(0).shape();
   linear.scale = to_floats(*c.constant(1));
   linear.zero_point.assign(linear.scale.size(), 0);
@@ -73,6 +77,64 @@ Result<std::unique_ptr<Kernel>> create_linear(const NodeCase& c) {
       });
 }
 
+/// Constant codes' scales and zero points as floats, with the strides that find an element's.
+struct BlockCase {
+  kernels::BlockSpec spec;
+  std::vector<float> scale, zero_point;
+};
+
+std::string make_blocks(const NodeCase& c, BlockCase& blocks) {
+  const Tensor *scale = c.constant(1), *zero_point = c.has(2) ? c.constant(2) : nullptr;
+  if (scale == nullptr || (c.has(2) && zero_point == nullptr)) return "scale or zero point is not constant";
+  if (!(is_narrow(c.in(0).dtype) || is_int8(c.in(0).dtype)) || !is_kernel_float(c.out().dtype))
+    return "types are not of 8 bits at most and float";
+  if (zero_point != nullptr && zero_point->shape() != scale->shape())
+    return "scale and zero point differ in shape";
+  const Shape shape = c.in(0).shape();
+  kernels::BlockSpec& spec = blocks.spec;
+  spec.src = c.in(0).dtype, spec.dst = c.out().dtype;
+  blocks.scale = to_floats(*scale);
+  if (zero_point != nullptr) blocks.zero_point = to_floats(*zero_point);
+  if (scale->elements() == 1 && scale->rank() <= 1) {
+    spec.axis = spec.block = std::max<int64_t>(elements_of(shape), 1);
+    spec.outer = elements_of(shape) == 0 ? 0 : 1;
+    return "";
+  }
+  const int64_t rank = c.in(0).rank(), block = c.node.int_attr("block_size", 0);
+  int64_t axis = c.node.int_attr("axis", 1);
+  if (axis < 0) axis += rank;
+  if (axis < 0 || axis >= rank) return "axis outside the shape";
+  spec.axis = shape[static_cast<size_t>(axis)];
+  spec.outer = elements_of(Shape(shape.begin(), shape.begin() + axis));
+  spec.inner = elements_of(Shape(shape.begin() + axis + 1, shape.end()));
+  spec.block_stride = 1;
+  if (block == 0) return scale->shape() == Shape{spec.axis} ? "" : "axis and scales disagree";
+  Shape wanted = shape;
+  wanted[static_cast<size_t>(axis)] = spec.axis / block + (spec.axis % block != 0 ? 1 : 0);
+  if (scale->shape() != wanted) return "blocks and scales disagree";
+  spec.block = block;
+  spec.block_stride = spec.inner;
+  spec.inner_stride = 1;
+  spec.outer_stride = wanted[static_cast<size_t>(axis)] * spec.inner;
+  return "";
+}
+
+std::string blocks_unsupported(const NodeCase& c) {
+  BlockCase blocks;
+  return make_blocks(c, blocks);
+}
+
+Result<std::unique_ptr<Kernel>> create_blocks(const NodeCase& c) {
+  BlockCase made;
+  NARROW_CHECK(make_blocks(c, made).empty());
+  return make_kernel([made = std::move(made), isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    kernels::BlockSpec spec = made.spec;
+    spec.scale = made.scale.data();
+    spec.zero_point = made.zero_point.empty() ? nullptr : made.zero_point.data();
+    kernels::dequantize_blocks(spec, b.inputs[0], b.outputs[0], isa, pool);
+  });
+}
+
 std::string cast_unsupported(const NodeCase& c) {
   if (is_narrow(c.in(0).dtype) || is_narrow(c.out().dtype)) return "types below 8 bits or 8-bit floats";
   return c.in(0).quant || c.out().quant ? "quantized types" : "";
@@ -111,6 +173,10 @@ void add_conversions(Table& table) {
   for (const Op op : {Op::QuantizeLinear, Op::DequantizeLinear})
     table[op].push_back(
         {.name = "quantize", .isa = Isa::plain, .unsupported = linear_unsupported, .create = create_linear});
+  table[Op::DequantizeLinear].push_back({.name = "dequantize_blocks",
+                                         .isa = Isa::plain,
+                                         .unsupported = blocks_unsupported,
+                                         .create = create_blocks});
   table[Op::Cast].push_back(
       {.name = "convert", .isa = Isa::plain, .unsupported = cast_unsupported, .create = create_cast});
   table[Op::Identity].push_back({.name = "requantize",
