@@ -21,7 +21,7 @@ struct Leaf {
 
 Leaf cpuid(uint32_t leaf, uint32_t subleaf = 0) {
   Leaf r;
-  if (__get_cpuid_max(leaf & 0x80000000U, nullptr) < leaf) return r;
+  if (static_cast<uint32_t>(__get_cpuid_max(leaf & 0x80000000U, nullptr)) < leaf) return r;
   __cpuid_count(leaf, subleaf, r.eax, r.ebx, r.ecx, r.edx);
   return r;
 }

@@ -28,7 +28,7 @@ class TestFolder {
   std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
   /// Writes a file below the folder, its parents too, and returns its path.
   std::filesystem::path write(std::string_view name, std::string_view content) const {
-    const std::filesystem::path file = path_ / name;
+    std::filesystem::path file = path_ / name;
     std::filesystem::create_directories(file.parent_path());
     std::ofstream(file, std::ios::binary) << content;
     return file;

@@ -33,7 +33,7 @@ void expect_counts(const Histogram& h, const std::vector<float>& values) {
     if (!std::isfinite(x)) continue;
     ++finite, zeros += x == 0;
     const double bin =
-        std::floor(x / h.bin_width()) + Histogram::kBins / 2;  // widths are powers of two: exact
+        std::floor(x / h.bin_width()) + static_cast<double>(Histogram::kBins / 2);  // widths are powers of two: exact
     ASSERT_TRUE(bin >= 0 && bin < Histogram::kBins) << x << " of " << h.limit();
     ++bins[static_cast<size_t>(bin)];
   }

@@ -21,6 +21,36 @@ struct Options {
   int64_t batch = 1, length = 128;
 };
 
+/// Candidates that were asked before the chosen ones, each with its reason. Reasons that differ in numbers
+/// only are one line, shown as the first node has it.
+class Rejections {
+ public:
+  void add(const std::string& node, const std::string& kernel, const std::string& reason) {
+    std::string pattern = kernel + reason;
+    std::erase_if(pattern, [](char c) { return c >= '0' && c <= '9'; });
+    const auto [at, fresh] = index_.try_emplace(pattern, lines_.size());
+    if (fresh) lines_.push_back({kernel, reason, node, 0});
+    ++lines_[at->second].count;
+  }
+
+  std::string text() const {
+    std::vector<std::vector<std::string>> rows;
+    for (const Line& line : lines_)
+      rows.push_back({line.kernel, fmt::format("{}", line.count), line.first, line.reason});
+    return rows.empty()
+               ? ""
+               : "\n" + table({"not chosen", "nodes", "first", "because"}, rows, {false, true, false, false});
+  }
+
+ private:
+  struct Line {
+    std::string kernel, reason, first;
+    int count;
+  };
+  std::map<std::string, size_t> index_;
+  std::vector<Line> lines_;
+};
+
 /// The kernels a file's plan chose, and why not those before them.
 Result<Json> explain_plan(const Options& o, const fs::path& file, std::string& text) {
   auto pool = std::make_shared<ThreadPool>(o.common.threads);
@@ -29,17 +59,16 @@ Result<Json> explain_plan(const Options& o, const fs::path& file, std::string& t
              session.plan_info(pipeline::default_shapes(session.graph(), o.batch, o.length)));
   std::vector<std::vector<std::string>> rows;
   Json steps = Json::array();
+  Rejections rejections;
   for (const runtime::StepChoice& step : info.steps) {
-    std::vector<std::string> reasons;
+    const std::string name = step.node.empty() ? fmt::format("{}", fmt::join(step.outputs, ",")) : step.node;
     Json rejected = Json::array();
     for (const auto& r : step.rejected) {
-      reasons.push_back(r.kernel + ": " + r.reason);
+      rejections.add(name, r.kernel, r.reason);
       rejected.push_back({{"kernel", r.kernel}, {"reason", r.reason}});
     }
-    rows.push_back({step.node.empty() ? fmt::format("{}", fmt::join(step.outputs, ",")) : step.node, step.op,
-                    fmt::format("{}", fmt::join(step.formats, ",")),
-                    step.kernel + (step.emulated ? " (emulated)" : ""),
-                    fmt::format("{}", fmt::join(reasons, "; "))});
+    rows.push_back({name, step.op, fmt::format("{}", fmt::join(step.formats, ",")),
+                    step.kernel + (step.emulated ? " (emulated)" : "")});
     steps.push_back({{"node", step.node},
                      {"op", step.op},
                      {"formats", step.formats},
@@ -50,7 +79,7 @@ Result<Json> explain_plan(const Options& o, const fs::path& file, std::string& t
   text += fmt::format("{}: {} steps, arena {} (at least {} is alive at once), packed weights {}\n",
                       file.string(), info.steps.size(), megabytes(info.arena_bytes),
                       megabytes(info.arena_lower_bound), megabytes(info.weight_bytes));
-  text += table({"node", "op", "format", "kernel", "not chosen"}, rows, {false, false, false, false, false});
+  text += table({"node", "op", "format", "kernel"}, rows, {false, false, false, false}) + rejections.text();
   return Json{{"file", file.string()},
               {"steps", steps},
               {"arena_bytes", info.arena_bytes},
@@ -69,8 +98,11 @@ void explain_recipe(const Json& recipe, std::string& text) {
           fmt::format("{} computes in {}: {}\n", name, node.value("format", ""), node.value("reason", ""));
   }
   for (const auto& [format, count] : counts) text += fmt::format("{} nodes in {}\n", count, format);
-  if (recipe.contains("notes"))
-    for (const Json& note : recipe["notes"]) text += note.get<std::string>() + "\n";
+}
+
+void add_lines(const Json& owner, const char* key, std::string& text) {
+  if (!owner.is_object() || !owner.contains(key)) return;
+  for (const Json& line : owner[key]) text += line.get<std::string>() + "\n";
 }
 
 Result<Json> explain_folder(const Options& o, std::string& text) {
@@ -98,8 +130,7 @@ Result<Json> explain_folder(const Options& o, std::string& text) {
   for (const Json& build : manifest["builds"]) {
     text += fmt::format("\n{}\n", build.value("name", ""));
     if (build.contains("recipe")) explain_recipe(build["recipe"], text);
-    if (build.contains("findings"))
-      for (const Json& finding : build["findings"]) text += finding.get<std::string>() + "\n";
+    add_lines(build, "findings", text);  // the recipe's notes are among them
   }
   const std::string chosen = decision.value("chosen", "");
   Json json = {{"decision", decision}};
@@ -120,7 +151,10 @@ Result<int> run(const Options& o) {
   } else {
     if (artifact::is_artifact(o.path)) {
       NARROW_TRY(const artifact::Package package, artifact::read(o.path));
-      if (package.about.contains("recipe")) explain_recipe(package.about["recipe"], text);
+      if (package.about.contains("recipe")) {
+        explain_recipe(package.about["recipe"], text);
+        add_lines(package.about["recipe"], "notes", text);
+      }
       text += "\n";
     }
     NARROW_TRY(json, explain_plan(o, o.path, text));

@@ -52,8 +52,8 @@ std::vector<Taps> triangle_filter(int64_t in, int64_t out) {
   const double scale = static_cast<double>(in) / static_cast<double>(out), support = std::max(scale, 1.0);
   for (int64_t i = 0; i < out; ++i) {
     const double center = (static_cast<double>(i) + 0.5) * scale;
-    const auto low = std::max<int64_t>(0, static_cast<int64_t>(center - support + 0.5));
-    const auto high = std::min(in, static_cast<int64_t>(center + support + 0.5));
+    const auto low = std::max<int64_t>(0, static_cast<int64_t>(std::floor(center - support + 0.5)));
+    const auto high = std::min(in, static_cast<int64_t>(std::floor(center + support + 0.5)));
     Taps& t = taps[static_cast<size_t>(i)];
     t.first = low;
     double sum = 0;

@@ -90,7 +90,7 @@ std::string Node::location() const {
 // ---------------------------------------------------------------- building
 
 std::string Graph::unique_name(const std::string& base) const {
-  const std::string stem = base.empty() ? "v" : base;
+  std::string stem = base.empty() ? "v" : base;
   if (!by_name_.contains(stem)) return stem;
   int64_t& suffix = next_suffix_[stem];
   std::string candidate;

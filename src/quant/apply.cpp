@@ -121,6 +121,28 @@ Status quantize_parameters(Graph& graph, const Recipe& recipe,
   return {};
 }
 
+/// Rows are taken from the codes of a table and dequantized afterwards.
+void quantize_tables(Graph& graph, const Recipe& recipe) {
+  for (Node* node : graph.nodes()) {
+    const auto table = node->outputs().empty() ? recipe.tables.end() : recipe.tables.find(key_of(*node));
+    if (table == recipe.tables.end()) continue;
+    Value* rows = node->output();
+    const Value* original = node->input(0);
+    Value* codes = graph.add_constant(original->name + "_quantized",
+                                      quantize_weights(original->constant(), table->second));
+    Value* taken = graph
+                       .add_node(Op::Gather, {codes, node->input(1)}, {rows->name + "_codes"},
+                                 {{"axis", int64_t{0}}}, node->name)
+                       ->output();
+    Quantization columns = table->second;
+    columns.axis = rows->type.rank() - 1;
+    Value* real = add_dequantize(graph, taken, columns, DType::s8, rows->name);
+    real->origin = rows->origin.empty() ? rows->name : rows->origin;
+    real->origin_perm = rows->origin_perm;
+    graph.replace_all_uses(rows, real);
+  }
+}
+
 /// Before activations are rewired: the scale of the data each heavy node reads.
 std::unordered_map<const Node*, float> input_scales(const Graph& graph, const Recipe& recipe) {
   std::unordered_map<const Node*, float> scales;
@@ -202,10 +224,11 @@ class HalfConversion {
 
 Result<Graph> apply(const Graph& original, const Recipe& recipe) {
   Graph graph = original.clone();
-  if (!recipe.activations.empty()) {
+  if (!recipe.activations.empty() || !recipe.tables.empty()) {
     const auto scales = input_scales(graph, recipe);
     NARROW_DO(quantize_parameters(graph, recipe, scales));
     quantize_activations(graph, recipe);
+    quantize_tables(graph, recipe);  // last: recipes know values by the names they had
     // The conversion below goes by types, which the new nodes have only now.
     NARROW_DO(graph.sort());
     NARROW_DO(ir::infer_types(graph));

@@ -164,6 +164,70 @@ TEST(PlanInt8, MovementAndMaxPoolingKeepTheScale) {
   EXPECT_FALSE(recipe->activations.at("g") == recipe->activations.at("a"));
 }
 
+/// An embedding of a million numbers before a product.
+ir::Graph embedding() {
+  constexpr int64_t kRows = 4096, kColumns = 256;
+  Random random(3);
+  const auto normals = [&](const Shape& shape) {
+    Tensor t = Tensor::allocate(DType::f32, shape);
+    for (float& x : t.mutable_data<float>()) x = static_cast<float>(random.normal());
+    return t;
+  };
+  ir::Graph graph;
+  ir::Value* tokens = graph.add_input("tokens", ir::TensorType::of(DType::s64, {2, 5}));
+  ir::Value* table = graph.add_constant("table", normals({kRows, kColumns}));
+  ir::Value* rows = graph.add_node(ir::Op::Gather, {table, tokens}, {"rows"})->output();
+  ir::Value* weights = graph.add_constant("weights", normals({kColumns, 8}));
+  graph.add_output("y", graph.add_node(ir::Op::MatMul, {rows, weights}, {"y"})->output());
+  EXPECT_TRUE(ir::infer_types(graph).ok());
+  return graph;
+}
+
+TEST(PlanInt8, LargeTablesAreStoredAsCodesAndDequantizedByTheRow) {
+  const ir::Graph graph = embedding();
+  calib::Profile profile;
+  const std::vector<float> seen = {-4, 4};
+  for (const char* name : {"rows", "y"}) profile.values[name].histogram.add(seen);
+  const auto recipe = plan_int8(graph, profile, {}, {});
+  ASSERT_TRUE(recipe.ok()) << recipe.error().message();
+  EXPECT_TRUE(recipe->tables.contains("rows"));
+  const auto narrow = apply(graph, *recipe);
+  ASSERT_TRUE(narrow.ok()) << narrow.error().message();
+  for (const ir::Value* value : narrow->values()) {
+    const bool large = value->is_constant() && value->constant().elements() >= 1 << 20;
+    EXPECT_TRUE(!large || value->type.dtype == DType::s8) << value->name;
+  }
+  const TensorMap tokens = {
+      {"tokens", Tensor::of(Shape{2, 5}, std::vector<int64_t>{0, 1, 2, 3, 4, 9, 99, 999, 4095, 7})}};
+  const auto wanted = runtime::reference::run(graph, tokens), got = runtime::reference::run(*narrow, tokens);
+  ASSERT_TRUE(wanted.ok() && got.ok());
+  Distortion distortion;
+  distortion.add(to_floats(wanted->at("y")), to_floats(got->at("y")));
+  EXPECT_GT(distortion.sqnr_db(), 30);  // 8 bits of normal numbers clipped at 4: about 37 dB each
+
+  const auto spared = plan_int8(graph, profile, {}, {{"rows", "asked to"}});
+  ASSERT_TRUE(spared.ok());
+  EXPECT_TRUE(spared->tables.empty());
+}
+
+TEST(PlanInt8, WhatOnlyAConcatReadsTakesItsScale) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[1,2,4,4]) {
+  @w: f32[2,2,1,1] = [1, 2, 3, 4]
+  %a: f32[1,2,4,4] = Conv(%x, @w)
+  %b: f32[1,2,4,4] = Conv(%x, @w)
+  %p: f32[1,2,4,4] = MaxPool(%b) {kernel_shape=[1,1]}
+  %c: f32[1,4,4,4] = Concat(%a, %p) {axis=1}
+  @v: f32[2,4,1,1] = [1, 2, 3, 4, 5, 6, 7, 8]
+  %y: f32[1,2,4,4] = Conv(%c, @v)
+  return %y as "y"
+})");
+  const auto recipe = plan_int8(graph, profile_of(graph), {}, {});
+  ASSERT_TRUE(recipe.ok()) << recipe.error().message();
+  for (const char* name : {"a", "b", "p"})
+    EXPECT_EQ(recipe->activations.at(name), recipe->activations.at("c")) << name;
+  EXPECT_NE(recipe->activations.at("x"), recipe->activations.at("c"));
+}
+
 TEST(PlanInt8, AMissingValueIsAnError) {
   const ir::Graph graph = graph_from(heavy_graphs()[0].text);
   calib::Profile profile = profile_of(graph);

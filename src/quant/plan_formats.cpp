@@ -146,6 +146,8 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
     if (regions.nodes.contains(node)) {
       recipe.nodes[key] = {NodeFormat::int8, ""};
       if (is_heavy(*node)) NARROW_DO(plan_weights(*node, profile, recipe, overflows));
+    } else if (is_large_table(*node) && !wide.contains(key)) {
+      recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
     } else if (wide.contains(key)) {
       recipe.nodes[key] = {half.contains(node) ? options.wide_format : NodeFormat::fp32, wide.at(key)};
     } else if (half.contains(node) && (node->op() == ir::Op::Attention || is_heavy(*node))) {

@@ -37,6 +37,9 @@ struct Recipe {
   /// Heavy nodes' weights, by the name of the node's first output: s8, zero points 0, axis 0 of the result
   /// channel.
   std::map<std::string, Quantization> weights;
+  /// Large tables that a Gather takes rows of, by the name of the Gather's output: s8, zero points 0, one
+  /// scale per column. The rows are dequantized after they were taken.
+  std::map<std::string, Quantization> tables;
   /// Added to a heavy node's bias (result channels), by the name of the node's first output: what the
   /// rounding of its weights would shift the mean of its result by, taken back.
   std::map<std::string, std::vector<float>> bias_corrections;

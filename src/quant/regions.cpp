@@ -227,6 +227,14 @@ bool is_half_able(const Node& node) {
 
 const std::string& key_of(const Node& node) { return node.output(0)->name; }
 
+bool is_large_table(const Node& node) {
+  constexpr int64_t kLeastElements = 1 << 20;
+  const Value* table = node.op() == Op::Gather ? node.input(0) : nullptr;
+  return table != nullptr && table->is_constant() && node.int_attr("axis", 0) == 0 &&
+         node.output()->type.ranked && table->constant().dtype() == DType::f32 &&
+         table->constant().rank() == 2 && table->constant().elements() >= kLeastElements;
+}
+
 bool is_movement(const Node& node) {
   switch (node.op()) {
     case Op::Reshape:

@@ -18,6 +18,9 @@ bool is_heavy(const ir::Node& node);
 const ir::Value* weights_of(const ir::Node& node);
 /// The axis of the weights that is the result channel: Conv 0; Gemm and MatMul the one that becomes N.
 int64_t channel_axis(const ir::Node& node);
+/// Takes rows (axis 0) of a constant FP32 matrix of a million numbers or more, an embedding: its memory is
+/// worth narrowing. Smaller ones are not: they cost accuracy and save little.
+bool is_large_table(const ir::Node& node);
 /// Only moves elements: the result has the scale of input 0.
 bool is_movement(const ir::Node& node);
 

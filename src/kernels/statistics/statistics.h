@@ -19,8 +19,8 @@ struct Extent {
 /// min and max are those of the finite values.
 Extent extent_of(const float* x, int64_t n, Isa isa);
 
-/// indices[i] = floor(x[i] * scale) + bins / 2, clamped to [0, bins), for finite x. A negative x whose product
-/// vanishes still belongs below the middle.
+/// indices[i] = floor(x[i] * scale) + bins / 2, clamped to [0, bins), for finite x. A negative x whose
+/// product vanishes still belongs below the middle.
 void bin_indices(const float* x, int64_t n, float scale, int32_t bins, int32_t* indices, Isa isa);
 
 /// Per column of x [rows, pitch], for the first `channels` columns: low and high are widened, total is added

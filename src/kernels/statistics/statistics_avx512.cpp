@@ -30,10 +30,9 @@ void bins(const float* x, int64_t n, float scale, int32_t count, int32_t* indice
     const __mmask16 live = first_lanes16(n - i);
     const __m512 v = _mm512_maskz_loadu_ps(live, x + i), scaled = _mm512_mul_ps(v, factor);
     const __m512i truncated = _mm512_cvttps_epi32(scaled);
-    const __mmask16 vanished = _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(scaled, zero, _CMP_EQ_OQ), v, zero,
-                                                       _CMP_LT_OQ);
-    const __mmask16 below =
-        vanished | _mm512_cmp_ps_mask(scaled, _mm512_cvtepi32_ps(truncated), _CMP_LT_OQ);
+    const __mmask16 vanished =
+        _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(scaled, zero, _CMP_EQ_OQ), v, zero, _CMP_LT_OQ);
+    const __mmask16 below = vanished | _mm512_cmp_ps_mask(scaled, _mm512_cvtepi32_ps(truncated), _CMP_LT_OQ);
     __m512i bin = _mm512_add_epi32(truncated, middle);
     bin = _mm512_mask_sub_epi32(bin, below, bin, one);
     bin = _mm512_min_epi32(last, _mm512_max_epi32(_mm512_setzero_si512(), bin));

@@ -30,7 +30,8 @@ TEST(Statistics, ExtentIsThatOfTheFiniteValues) {
       const std::vector<float> x = values(n, true);
       Extent want;
       for (const float v : x) {
-        if (std::isfinite(v)) want.min = std::min(want.min, v), want.max = std::max(want.max, v), ++want.finite;
+        if (std::isfinite(v))
+          want.min = std::min(want.min, v), want.max = std::max(want.max, v), ++want.finite;
         want.zeros += v == 0 ? 1 : 0;
         want.nans += std::isnan(v) ? 1 : 0;
       }
