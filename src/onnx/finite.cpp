@@ -58,4 +58,23 @@ Status check_finite(const ir::Graph& graph) {
   return {};
 }
 
+Status check_scales(const ir::Graph& graph) {
+  for (const ir::Node* node : graph.nodes()) {
+    const bool quantizes = node->op() == ir::Op::QuantizeLinear || node->op() == ir::Op::DequantizeLinear;
+    if (!quantizes || node->inputs().size() < 2 || node->input(1) == nullptr ||
+        !node->input(1)->is_constant())
+      continue;
+    const std::vector<float> scales = to_floats(node->input(1)->constant());
+    const auto bad =
+        std::find_if(scales.begin(), scales.end(), [](float s) { return !(s > 0) || std::isinf(s); });
+    if (bad != scales.end())
+      return Error{.code = Code::invalid_model,
+                   .subject = node->location(),
+                   .expected = "scale > 0 and finite in every channel",
+                   .got = fmt::format("{} at channel {}", *bad, bad - scales.begin()),
+                   .hint = "quantize the model again"};
+  }
+  return {};
+}
+
 }  // namespace narrow::onnx

@@ -11,4 +11,8 @@ namespace narrow::onnx {
 /// the index.
 Status check_finite(const ir::Graph& graph);
 
+/// Error invalid_model naming the node when a constant scale of QuantizeLinear or DequantizeLinear is not a
+/// positive finite number.
+Status check_scales(const ir::Graph& graph);
+
 }  // namespace narrow::onnx

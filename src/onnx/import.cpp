@@ -197,6 +197,7 @@ Result<ir::Graph> build_graph(pb::ModelProto& model, ExternalFiles& files, const
   NARROW_DO(ir::infer_types(graph));
   NARROW_DO(ir::verify(graph));
   if (options.check_finite) NARROW_DO(check_finite(graph));
+  NARROW_DO(check_scales(graph));
   return graph;
 }
 

@@ -289,6 +289,42 @@ TEST(Finite, NanIsAnErrorInfinityOnlyInMasks) {
   EXPECT_TRUE(import_bytes(std::as_bytes(std::span(bytes)), {}, {.check_finite = false}).ok());
 }
 
+TEST(Scales, ArePositiveAndFinite) {
+  const auto with_scales = [](const std::vector<float>& scales) {
+    TestModel model(13);
+    model.input("x", {1, 2}).output("y").floats("s", {2}, scales);
+    set_int(model.node("QuantizeLinear", {"x", "s"}, {"q"}), "axis", 1);
+    set_int(model.node("DequantizeLinear", {"q", "s"}, {"y"}), "axis", 1);
+    return model;
+  };
+  EXPECT_TRUE(with_scales({0.5F, 1e-30F}).import().ok());
+  expect_error(with_scales({0.5F, 0}), Code::invalid_model, "QuantizeLinear 'q'");
+  expect_error(with_scales({-1, 1}), Code::invalid_model, "got -1 at channel 0");
+  expect_error(with_scales({1, std::numeric_limits<float>::infinity()}), Code::invalid_model,
+               "Inf at index 1");
+  expect_error(with_scales({1, std::numeric_limits<float>::quiet_NaN()}), Code::invalid_model,
+               "NaN at index 1");
+}
+
+TEST(Sizes, BeyondTheMachineAreErrorsThatNameTheNode) {
+  constexpr int64_t kHuge = int64_t{1} << 45;
+  TestModel filled(13);
+  filled.input("x", {1}).output("y").ints("s", {2}, {kHuge, 2}).node("ConstantOfShape", {"s"}, {"y"});
+  expect_error(filled, Code::unsupported, "ConstantOfShape 'y'");
+  TestModel expanded(13);
+  expanded.input("x", {1}).output("y").ints("s", {1}, {kHuge}).node("Expand", {"x", "s"}, {"y"});
+  expect_error(expanded, Code::unsupported, "of memory there are");
+  TestModel overflowing(13);
+  overflowing.input("x", {1}).output("y").ints("s", {2}, {kHuge, kHuge}).node("Expand", {"x", "s"}, {"y"});
+  expect_error(overflowing, Code::invalid_model, "63 bits");
+  TestModel claimed(13);  // a weight of more bytes than the file has
+  claimed.input("x", {1}).output("y").floats("w", {kHuge}, {1}).node("Add", {"x", "w"}, {"y"});
+  expect_error(claimed, Code::invalid_model, "initializer 'w'");
+  TestModel empty(13);  // nothing in it, and no division by it
+  empty.input("x", {1, 4}).output("y").floats("w", {4, 0}, {}).node("MatMul", {"x", "w"}, {"y"});
+  EXPECT_TRUE(empty.import().ok());
+}
+
 // ---------------------------------------------------------------- files that are no models
 
 TEST(Damaged, EveryTruncationIsAnError) {
