@@ -247,12 +247,37 @@ const std::vector<OpCase> kWindows = {
 };
 INSTANTIATE_TEST_SUITE_P(Windows, OpTest, testing::ValuesIn(kWindows), case_name);
 
+Tensor narrow_tensor(DType type, const Floats& values) {
+  return cast(f32({static_cast<int64_t>(values.size())}, values), type, {.overflow = Overflow::special});
+}
+Tensor zero_of(DType type) { return cast(f32({}, {0}), type); }
+
 const std::vector<OpCase> kQuantization = {
     {"halves_to_even_and_saturates",
      Op::QuantizeLinear,
      {f32({4}, {1, 3, 1000, -5}), f32({}, {2}), Tensor::scalar(uint8_t{1})},
      {},
      Tensor::of({4}, std::vector<uint8_t>{1, 3, 255, 0})},
+    {"to_e5m2_with_inf",
+     Op::QuantizeLinear,
+     {f32({3}, {3, 1e6F, -9}), f32({}, {2}), zero_of(DType::f8e5m2)},
+     {{"saturate", int64_t{0}}},
+     narrow_tensor(DType::f8e5m2, {1.5F, INFINITY, -4})},  // -4.5 lies between -4 and -5
+    {"to_int4_saturates",
+     Op::QuantizeLinear,
+     {f32({4}, {3, 1e6F, -9, NAN}), f32({}, {2}), zero_of(DType::s4)},
+     {},
+     narrow_tensor(DType::s4, {2, 7, -4, -8})},
+    {"fp4_blocks_with_powers_of_two",
+     Op::DequantizeLinear,
+     {narrow_tensor(DType::f4e2m1, {0.5F, 6, -3}), narrow_tensor(DType::f8e8m0, {0.25F, 4})},
+     {{"axis", int64_t{0}}, {"block_size", int64_t{2}}, {"output_dtype", int64_t{1}}},
+     f32({3}, {0.125F, 1.5F, -12})},
+    {"to_e8m0_down",
+     Op::Cast,
+     {f32({3}, {3, 0.9F, 1e-45F})},
+     {{"to", int64_t{24}}, {"round_mode", std::string("down")}},
+     narrow_tensor(DType::f8e8m0, {2, 0.5F, 0x1p-127F})},
     {"blocked",
      Op::DequantizeLinear,
      {s8({3}, {1, 2, 3}), f32({2}, {10, 100}), s8({2}, {0, 1})},
