@@ -353,7 +353,7 @@ class Builder {
   }
 
   Status write_manifest() {
-    result_.manifest = make_manifest(options_, result_, pool_->threads());
+    result_.manifest = make_manifest(options_, result_, model_.graph, pool_->threads());
     return write_file(folder_ / "manifest.json", json_text(result_.manifest, 2) + "\n");
   }
 

@@ -1,5 +1,7 @@
 #include "pipeline/manifest.h"
 
+#include "quant/regions.h"
+
 namespace narrow::pipeline {
 namespace {
 
@@ -30,7 +32,20 @@ Json plan_json(const runtime::PlanInfo& plan) {
   return {{"steps", std::move(steps)}, {"arena_lower_bound", plan.arena_lower_bound}};
 }
 
-Json build_json(const Build& build) {
+/// The recipe, with the ONNX name and op of every node that has a reason to be wide.
+Json recipe_json(const quant::Recipe& recipe, const ir::Graph& graph) {
+  Json json = to_json(recipe);
+  for (const ir::Node* node : graph.nodes()) {
+    const auto choice = recipe.nodes.find(quant::key_of(*node));
+    if (choice == recipe.nodes.end() || choice->second.reason.empty()) continue;
+    Json& entry = json["nodes"][choice->first];
+    entry["node"] = node->name;
+    entry["op"] = to_string(node->op());
+  }
+  return json;
+}
+
+Json build_json(const Build& build, const ir::Graph& graph) {
   Json gates = Json::array();
   for (const verify::GateResult& gate : build.gates) gates.push_back(to_json(gate));
   Json json = {{"name", build.name},
@@ -43,16 +58,17 @@ Json build_json(const Build& build) {
                {"findings", build.findings},
                {"layers", to_json(build.layers)},
                {"plan", plan_json(build.plan)},
-               {"recipe", to_json(build.recipe)}};
+               {"recipe", recipe_json(build.recipe, graph)}};
   if (build.custom_metric) json["metric"] = *build.custom_metric;
   return json;
 }
 
 }  // namespace
 
-Json make_manifest(const BuildOptions& options, const BuildResult& result, int threads) {
+Json make_manifest(const BuildOptions& options, const BuildResult& result, const ir::Graph& graph,
+                   int threads) {
   Json builds = Json::array(), passes = Json::array();
-  for (const Build& build : result.builds) builds.push_back(build_json(build));
+  for (const Build& build : result.builds) builds.push_back(build_json(build, graph));
   for (const passes::PassRecord& pass : result.passes)
     if (pass.changes > 0) passes.push_back({{"pass", pass.name}, {"changes", pass.changes}});
   return {{"tool", "narrow 0.1.0"},

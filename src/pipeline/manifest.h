@@ -6,6 +6,7 @@
 
 namespace narrow::pipeline {
 
-Json make_manifest(const BuildOptions& options, const BuildResult& result, int threads);
+Json make_manifest(const BuildOptions& options, const BuildResult& result, const ir::Graph& graph,
+                   int threads);
 
 }  // namespace narrow::pipeline

@@ -1,9 +1,11 @@
 #include "report/page.h"
 
+#include "base/json_text.h"
+
 namespace narrow::reports {
 
 std::string script_json(const Json& json) {
-  const std::string plain = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string plain = json_text(json);
   std::string text;
   text.reserve(plain.size());
   // '<' occurs only inside strings of JSON, where the escape means the same.

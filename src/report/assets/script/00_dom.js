@@ -58,8 +58,10 @@ function headCell(column, sort) {
 
 function bodyCell(column, row, i) {
   const note = column.note ? column.note(row) : "";
-  const style = [column.number ? "number" : "", column.style ? column.style(row) : ""].join(" ").trim();
-  return el(i === 0 ? "th" : "td", i === 0 ? { class: style, scope: "row" } : style, column.text(row),
+  const text = column.text(row);
+  const long = i === 0 && text.length > 24 ? "long" : "";  // may break anywhere
+  const style = [column.number ? "number" : "", long, column.style ? column.style(row) : ""].join(" ").trim();
+  return el(i === 0 ? "th" : "td", i === 0 ? { class: style, scope: "row" } : style, text,
     note ? el("small", "", note) : null);
 }
 

@@ -21,8 +21,14 @@ function amount(n) {
   return String(n);
 }
 
+/** 10000 -> "10 k", for axes. */
+const powerOfTen = (n) => n >= 1e9 ? n / 1e9 + " G" : n >= 1e6 ? n / 1e6 + " M" : n >= 1e3 ? n / 1e3 + " k" : String(n);
 const count = (n) => typeof n !== "number" ? kDash : n.toLocaleString("en").replaceAll(",", kThin);
-const percent = (share) => typeof share !== "number" ? kDash : share === 0 ? "0%" : (100 * share).toFixed(share > 0 && share < 0.001 ? 3 : 1) + "%";
+function percent(share) {
+  if (typeof share !== "number") return kDash;
+  if (share === 0) return "0%";
+  return share < 1e-5 ? "<0.001%" : (100 * share).toFixed(share < 1e-3 ? 3 : 1) + "%";
+}
 
 /** With a true minus sign and no "-0". */
 function fixed(x, digits) {

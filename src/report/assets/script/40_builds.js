@@ -89,7 +89,7 @@ function drawTradeoff(report) {
     data: { datasets: [
       { type: "scatter", data: points, pointRadius: 6, pointHoverRadius: 8,
         backgroundColor: points.map((p) => colour(onFront.has(p.name) ? "accent" : "neutral")), borderWidth: 0 },
-      { type: "line", data: front, borderColor: colour("accent"), borderWidth: 1.5, stepped: "after", pointRadius: 0, pointHitRadius: 0 },
+      { type: "line", data: front, borderColor: colour("accent"), borderWidth: 1.5, stepped: "before", pointRadius: 0, pointHitRadius: 0 },
     ] },
     options: {
       layout: { padding: { top: 16, right: 16 } },

@@ -30,7 +30,7 @@ function layersOf(build) {
   const place = el("div", "");
   const show = (which) => {
     const shown = which === "worst" ? worst : differing;
-    place.replaceChildren(layerChart(build, [...shown].sort((a, b) => a.order - b.order)));
+    place.replaceChildren(layerChart(build, [...shown].sort((a, b) => a.order - b.order), which === "all"));
     drawNewCharts();
   };
   const exact = layers.length - differing.length;
@@ -39,12 +39,13 @@ function layersOf(build) {
     which = choice("Layers", [["worst", `${kShown} worst`], ["all", `all ${differing.length}`]], "worst", show);
   else show("all");
   return [
-    el("div", "legend", el("span", "key bar", "isolated"), el("span", "key line", "accumulated"),
+    el("div", "legend", el("span", "key bar", "isolated"), el("span", "key dot", "accumulated"),
       el("span", "", exact > 0 ? `${plural(exact, "layer")} without any error ${exact === 1 ? "is" : "are"} left out of the chart` : "")),
     which, place, layerTable(layers)];
 }
 
-function layerChart(build, layers) {
+/** `whole`: neighbours in the chart follow one another in the model, so a line may join them. */
+function layerChart(build, layers, whole) {
   const clipped = (name) => name.length > 30 ? name.slice(0, 14) + "…" + name.slice(-15) : name;
   const height = Math.min(70 + 17 * layers.length, 9000);
   const floor = Math.min(0, ...layers.map((l) => Math.min(l.isolated.sqnr_db ?? 0, l.accumulated.sqnr_db ?? 0)));
@@ -54,7 +55,7 @@ function layerChart(build, layers) {
   return chart(`SQNR of the layers of ${build.name}`, height, () => ({
     data: { labels: layers.map((l) => l.node || l.value), datasets: [
       { type: "line", label: "accumulated", data: layers.map((l) => within(l.accumulated.sqnr_db)), borderColor: colour("accent"),
-        backgroundColor: colour("accent"), borderWidth: 1.5, pointRadius: 2.5, spanGaps: true },
+        backgroundColor: colour("accent"), borderWidth: 1.5, pointRadius: 3, showLine: whole, spanGaps: true },
       { type: "bar", label: "isolated", data: layers.map((l) => within(l.isolated.sqnr_db)), backgroundColor: colour("neutral"), barPercentage: 0.75, categoryPercentage: 0.9 },
     ] },
     options: {
@@ -77,7 +78,7 @@ function layerTable(layers) {
     figure("isolated (dB)", "SQNR when its inputs are those of FP32", (l) => l.isolated.sqnr_db, decibels),
     figure("accumulated (dB)", "SQNR as deployed: with the error of all layers before it", (l) => l.accumulated.sqnr_db, decibels),
     figure("cosine", "of the result as deployed and that of FP32", (l) => l.accumulated.cosine, (x) => fixed(x, 5)),
-    figure("largest error", "largest absolute difference, as deployed", (l) => l.accumulated.max_abs_error, short),
+    figure("largest error", "largest absolute difference, as deployed", (l) => l.accumulated.max_abs_error, (x) => typeof x !== "number" ? kDash : x.toPrecision(3)),
     figure("saturated", "share of values beyond what the stored integers can say", (l) => l.accumulated.saturated_share, percent),
     figure("dead", "channels that are constant here and vary in FP32", (l) => l.accumulated.dead_channels, count),
   ], layers);

@@ -46,9 +46,8 @@ function rangeFigure(layer, bars, quantization) {
     options: {
       interaction: { mode: "nearest", axis: "x", intersect: false },
       scales: {
-        x: axis("value", { type: "linear", min: low - margin, max: high + margin, offset: false, grid: { display: false }, ticks: { maxTicksLimit: 7,
-          callback: (x) => short(x) } }),
-        y: axis("count", { type: "logarithmic", min: 0.8, ticks: { maxTicksLimit: 5, callback: (n) => Number.isInteger(Math.log10(n)) ? amount(n) : null } }) },
+        x: axis("value", { type: "linear", min: low - margin, max: high + margin, offset: false, grid: { display: false }, ticks: { maxTicksLimit: 7, includeBounds: false, callback: short } }),
+        y: axis("count", { type: "logarithmic", min: 0.8, ticks: { maxTicksLimit: 5, callback: (n) => Number.isInteger(Math.log10(n)) ? powerOfTen(n) : null } }) },
       plugins: { marks: { at: [{ x: clip.low }, { x: clip.high }] },
         tooltip: { callbacks: { title: (items) => `${short(items[0].raw.x - bars.width / 2)} … ${short(items[0].raw.x + bars.width / 2)}`,
           label: (item) => `${count(item.raw.y ?? 0)} of ${count(bars.count)} values` } } },

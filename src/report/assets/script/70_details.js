@@ -28,8 +28,9 @@ function wideOf(build) {
   const layers = Array.isArray(build.layers) ? build.layers : [];
   const byValue = new Map(layers.map((l) => [l.value, l]));
   const named = Object.entries(nodes).filter(([, node]) => node.reason)
-    .map(([value, node]) => ({ layer: (byValue.get(value) || {}).node || value, op: (byValue.get(value) || {}).op || "", format: node.format, reason: node.reason }));
-  const silent = layers.filter((l) => kWideFormats[l.format] > kBits[build.name] && !nodes[l.value]);
+    .map(([value, node]) => ({ layer: node.node || (byValue.get(value) || {}).node || value, op: node.op || "", format: node.format, reason: node.reason }));
+  const known = new Set(named.map((l) => l.layer));
+  const silent = layers.filter((l) => kWideFormats[l.format] > kBits[build.name] && !nodes[l.value] && !known.has(l.node));
   return { named, silent };
 }
 
@@ -45,7 +46,7 @@ function drawWide(report) {
         { title: "layer", text: (l) => l.layer }, { title: "op", text: (l) => l.op },
         { title: "computes in", text: (l) => l.format }, { title: "why", text: (l) => l.reason },
       ], named),
-      silent.length === 0 ? null : el("p", "small", `${plural(silent.length, "further result")} stored as floats (outputs, the tail after the last layer `
+      silent.length === 0 ? null : el("p", "small", `${plural(silent.length, "further result")} ${silent.length === 1 ? "is" : "are"} stored as floats (outputs, the tail after the last layer `
         + `with weights, operations whose neighbours do not work in ${build.name}): ${ops}.`));
   });
   return builds.length === 0 ? [el("p", "notice", "Only fp32 was built.")] : parts;
