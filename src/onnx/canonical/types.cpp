@@ -1,5 +1,5 @@
-// Constant in all its spellings, and the attributes that matter only to 8-bit floats (saturate, round_mode): kept
-// where they say something.
+// Constant in all its spellings, and the attributes that matter only to 8-bit floats (saturate, round_mode):
+// kept where they say something.
 
 #include "ir/onnx_types.h"
 #include "onnx/canonical/canonical.h"
