@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::check_error(model);
   if (!model.ok()) return 0;
   const passes::PassContext context{.evaluate = {}};
-  const Status optimized = passes::run_passes(model->graph, passes::portable_passes(), context);
+  const auto optimized = passes::run_passes(model->graph, passes::portable_passes(), context);
   fuzz::check_error(optimized);
   if (!optimized.ok()) return 0;
   NARROW_CHECK(ir::verify(model->graph).ok());

@@ -128,8 +128,45 @@ void read_normalisation(Keys& keys, Config& config) {
 
 }  // namespace
 
+namespace {
+
+/// The line of the first character that is no ASCII outside strings and comments; 0 when there is none. TOML
+/// has no use for one there, and the library's search among the spaces of other scripts is undefined for the
+/// rest.
+int64_t stray_line(std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark
+  int64_t line = 1;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (static_cast<unsigned char>(c) >= 0x80) return line;
+    if (c == '\n') ++line;
+    if (c == '#') i = std::min(text.find('\n', i), text.size()) - 1;
+    if (c != '"' && c != '\'') continue;
+    const std::string_view triple = text.substr(i, 3);
+    const bool block = triple == "\"\"\"" || triple == "'''";
+    const std::string_view quote = block ? triple : triple.substr(0, 1);
+    for (i += quote.size(); i < text.size() && !text.substr(i).starts_with(quote); ++i) {
+      if (text[i] == '\n' && !block) break;  // not closed: the parser says so
+      if (text[i] == '\n') ++line;
+      if (c == '"' && text[i] == '\\') ++i;
+    }
+    if (i < text.size() && text[i] == '\n')
+      --i;  // counted by the outer loop
+    else
+      i += quote.size() - 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
 Result<Config> read_config(const fs::path& path) {
   NARROW_TRY(const std::shared_ptr<const MappedFile> file, MappedFile::open(path));
+  if (const int64_t line = stray_line(file->text()); line > 0)
+    return Error{.code = Code::invalid_data,
+                 .subject = fmt::format("{}:{}", path.string(), line),
+                 .expected = "ASCII outside of strings and comments",
+                 .got = "another character"};
   const toml::parse_result parsed = toml::parse(file->text(), path.string());
   if (!parsed)
     return Error{.code = Code::invalid_data,

@@ -67,7 +67,13 @@ TEST_F(DatasetTest, BadDescriptionsNameTheKey) {
            {"kind = \"tensors\"\nfiles = \"*.npy\"", "*.npy"},
            {"kind = \"tensors\"\nlabels = \"y\"", "'y'"},
            {"kind = \"tensors\"\nnext_token = \"y\"", "'next_token'"},
+           {"kind = \"tensors\"\nscale = inf", "'scale'"},
+           {"kind = \"tensors\"\nmean = [nan]", "'mean'"},
            {"kind = [", "TOML"},
+           {"# h\xc3\xb6he\nkind = \"tensors\" \xe2\x80\xa6", "toml:2: expected ASCII"},
+           {"a = \"\"\"\n\xc3\xb6 \" \\\" '\n\"\"\" \xc3", "toml:3: expected ASCII"},
+           {"a = \"\xc3\xb6\"\nb = '''\xc3\xb6'''\nkind = \"tensors\"", "'a'"},
+           {"a = \"\xc3\xb6\nkind = \"tensors\"", "TOML"},
        })
     expect_refused(toml, message);
   expect_refused("kind = \"tensors\"\nroot = \"elsewhere\"", "elsewhere", kOneInput, Code::not_found);
