@@ -54,6 +54,14 @@ void correct_bias(const ir::Node& node, const calib::Profile& profile, const Ten
       bias_correction(weights, rounded, axis, groups, it->second.channel_mean);
 }
 
+/// The same for a node that computes in bf16 or fp16.
+void correct_half_bias(const ir::Node& node, const calib::Profile& profile, NodeFormat format,
+                       Recipe& recipe) {
+  if (!is_heavy(node) || (format != NodeFormat::bf16 && format != NodeFormat::fp16)) return;
+  const DType stored = format == NodeFormat::fp16 ? DType::f16 : DType::bf16;
+  correct_bias(node, profile, cast(cast(weights_of(node)->constant(), stored), DType::f32), recipe);
+}
+
 /// `overflows` gathers the layers with channels whose bias did not fit int32, with their number.
 Status plan_weights(const ir::Node& node, const calib::Profile& profile, Recipe& recipe,
                     std::vector<std::string>& overflows) {
@@ -150,8 +158,10 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
       recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
     } else if (wide.contains(key)) {
       recipe.nodes[key] = {half.contains(node) ? options.wide_format : NodeFormat::fp32, wide.at(key)};
+      correct_half_bias(*node, profile, recipe.nodes[key].format, recipe);
     } else if (half.contains(node) && (node->op() == ir::Op::Attention || is_heavy(*node))) {
       recipe.nodes[key] = {options.wide_format, ""};
+      correct_half_bias(*node, profile, options.wide_format, recipe);
     }
   }
   if (!overflows.empty())
@@ -208,10 +218,7 @@ Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeForm
     const std::string overflow =
         format == NodeFormat::fp16 && profile != nullptr ? overflow_of(*node, *profile) : "";
     recipe.nodes[key] = overflow.empty() ? NodeChoice{format, ""} : NodeChoice{NodeFormat::fp32, overflow};
-    if (overflow.empty() && is_heavy(*node) && profile != nullptr) {
-      const DType stored = format == NodeFormat::fp16 ? DType::f16 : DType::bf16;
-      correct_bias(*node, *profile, cast(cast(weights_of(*node)->constant(), stored), DType::f32), recipe);
-    }
+    if (overflow.empty() && profile != nullptr) correct_half_bias(*node, *profile, format, recipe);
     if (!overflow.empty())
       recipe.notes.push_back(fmt::format("{} stays fp32: {}", node->location(), overflow));
   }
