@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace narrow::onnx {
 namespace {
@@ -54,7 +55,7 @@ class Flattener {
  private:
   Status body(const Nodes& protos, Scope& scope, int depth) {
     for (const auto& proto : protos) {
-      NARROW_TRY(SourceNode node, resolve(proto, scope));
+      NARROW_TRY(SourceNode node, resolve(proto, scope, depth));
       const auto function = functions_.find({node.domain, node.op_type, proto.overload()});
       if (function != functions_.end()) {
         NARROW_DO(inline_call(node, *function->second, scope, depth + 1));
@@ -62,13 +63,16 @@ class Flattener {
         NARROW_DO(find_opset(node, scope));
         nodes.push_back(std::move(node));
       }
-      if (nodes.size() > kMaxNodes) return too_large(proto.op_type(), "at most 200000 nodes");
+      if (++seen_ > kMaxNodes) return too_large(proto.op_type(), "at most 200000 nodes");
     }
     return {};
   }
 
-  Result<SourceNode> resolve(const pb::NodeProto& proto, Scope& scope) {
-    SourceNode node{proto.op_type(), plain_domain(proto.domain()), proto.name(), {}, {}, {}, 0};
+  Result<SourceNode> resolve(const pb::NodeProto& proto, Scope& scope, int depth) {
+    SourceNode node;
+    node.op_type = proto.op_type();
+    node.domain = plain_domain(proto.domain());
+    node.name = proto.name();
     for (const auto& name : proto.input()) node.inputs.push_back(outer_name(name, scope));
     for (const auto& name : proto.output()) node.outputs.push_back(outer_name(name, scope));
     const auto named =
@@ -77,8 +81,11 @@ class Flattener {
       node.name = scope.prefix + node.name;
     else if (named != node.outputs.end())
       node.name = *named;
+    node.own_inputs = node.inputs.size();
     for (const auto& attribute : proto.attribute()) {
-      if (attribute.ref_attr_name().empty()) {
+      if (attribute.has_g()) {
+        NARROW_DO(add_subgraph(node, attribute, scope, depth + 1));
+      } else if (attribute.ref_attr_name().empty()) {
         node.attributes[attribute.name()] = &attribute;
       } else if (const auto it = scope.attributes.find(attribute.ref_attr_name());
                  it != scope.attributes.end()) {
@@ -87,6 +94,33 @@ class Flattener {
     }
     return node;
   }
+
+  /// The body's values share the scope's names: ONNX lets no inner name hide an outer one.
+  Status add_subgraph(SourceNode& node, const pb::AttributeProto& attribute, Scope& scope, int depth) {
+    if (depth > kMaxDepth) return too_large(node.op_type, "subgraphs nested at most 32 deep");
+    auto graph = std::make_shared<SourceGraph>();
+    graph->proto = &attribute.g();
+    for (const auto& input : attribute.g().input()) graph->inputs.push_back(outer_name(input.name(), scope));
+    for (const auto& output : attribute.g().output())
+      graph->outputs.push_back(outer_name(output.name(), scope));
+    for (const auto& tensor : attribute.g().initializer())
+      graph->initializers.push_back(outer_name(tensor.name(), scope));
+    std::vector<SourceNode> around = std::exchange(nodes, {});
+    const Status done = body(attribute.g().node(), scope, depth);
+    graph->nodes = std::exchange(nodes, std::move(around));
+    NARROW_DO(done);
+    if (node.subgraphs.empty()) node.inputs.resize(std::max(node.inputs.size(), least_inputs(node.op_type)));
+    if (node.subgraphs.empty()) node.own_inputs = node.inputs.size();
+    for (const std::string& name : graph->captures())
+      if (std::find(node.inputs.begin() + static_cast<std::ptrdiff_t>(node.own_inputs), node.inputs.end(),
+                    name) == node.inputs.end())
+        node.inputs.push_back(name);
+    node.subgraphs[attribute.name()] = std::move(graph);
+    return {};
+  }
+
+  /// Optional inputs keep their place before the captured values.
+  static size_t least_inputs(const std::string& op_type) { return op_type == "Loop" ? 2 : 1; }
 
   std::string outer_name(const std::string& name, Scope& scope) {
     if (scope.main || name.empty()) return name;
@@ -155,7 +189,12 @@ class Flattener {
       if (at >= call.outputs.size() || call.outputs[at].empty()) continue;
       const auto [it, is_new] = scope.names.try_emplace(function.output(i), call.outputs[at]);
       if (is_new) continue;
-      SourceNode copy{"Identity", "", call.name, {it->second}, {call.outputs[at]}, {}, kExportOpset};
+      SourceNode copy;
+      copy.op_type = "Identity";
+      copy.name = call.name;
+      copy.inputs = {it->second};
+      copy.outputs = {call.outputs[at]};
+      copy.opset = kExportOpset;
       nodes.push_back(std::move(copy));
     }
   }
@@ -170,9 +209,23 @@ class Flattener {
   const pb::ModelProto& model_;
   std::map<std::tuple<std::string, std::string, std::string>, const pb::FunctionProto*> functions_;
   std::set<std::string> taken_;
+  size_t seen_ = 0;  // nodes, those of subgraphs too
 };
 
 }  // namespace
+
+std::vector<std::string> SourceGraph::captures() const {
+  std::set<std::string> known(inputs.begin(), inputs.end());
+  known.insert(initializers.begin(), initializers.end());
+  for (const SourceNode& node : nodes) known.insert(node.outputs.begin(), node.outputs.end());
+  std::vector<std::string> captured;
+  const auto read = [&](const std::string& name) {
+    if (!name.empty() && known.insert(name).second) captured.push_back(name);
+  };
+  for (const SourceNode& node : nodes) std::for_each(node.inputs.begin(), node.inputs.end(), read);
+  std::for_each(outputs.begin(), outputs.end(), read);
+  return captured;
+}
 
 std::string SourceNode::location() const { return fmt::format("{} '{}'", op_type, name); }
 

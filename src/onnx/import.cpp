@@ -5,10 +5,9 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "ir/schema.h"
-#include "onnx/attributes.h"
-#include "onnx/canonical/canonical.h"
 #include "onnx/finite.h"
 #include "onnx/graph_types.h"
+#include "onnx/nodes.h"
 #include "onnx/tensors.h"
 
 namespace narrow::onnx {
@@ -75,62 +74,7 @@ Status add_inputs(const pb::GraphProto& proto, GraphBuilder& builder) {
   return {};
 }
 
-// ---------------------------------------------------------------- nodes
-
-Error unknown_operator(const SourceNode& node) {
-  const std::string domain = node.domain.empty() ? "ai.onnx" : node.domain;
-  const bool branches = node.op_type == "If" || node.op_type == "Loop" || node.op_type == "Scan";
-  const char* hint = domain == "com.microsoft"
-                         ? "use the model as it was before ONNX Runtime's optimizer fused it"
-                     : branches ? "export without control flow, or simplify the model (onnxsim)"
-                                : "express it with other operators, or as a model-local function";
-  return Error{.code = Code::unsupported,
-               .subject = node.location(),
-               .expected = fmt::format("an operator narrow knows at opset {}", node.opset),
-               .got = domain + "." + node.op_type,
-               .hint = hint};
-}
-
-Result<ir::Attributes> attributes_of(const SourceNode& node, ExternalFiles& files) {
-  ir::Attributes attrs;
-  for (const auto& [name, proto] : node.attributes) {
-    NARROW_TRY(ir::Attribute value, read_attribute(*proto, node.location(), files));
-    attrs.emplace(name, std::move(value));
-  }
-  return attrs;
-}
-
-Status resolve_inputs(Draft& draft, const GraphBuilder& builder) {
-  for (const std::string& name : draft.source.inputs) {
-    ir::Value* value = name.empty() ? nullptr : builder.find(name);
-    if (value == nullptr && !name.empty())
-      return draft.unsupported("inputs that inference computes",
-                               "'" + name + "', an output only training has");
-    draft.inputs.push_back(value);
-  }
-  return {};
-}
-
-Status add_node(const SourceNode& node, GraphBuilder& builder, ExternalFiles& files) {
-  const std::optional<Rule> rule = find_rule(node.domain, node.op_type);
-  if (!rule) return unknown_operator(node);
-  if (node.opset < rule->since)
-    return invalid_model(node.location(),
-                         fmt::format("opset {} or newer, which has this operator", rule->since),
-                         fmt::format("opset {}", node.opset), "export the model again with a newer opset");
-  Draft draft{node, rule->op, {}, node.outputs, {}};
-  NARROW_DO(resolve_inputs(draft, builder));
-  NARROW_TRY(draft.attrs, attributes_of(node, files));
-  if (draft.string_attr("auto_pad") == "NOTSET")
-    draft.attrs.erase("auto_pad");  // says no more than its absence
-  if (rule->op != ir::Op::Split)    // there every output takes its share, named or not
-    while (!draft.outputs.empty() && draft.outputs.back().empty()) draft.outputs.pop_back();
-  if (draft.outputs.empty()) return draft.invalid("at least one output", "none");
-  if (rule->rewrite != nullptr) NARROW_DO(rule->rewrite(draft, builder));
-  if (draft.done) return {};
-  NARROW_DO(check_attributes(draft));
-  return builder.add(std::move(draft));
-}
+// ---------------------------------------------------------------- outputs
 
 Status add_outputs(const pb::GraphProto& proto, GraphBuilder& builder) {
   Symbols symbols;

@@ -69,8 +69,7 @@ Status check_static(const ir::Graph& graph) {
         return Error{.code = Code::unsupported,
                      .subject = node->location(),
                      .expected = "a shape that follows from the input shapes",
-                     .got = ir::to_string(output->type),
-                     .hint = "outputs whose shape depends on data cannot be planned yet"};
+                     .got = ir::to_string(output->type)};
   return {};
 }
 

@@ -4,12 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstring>
+#include <optional>
 
 #include "artifact/artifact.h"
 #include "ir/schema.h"
 #include "onnx/import.h"
 #include "passes/pass.h"
 #include "runtime/executor.h"
+#include "runtime/interpreter.h"
 #include "runtime/plan.h"
 #include "runtime/reference/reference.h"
 
@@ -17,34 +20,67 @@ namespace narrow::runtime {
 
 using ShapeMap = std::map<std::string, Shape>;
 
+namespace {
+
+/// What runs for some input shapes: a plan, or the interpreter when shapes depend on data.
+struct Engine {
+  std::shared_ptr<const Plan> plan;
+  std::shared_ptr<const Interpreter> interpreter;
+
+  const ir::Graph& graph() const { return plan ? plan->graph : interpreter->graph(); }
+  const PlanInfo& info() const { return plan ? plan->info : interpreter->info(); }
+};
+
+}  // namespace
+
 struct Session::State {
   ir::Graph graph;
   std::shared_ptr<ThreadPool> pool;
   SessionOptions options;
   PackCache packs;
-  std::map<ShapeMap, std::shared_ptr<const Plan>> plans;
-  std::shared_ptr<const Plan> last;  // of the last run
+  std::map<ShapeMap, Engine> engines;
+  std::optional<Engine> last;  // of the last run
   Workspace workspace;
   std::vector<Tensor> inputs, outputs;  // of the run in progress, in the graph's order
 
-  Result<std::shared_ptr<const Plan>> plan_for(const ShapeMap& shapes);
+  Result<Engine> engine_for(const ShapeMap& shapes);
+  Result<Engine> make_engine(const ShapeMap& shapes);
   /// Sets `inputs` and `last`.
   Status start(const TensorMap& given);
 };
 
-Result<std::shared_ptr<const Plan>> Session::State::plan_for(const ShapeMap& shapes) {
-  const auto known = plans.find(shapes);
-  if (known != plans.end()) return known->second;
+namespace {
+bool has_static_inputs(const ir::Graph& graph) {
+  return std::all_of(graph.inputs().begin(), graph.inputs().end(),
+                     [](const ir::Value* input) { return input->type.is_static(); });
+}
+}  // namespace
+
+Result<Engine> Session::State::engine_for(const ShapeMap& shapes) {
+  const auto known = engines.find(shapes);
+  if (known != engines.end()) return known->second;
+  NARROW_TRY(Engine engine, make_engine(shapes));
+  engines.emplace(shapes, engine);
+  return engine;
+}
+
+Result<Engine> Session::State::make_engine(const ShapeMap& shapes) {
   ir::Graph bound = graph.clone();
   NARROW_DO(ir::bind_shapes(bound, shapes));
   const passes::PassContext context{.evaluate = reference::evaluate};
+  if (has_static_inputs(bound) && depends_on_data(bound)) {  // as long as nothing is folded
+    NARROW_DO(passes::run_passes(bound, passes::observable_passes(), context, options.disabled_passes));
+    if (depends_on_data(bound))
+      return Engine{.plan = nullptr, .interpreter = std::make_shared<Interpreter>(std::move(bound))};
+    bound = graph.clone();
+    NARROW_DO(ir::bind_shapes(bound, shapes));
+  }
   const auto list = options.observe_all ? passes::observable_passes() : passes::engine_passes();
   NARROW_DO(passes::run_passes(bound, list, context, options.disabled_passes));
   const PlanOptions plan_options{
       .isa = options.max_isa, .threads = pool->threads(), .reference_only = options.reference_only};
   NARROW_TRY(std::shared_ptr<const Plan> plan, make_plan(std::move(bound), plan_options, packs));
-  plans.emplace(shapes, plan);
-  return plan;
+  return Engine{.plan = std::move(plan), .interpreter = nullptr};
 }
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -125,7 +161,8 @@ Status collect_inputs(const ir::Graph& graph, const TensorMap& given, std::vecto
     else
       tensors[i] = cast(tensor, input->type.dtype);
     if (is_narrow(input->type.dtype) && !same_values(tensors[i], tensor))
-      return bad_input(*input, std::string("numbers that ") + to_string(input->type.dtype) + " holds", "others");
+      return bad_input(*input, std::string("numbers that ") + to_string(input->type.dtype) + " holds",
+                       "others");
   }
   for (const auto& [name, tensor] : given) {
     const ir::Value* value = graph.find_value(name);
@@ -146,60 +183,83 @@ bool has_type(const Tensor& tensor, const ir::TensorType& type) {
                     [](int64_t extent, const ir::Dim& dim) { return extent == dim.value; });
 }
 
-bool is_plan_for(const Plan& plan, const std::vector<Tensor>& inputs) {
+bool is_engine_for(const Engine& engine, const std::vector<Tensor>& inputs) {
   for (size_t i = 0; i < inputs.size(); ++i)
-    if (!has_type(inputs[i], plan.graph.inputs()[i]->type)) return false;
+    if (!has_type(inputs[i], engine.graph().inputs()[i]->type)) return false;
   return true;
+}
+
+Error misfit(const std::string& name, std::string expected, const Tensor* got) {
+  return {.code = Code::invalid_argument,
+          .subject = "output '" + name + "'",
+          .expected = "a tensor " + std::move(expected),
+          .got = got == nullptr ? "none" : to_string(got->dtype()) + to_string(got->shape())};
+}
+
+/// Copies what an interpreted run returned.
+Status copy_into(const TensorMap& results, TensorMap& outputs) {
+  for (const auto& [name, result] : results) {
+    const auto it = outputs.find(name);
+    if (it == outputs.end() || it->second.dtype() != result.dtype() || it->second.shape() != result.shape())
+      return misfit(name, to_string(result.dtype()) + to_string(result.shape()),
+                    it == outputs.end() ? nullptr : &it->second);
+    if (result.bytes() > 0)
+      std::memcpy(it->second.mutable_raw(), result.raw(), static_cast<size_t>(result.bytes()));
+  }
+  return {};
 }
 
 }  // namespace
 
 Status Session::State::start(const TensorMap& given) {
   NARROW_DO(collect_inputs(graph, given, inputs));
-  if (last && is_plan_for(*last, inputs)) return {};
+  if (last && is_engine_for(*last, inputs)) return {};
   ShapeMap shapes;
   for (size_t i = 0; i < inputs.size(); ++i) shapes[graph.inputs()[i]->name] = inputs[i].shape();
-  NARROW_TRY(last, plan_for(shapes));
+  NARROW_TRY(last, engine_for(shapes));
   return {};
 }
 
 Result<TensorMap> Session::run(const TensorMap& inputs, Observer* observer) {
   NARROW_DO(state_->start(inputs));
   const std::vector<Tensor> tensors = std::exchange(state_->inputs, {});  // does not outlive the run
-  return execute(*state_->last, tensors, state_->workspace, *state_->pool, observer);
+  const Engine& engine = *state_->last;
+  if (engine.interpreter) return engine.interpreter->run(tensors, observer);
+  return execute(*engine.plan, tensors, state_->workspace, *state_->pool, observer);
 }
 
 Status Session::run_into(const TensorMap& inputs, TensorMap& outputs) {
   NARROW_DO(state_->start(inputs));
-  const std::vector<ir::GraphOutput>& wanted = state_->last->graph.outputs();
+  const Engine& engine = *state_->last;
+  if (engine.interpreter) {
+    NARROW_TRY(const TensorMap results, engine.interpreter->run(state_->inputs, nullptr));
+    return copy_into(results, outputs);
+  }
+  const std::vector<ir::GraphOutput>& wanted = engine.plan->graph.outputs();
   state_->outputs.resize(wanted.size());
   for (size_t i = 0; i < wanted.size(); ++i) {
     const auto it = outputs.find(wanted[i].name);
     if (it == outputs.end() || !has_type(it->second, wanted[i].value->type))
-      return Error{.code = Code::invalid_argument,
-                   .subject = "output '" + wanted[i].name + "'",
-                   .expected = "a tensor " + ir::to_string(wanted[i].value->type),
-                   .got = it == outputs.end()
-                              ? "none"
-                              : to_string(it->second.dtype()) + to_string(it->second.shape())};
+      return misfit(wanted[i].name, ir::to_string(wanted[i].value->type),
+                    it == outputs.end() ? nullptr : &it->second);
     state_->outputs[i] = it->second;
   }
-  return execute_into(*state_->last, state_->inputs, state_->outputs, state_->workspace, *state_->pool);
+  return execute_into(*engine.plan, state_->inputs, state_->outputs, state_->workspace, *state_->pool);
 }
 
 Status Session::prepare(const ShapeMap& shapes) {
-  NARROW_DO(state_->plan_for(shapes));
+  NARROW_DO(state_->engine_for(shapes));
   return {};
 }
 
 Result<PlanInfo> Session::plan_info(const ShapeMap& shapes) {
-  NARROW_TRY(const std::shared_ptr<const Plan> plan, state_->plan_for(shapes));
-  return plan->info;
+  NARROW_TRY(const Engine engine, state_->engine_for(shapes));
+  return engine.info();
 }
 
 Result<const ir::Graph*> Session::engine_graph(const ShapeMap& shapes) {
-  NARROW_TRY(const std::shared_ptr<const Plan> plan, state_->plan_for(shapes));
-  return &plan->graph;
+  NARROW_TRY(const Engine engine, state_->engine_for(shapes));
+  return &engine.graph();  // the session keeps the engine
 }
 
 }  // namespace narrow::runtime

@@ -63,6 +63,17 @@ Inferred infer_attention(const NodeView& view) {
                ranked(dtype, {q.batch, q.heads, q.sequence, total})};
 }
 
+/// Q, K, V of rank 4; score_mod and prob_mod are graphs from scores to scores.
+Inferred infer_flex_attention(const NodeView& view) {
+  NARROW_TRY(const Dims q, dims_of_rank(view, 0, 4));
+  NARROW_TRY(const Dims k, dims_of_rank(view, 1, 4));
+  NARROW_TRY(const Dims v, dims_of_rank(view, 2, 4));
+  if (!unify(q[0], k[0]) || !unify(q[3], k[3]) || !unify(k[1], v[1]) || !unify(k[2], v[2]))
+    return view.error("Q, K and V that fit together",
+                      to_string(q) + ", " + to_string(k) + ", " + to_string(v));
+  return Types{ranked(view.type(0).dtype, {q[0], q[1], q[2], v[3]})};
+}
+
 Inferred infer_rotary(const NodeView& view) {
   NARROW_TRY(const DType dtype, real_dtype(view, {0}));
   const TensorType& x = view.type(0);
@@ -98,7 +109,14 @@ Schemas attention_ops() {
        .inputs =
            {{"X", kReals}, {"cos_cache", kFloats}, {"sin_cache", kFloats}, {"position_ids", kS64, kOptional}},
        .outputs = {{"Y", kReals}},
-       .infer = infer_rotary}};
+       .infer = infer_rotary},
+      {.op = Op::FlexAttention,
+       .domain = "ai.onnx.preview",
+       .since = 1,
+       .doc = "prob_mod(softmax(score_mod(scale * Q x K'))) x V per head; the mods are graphs",
+       .inputs = {{"Q", kFloats}, {"K", kFloats}, {"V", kFloats}, {"captured", kAny, kOptional, true}},
+       .outputs = {{"Y", kFloats}},
+       .infer = infer_flex_attention}};
 }
 
 }  // namespace narrow::ir::ops

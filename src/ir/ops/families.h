@@ -29,5 +29,12 @@ Schemas attention_ops();
 Schemas quantize_ops();
 Schemas qlinear_ops();
 Schemas fused_ops();
+Schemas control_ops();
+Schemas bit_ops();
+Schemas select_ops();
+Schemas image_ops();
+Schemas signal_ops();
+Schemas loss_ops();
+Schemas recurrent_ops();
 
 }  // namespace narrow::ir::ops

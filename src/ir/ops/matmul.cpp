@@ -1,5 +1,7 @@
 #include "ir/ops/matmul.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "ir/ops/families.h"
@@ -23,6 +25,22 @@ Inferred infer_gemm(const NodeView& view) {
   NARROW_TRY(Dims y, gemm_dims(view, 0, 1));
   if (view.has(2) && view.type(2).ranked) NARROW_DO(broadcasts_to(view, view.type(2).dims, y));
   return Types{ranked(dtype, std::move(y))};
+}
+
+/// A [..., K], B packed [N, blocks, block_size * bits / 8] -> [..., N].
+Inferred infer_matmul_nbits(const NodeView& view) {
+  const int64_t k = view.node().int_attr("K", 0), n = view.node().int_attr("N", 0),
+                bits = view.node().int_attr("bits", 4), block = view.node().int_attr("block_size", 0);
+  if (k < 1 || n < 1 || (bits != 2 && bits != 4 && bits != 8) || block < 16 || (block & (block - 1)) != 0)
+    return view.error("K, N >= 1, bits 2, 4 or 8, block_size a power of two from 16 on",
+                      fmt::format("K = {}, N = {}, bits = {}, block_size = {}", k, n, bits, block));
+  const TensorType& a = view.type(0);
+  if (!a.ranked) return Types{TensorType::unranked(a.dtype)};
+  if (a.rank() < 1 || !unify(a.dims.back(), Dim(k)))
+    return view.error(fmt::format("A [..., {}]", k), ir::to_string(a));
+  Dims dims = a.dims;
+  dims.back() = Dim(n);
+  return Types{ranked(a.dtype, std::move(dims))};
 }
 
 }  // namespace
@@ -71,7 +89,19 @@ Schemas matmul_ops() {
                   "broadcasts to [M,N]",
            .inputs = {{"A", kNumbers}, {"B", kNumbers}, {"C", kNumbers, kOptional}},
            .outputs = {{"Y", kNumbers}},
-           .infer = infer_gemm}};
+           .infer = infer_gemm},
+          {.op = Op::MatMulNBits,
+           .domain = "com.microsoft",
+           .since = 1,
+           .doc = "A x B', B of `bits` bits in blocks along K: (code - zero_point) * scale",
+           .inputs = {{"A", kFloats},
+                      {"B", kU8},
+                      {"scales", kFloats},
+                      {"zero_points", kAny, kOptional},
+                      {"g_idx", kS32, kOptional},
+                      {"bias", kFloats, kOptional}},
+           .outputs = {{"Y", kFloats}},
+           .infer = infer_matmul_nbits}};
 }
 
 }  // namespace narrow::ir::ops

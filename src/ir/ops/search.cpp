@@ -37,6 +37,12 @@ Inferred infer_cumsum(const NodeView& view) {
   return Types{shaped_like(view.type(0), dtype)};
 }
 
+Inferred infer_hardmax(const NodeView& view) {
+  const TensorType& x = view.type(0);
+  if (x.ranked) NARROW_DO(normalize_axis(view, view.node().int_attr("axis", -1), x.rank()));
+  return Types{shaped_like(x, x.dtype)};
+}
+
 OpSchema arg(Op op, const char* doc) {
   return {.op = op,
           .domain = "",
@@ -65,7 +71,21 @@ Schemas search_ops() {
            .doc = "running sum along axis (exclusive, reverse)",
            .inputs = {{"x", kNumbers}, {"axis", kIndex}},
            .outputs = {{"y", kNumbers}},
-           .infer = infer_cumsum}};
+           .infer = infer_cumsum},
+          {.op = Op::CumProd,
+           .domain = "",
+           .since = 26,
+           .doc = "running product along axis (exclusive, reverse)",
+           .inputs = {{"x", kNumbers}, {"axis", kIndex}},
+           .outputs = {{"y", kNumbers}},
+           .infer = infer_cumsum},
+          {.op = Op::Hardmax,
+           .domain = "",
+           .since = 1,
+           .doc = "1 at the first maximum along axis, 0 elsewhere",
+           .inputs = {{"input", kFloats}},
+           .outputs = {{"output", kFloats}},
+           .infer = infer_hardmax}};
 }
 
 }  // namespace narrow::ir::ops

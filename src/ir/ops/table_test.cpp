@@ -26,7 +26,8 @@ TEST(SchemaTable, EveryEntryIsComplete) {
     EXPECT_FALSE(op.doc.empty());
     EXPECT_NE(op.infer, nullptr);
     EXPECT_GE(op.since, 1);
-    EXPECT_TRUE(op.domain.empty() || op.domain == "com.microsoft" || op.domain == "narrow");
+    EXPECT_TRUE(op.domain.empty() || op.domain == "com.microsoft" || op.domain == "ai.onnx.preview" ||
+                op.domain == "narrow");
     EXPECT_FALSE(op.outputs.empty());
     for (size_t i = 0; i < op.inputs.size(); ++i) {
       EXPECT_FALSE(op.inputs[i].name.empty());

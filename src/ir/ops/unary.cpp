@@ -35,6 +35,13 @@ Inferred infer_prelu(const NodeView& view) {
   return Types{shaped_like(view.type(0), dtype)};
 }
 
+Inferred infer_swiglu(const NodeView& view) {
+  NARROW_TRY(const DType dtype, common_dtype(view, {0, 1}));
+  if (view.type(0).ranked && view.type(1).ranked)
+    NARROW_DO(broadcasts_to(view, view.type(1).dims, view.type(0).dims));
+  return Types{shaped_like(view.type(0), dtype)};
+}
+
 OpSchema unary(Op op, int since, const char* doc, const std::set<DType>& types, InferFunction infer) {
   return {.op = op,
           .domain = "",
@@ -57,6 +64,8 @@ Schemas unary_ops() {
   OpSchema prelu =
       unary(Op::PRelu, 1, "X where X >= 0, else slope * X; slope broadcasts to X", kNumbers, infer_prelu);
   prelu.inputs.push_back({"slope", kNumbers});
+  OpSchema swiglu = unary(Op::SwiGLU, 28, "A / (1 + exp(-alpha * A)) * B", kFloats, infer_swiglu);
+  swiglu.inputs = {{"A", kFloats}, {"B", kFloats}};
   return {
       std::move(clip),
       std::move(prelu),
@@ -90,6 +99,15 @@ Schemas unary_ops() {
       real(Op::Cos, 7, "cos(X)"),
       real(Op::Tan, 7, "tan(X)"),
       real(Op::Atan, 7, "arc tangent of X"),
+      real(Op::Asin, 7, "arc sine of X"),
+      real(Op::Acos, 7, "arc cosine of X"),
+      real(Op::Sinh, 9, "hyperbolic sine of X"),
+      real(Op::Cosh, 9, "hyperbolic cosine of X"),
+      real(Op::Asinh, 9, "inverse hyperbolic sine of X"),
+      real(Op::Acosh, 9, "inverse hyperbolic cosine of X"),
+      real(Op::Atanh, 9, "inverse hyperbolic tangent of X"),
+      number(Op::Shrink, 9, "X + bias where X < -lambd, X - bias where X > lambd, else 0"),
+      swiglu,
       unary(Op::Not, 1, "logical negation", kBool, infer_bool),
       unary(Op::IsNaN, 9, "whether X is NaN", kFloats, infer_bool),
       unary(Op::IsInf, 10, "whether X is infinite (detect_negative, detect_positive)", kFloats, infer_bool),

@@ -41,5 +41,8 @@ Status rewrite_cast(Draft& draft, GraphBuilder& builder);             //
 Status rewrite_cast_like(Draft& draft, GraphBuilder& builder);        //
 Status rewrite_quantize_linear(Draft& draft, GraphBuilder& builder);  //
 Status rewrite_attention(Draft& draft, GraphBuilder& builder);        //
+Status rewrite_dft(Draft& draft, GraphBuilder& builder);              // newer_ops.cpp
+Status rewrite_roi_align(Draft& draft, GraphBuilder& builder);        //
+Status rewrite_hardmax(Draft& draft, GraphBuilder& builder);          //
 
 }  // namespace narrow::onnx

@@ -12,11 +12,11 @@ namespace {
 
 using ir::Op;
 
-// i int, f float, s string, I ints, F floats, S strings, t tensor: in the order of ir::Attribute's
+// i int, f float, s string, I ints, F floats, S strings, t tensor, g graph: in the order of ir::Attribute's
 // alternatives below.
-constexpr std::string_view kKinds = "ifsIFSt";
+constexpr std::string_view kKinds = "ifsIFStg";
 constexpr const char* kKindNames[] = {"an int", "a float", "a string", "ints",
-                                      "floats", "strings", "a tensor"};
+                                      "floats", "strings", "a tensor", "a graph"};
 
 const std::map<Op, std::string_view>& known_attributes() {
   static const std::map<Op, std::string_view> table = {
@@ -95,6 +95,42 @@ const std::map<Op, std::string_view>& known_attributes() {
       {Op::QLinearLeakyRelu, "f:alpha"},
       {Op::QLinearSoftmax, "i:axis i:opset"},
       {Op::QGemm, "f:alpha i:transA i:transB"},
+      {Op::Shrink, "f:bias f:lambd"},
+      {Op::BitCast, "i:to"},
+      {Op::BitShift, "s:direction"},
+      {Op::SwiGLU, "f:alpha"},
+      {Op::CumProd, "i:exclusive i:reverse"},
+      {Op::Hardmax, "i:axis"},
+      {Op::Compress, "i:axis"},
+      {Op::Unique, "i:axis i:sorted"},
+      {Op::NonMaxSuppression, "i:center_point_box"},
+      {Op::ReverseSequence, "i:batch_axis i:time_axis"},
+      {Op::CenterCropPad, "I:axes"},
+      {Op::TensorScatter, "i:axis s:mode"},
+      {Op::GridSample, "i:align_corners s:mode s:padding_mode"},
+      {Op::AffineGrid, "i:align_corners"},
+      {Op::RoiAlign, "s:coordinate_transformation_mode s:mode i:output_height i:output_width i:sampling_ratio f:spatial_scale"},
+      {Op::MaxUnpool, "I:kernel_shape I:pads I:strides"},
+      {Op::Col2Im, "I:dilations I:pads I:strides"},
+      {Op::DeformConv, "I:dilations i:group I:kernel_shape i:offset_group I:pads I:strides"},
+      {Op::DFT, "i:inverse i:onesided"},
+      {Op::STFT, "i:onesided"},
+      {Op::HannWindow, "i:output_datatype i:periodic"},
+      {Op::HammingWindow, "i:output_datatype i:periodic"},
+      {Op::BlackmanWindow, "i:output_datatype i:periodic"},
+      {Op::MelWeightMatrix, "i:output_datatype"},
+      {Op::NegativeLogLikelihoodLoss, "i:ignore_index s:reduction"},
+      {Op::SoftmaxCrossEntropyLoss, "i:ignore_index s:reduction"},
+      {Op::RNN, "F:activation_alpha F:activation_beta S:activations f:clip s:direction i:hidden_size i:layout"},
+      {Op::GRU, "F:activation_alpha F:activation_beta S:activations f:clip s:direction i:hidden_size i:layout i:linear_before_reset"},
+      {Op::LSTM, "F:activation_alpha F:activation_beta S:activations f:clip s:direction i:hidden_size i:input_forget i:layout"},
+      {Op::If, "i:captures g:else_branch g:then_branch"},
+      {Op::Loop, "g:body i:captures"},
+      {Op::Scan, "g:body i:captures i:num_scan_inputs I:scan_input_axes I:scan_input_directions I:scan_output_axes I:scan_output_directions"},
+      {Op::LinearAttention, "i:chunk_size i:kv_num_heads i:q_num_heads f:scale s:update_rule"},
+      {Op::CausalConvWithState, "s:activation"},
+      {Op::FlexAttention, "i:captures g:prob_mod f:scale g:score_mod i:softmax_precision"},
+      {Op::MatMulNBits, "i:K i:N i:accuracy_level i:bits i:block_size"},
       // clang-format on
   };
   return table;

@@ -144,4 +144,19 @@ Outputs eval_clip(const ir::Node& node, Inputs inputs) {
   });
 }
 
+Outputs eval_swiglu(const ir::Node& node, Inputs inputs) {
+  const Tensor &a = *inputs[0], &b = *inputs[1];
+  if (a.shape() != b.shape() || a.dtype() != b.dtype())
+    return invalid(node, "B like A, " + to_string(a.shape()), to_string(b.shape()));
+  const float alpha = node.float_attr("alpha", 1);
+  return for_floats(node, a.dtype(), [&](auto tag) -> Outputs {
+    using T = decltype(tag);
+    NARROW_TRY(Tensor y, make_tensor(node, a.dtype(), a.shape()));
+    std::transform(
+        a.data<T>().begin(), a.data<T>().end(), b.data<T>().begin(), y.mutable_data<T>().begin(),
+        [=](T gate, T value) { return gate / (1 + std::exp(-static_cast<T>(alpha) * gate)) * value; });
+    return one(std::move(y));
+  });
+}
+
 }  // namespace narrow::runtime::reference

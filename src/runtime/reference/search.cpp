@@ -89,8 +89,10 @@ Outputs eval_top_k(const ir::Node& node, Inputs inputs) {
   });
 }
 
-/// exclusive: the sum before the element. reverse: from the end.
-Outputs eval_cum_sum(const ir::Node& node, Inputs inputs) {
+namespace {
+/// exclusive: the result before the element. reverse: from the end.
+template <class Step>
+Outputs running(const ir::Node& node, Inputs inputs, int start_value, Step step) {
   const Tensor& x = *inputs[0];
   NARROW_TRY(int64_t axis, int_scalar(node, *inputs[1]));
   NARROW_TRY(axis, normal_axis(node, axis, x.rank()));
@@ -101,13 +103,40 @@ Outputs eval_cum_sum(const ir::Node& node, Inputs inputs) {
     using T = decltype(tag);
     for (int64_t line = 0; line < v.outer * v.inner; ++line) {
       const int64_t start = line / v.inner * v.size * v.inner + line % v.inner;
-      Sum<T> sum = 0;
+      auto held = static_cast<Sum<T>>(start_value);
       for (int64_t i = 0; i < v.size; ++i) {
         const auto at = static_cast<size_t>(start + (reverse ? v.size - 1 - i : i) * v.inner);
-        if (exclusive) y.mutable_data<T>()[at] = static_cast<T>(sum);
-        sum += static_cast<Sum<T>>(x.data<T>()[at]);
-        if (!exclusive) y.mutable_data<T>()[at] = static_cast<T>(sum);
+        if (exclusive) y.mutable_data<T>()[at] = static_cast<T>(held);
+        held = step(held, static_cast<Sum<T>>(x.data<T>()[at]));
+        if (!exclusive) y.mutable_data<T>()[at] = static_cast<T>(held);
       }
+    }
+    return one(std::move(y));
+  });
+}
+}  // namespace
+
+Outputs eval_cum_sum(const ir::Node& node, Inputs inputs) { return running(node, inputs, 0, std::plus<>{}); }
+Outputs eval_cum_prod(const ir::Node& node, Inputs inputs) {
+  return running(node, inputs, 1, std::multiplies<>{});
+}
+
+/// 1 at the first maximum of each line.
+Outputs eval_hardmax(const ir::Node& node, Inputs inputs) {
+  const Tensor& x = *inputs[0];
+  NARROW_TRY(const int64_t axis, normal_axis(node, node.int_attr("axis", -1), x.rank()));
+  const AxisView v = view_axis(x.shape(), axis);
+  NARROW_TRY(Tensor y, make_tensor(node, x.dtype(), x.shape()));
+  return for_floats(node, x.dtype(), [&](auto tag) -> Outputs {
+    using T = decltype(tag);
+    for (int64_t line = 0; v.size > 0 && line < v.outer * v.inner; ++line) {
+      const int64_t start = line / v.inner * v.size * v.inner + line % v.inner;
+      const T* src = x.data<T>().data() + start;
+      T* dst = y.mutable_data<T>().data() + start;
+      int64_t best = 0;
+      for (int64_t i = 1; i < v.size; ++i)
+        if (above(src[i * v.inner], src[best * v.inner])) best = i;
+      for (int64_t i = 0; i < v.size; ++i) dst[i * v.inner] = static_cast<T>(i == best);
     }
     return one(std::move(y));
   });

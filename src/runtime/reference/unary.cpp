@@ -55,6 +55,13 @@ NARROW_UNARY(sin, std::sin(x))
 NARROW_UNARY(cos, std::cos(x))
 NARROW_UNARY(tan, std::tan(x))
 NARROW_UNARY(atan, std::atan(x))
+NARROW_UNARY(asin, std::asin(x))
+NARROW_UNARY(acos, std::acos(x))
+NARROW_UNARY(sinh, std::sinh(x))
+NARROW_UNARY(cosh, std::cosh(x))
+NARROW_UNARY(asinh, std::asinh(x))
+NARROW_UNARY(acosh, std::acosh(x))
+NARROW_UNARY(atanh, std::atanh(x))
 #undef NARROW_UNARY
 
 Outputs eval_abs(const ir::Node& node, Inputs inputs) {
@@ -75,6 +82,17 @@ Outputs eval_sign(const ir::Node& node, Inputs inputs) {
   return map_numbers(node, *inputs[0], [](auto x) {
     using T = decltype(x);
     return static_cast<T>((x > T{0}) - (x < T{0}));
+  });
+}
+
+/// Integers in double, back by truncation.
+Outputs eval_shrink(const ir::Node& node, Inputs inputs) {
+  const auto bias = static_cast<double>(node.float_attr("bias", 0)),
+             lambd = static_cast<double>(node.float_attr("lambd", 0.5F));
+  return map_numbers(node, *inputs[0], [=](auto x) {
+    const auto wide = static_cast<double>(x);
+    const double y = wide < -lambd ? wide + bias : wide > lambd ? wide - bias : 0;
+    return static_cast<decltype(x)>(std::is_unsigned_v<decltype(x)> && y < 0 ? 0 : y);
   });
 }
 

@@ -1,0 +1,56 @@
+#include "runtime/interpreter.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "ir/schema.h"
+
+namespace narrow::runtime {
+namespace {
+
+/// x[n] -> indices of its elements other than 0, [1, how many]
+ir::Graph places() {
+  ir::Graph graph;
+  ir::Value* x = graph.add_input("x", ir::TensorType::of(DType::f32, {4}));
+  ir::Node* node = graph.add_node(ir::Op::NonZero, {x}, {"places"});
+  graph.add_output("places", node->output());
+  EXPECT_TRUE(ir::infer_types(graph).ok());
+  return graph;
+}
+
+TEST(Interpreter, RunsGraphsWhoseShapesDependOnData) {
+  auto session = Session::create(places(), std::make_shared<ThreadPool>(1));
+  ASSERT_TRUE(session.ok());
+  for (const std::vector<float>& x : {std::vector<float>{0, 1, 0, 2}, std::vector<float>{0, 0, 0, 0}}) {
+    const auto outputs = session->run({{"x", Tensor::of({4}, x)}});
+    ASSERT_TRUE(outputs.ok()) << outputs.error().message();
+    const auto count =
+        static_cast<int64_t>(std::count_if(x.begin(), x.end(), [](float v) { return v != 0; }));
+    EXPECT_EQ(outputs->at("places").shape(), (Shape{1, count}));
+  }
+}
+
+TEST(Interpreter, SaysSoInThePlan) {
+  auto session = Session::create(places(), std::make_shared<ThreadPool>(1));
+  ASSERT_TRUE(session.ok());
+  const auto info = session->plan_info({{"x", {4}}});
+  ASSERT_TRUE(info.ok()) << info.error().message();
+  ASSERT_EQ(info->steps.size(), 1U);
+  EXPECT_EQ(info->steps[0].kernel, "reference");
+  EXPECT_EQ(info->steps[0].rejected.size(), 1U);
+}
+
+TEST(Interpreter, RunIntoRefusesTensorsOfOtherShapes) {
+  auto session = Session::create(places(), std::make_shared<ThreadPool>(1));
+  ASSERT_TRUE(session.ok());
+  const Tensor x = Tensor::of<float>({4}, std::vector<float>{0, 1, 0, 2});
+  TensorMap fitting = {{"places", Tensor::zeros(DType::s64, {1, 2})}},
+            other = {{"places", Tensor::zeros(DType::s64, {1, 3})}};
+  ASSERT_TRUE(session->run_into({{"x", x}}, fitting).ok());
+  EXPECT_EQ(to_ints(fitting.at("places")), (std::vector<int64_t>{1, 3}));
+  EXPECT_FALSE(session->run_into({{"x", x}}, other).ok());
+}
+
+}  // namespace
+}  // namespace narrow::runtime
