@@ -130,15 +130,16 @@ void read_normalisation(Keys& keys, Config& config) {
 
 namespace {
 
-/// The line of the first character that is no ASCII outside strings and comments; 0 when there is none. TOML
-/// has no use for one there, and the library's search among the spaces of other scripts is undefined for the
-/// rest.
+/// The line of the first character that is a control or no ASCII, outside strings and comments; 0 when there
+/// is none. TOML has no use for one there, and the library's search among the spaces of other scripts is
+/// undefined for the rest.
 int64_t stray_line(std::string_view text) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark
   int64_t line = 1;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (static_cast<unsigned char>(c) >= 0x80) return line;
+    const bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
+    if (!space && (c <= ' ' || c == 0x7f || static_cast<unsigned char>(c) >= 0x80)) return line;
     if (c == '\n') ++line;
     if (c == '#') i = std::min(text.find('\n', i), text.size()) - 1;
     if (c != '"' && c != '\'') continue;
@@ -165,7 +166,7 @@ Result<Config> read_config(const fs::path& path) {
   if (const int64_t line = stray_line(file->text()); line > 0)
     return Error{.code = Code::invalid_data,
                  .subject = fmt::format("{}:{}", path.string(), line),
-                 .expected = "ASCII outside of strings and comments",
+                 .expected = "ASCII without control characters outside of strings and comments",
                  .got = "another character"};
   const toml::parse_result parsed = toml::parse(file->text(), path.string());
   if (!parsed)
