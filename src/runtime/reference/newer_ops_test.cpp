@@ -56,7 +56,7 @@ INSTANTIATE_TEST_SUITE_P(
             "unsorted", ir::Op::Unique, {f32({4}, {2, 1, 1, 2})}, {{"sorted", int64_t{0}}}, f32({2}, {2, 1})},
         OpCase{"pad", ir::Op::CenterCropPad, {f32({2}, {1, 2}), s64({5})}, {}, f32({5}, {0, 1, 2, 0, 0})},
         OpCase{"triangle", ir::Op::Det, {f32({2, 2}, {2, 5, 0, 3})}, {}, Tensor::scalar(6.0F)},
-        OpCase{"constant", ir::Op::DFT, {f32({1, 2, 1}, {1, 1})}, {}, f32({1, 2, 2}, {2, 0, 0, 0})},
+        OpCase{"impulse", ir::Op::DFT, {f32({1, 2, 1}, {1, 0})}, {}, f32({1, 2, 2}, {1, 0, 1, 0})},
         OpCase{"mean",
                ir::Op::NegativeLogLikelihoodLoss,
                {f32({2, 2}, {-1, -2, -3, -4}), s64({0, 1})},
