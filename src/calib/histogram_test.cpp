@@ -32,8 +32,8 @@ void expect_counts(const Histogram& h, const std::vector<float>& values) {
   for (const float x : values) {
     if (!std::isfinite(x)) continue;
     ++finite, zeros += x == 0;
-    const double bin = std::floor(x / h.bin_width()) +
-                       static_cast<double>(Histogram::kBins / 2);  // widths are powers of two: exact
+    constexpr int64_t kMiddle = Histogram::kBins / 2;
+    const double bin = std::floor(x / h.bin_width()) + kMiddle;  // widths are powers of two: exact
     ASSERT_TRUE(bin >= 0 && bin < Histogram::kBins) << x << " of " << h.limit();
     ++bins[static_cast<size_t>(bin)];
   }
