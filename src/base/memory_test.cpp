@@ -22,9 +22,9 @@ TEST(Memory, TheLimitIsThatOfARealMachine) {
 
 /// The kernel would promise memory it does not have; a buffer beyond the machine is refused before.
 TEST(Memory, BuffersBeyondTheMachineThrowBadAlloc) {
-  EXPECT_THROW(AlignedBuffer(memory_limit_bytes() + 1), std::bad_alloc);
-  EXPECT_THROW(AlignedBuffer(std::numeric_limits<int64_t>::max()), std::bad_alloc);
-  EXPECT_THROW(AlignedBuffer::zeroed(int64_t{1} << 62), std::bad_alloc);
+  EXPECT_THROW((void)AlignedBuffer(memory_limit_bytes() + 1), std::bad_alloc);
+  EXPECT_THROW((void)AlignedBuffer(std::numeric_limits<int64_t>::max()), std::bad_alloc);
+  EXPECT_THROW((void)AlignedBuffer::zeroed(int64_t{1} << 62), std::bad_alloc);
 }
 
 TEST(Memory, FailedAllocationsBecomeErrors) {

@@ -86,10 +86,14 @@ Status define_body_inputs(const Draft& draft, const SourceGraph& source, const s
     NARROW_TRY(ir::TensorType type, body_input_type(draft, source.proto->input(static_cast<int>(i)), i));
     inner.define(name, inner.graph.add_input(name, std::move(type)));
   }
+  // A branch that is not taken need not fit the shapes: what it captures has an element type and no more.
+  const bool is_branch = draft.op == ir::Op::If;
   for (const auto& [name, value] : captures)
     if (inner.find(name) == nullptr)
       inner.define(name, value->is_constant() ? inner.graph.add_constant(name, value->constant())
-                                              : inner.graph.add_input(name, value->type));
+                         : is_branch
+                             ? inner.graph.add_input(name, ir::TensorType::unranked(value->type.dtype))
+                             : inner.graph.add_input(name, value->type));
     else if (!value->is_constant())
       return draft.invalid("body values with names of their own", "'" + name + "'");
   return {};

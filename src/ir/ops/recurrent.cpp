@@ -21,7 +21,7 @@ Inferred infer_recurrent(const NodeView& view) {
     return view.error("direction forward, reverse or bidirectional", "'" + direction + "'");
   const Dim directions(direction == "bidirectional" ? 2 : 1);
   if (!unify(directions, weights[0])) return view.error("W for the direction", to_string(weights));
-  const Dim hidden = recurrence[2];
+  const Dim& hidden = recurrence[2];
   const bool batch_first = view.node().int_attr("layout", 0) != 0;
   const TensorType y = batch_first ? ranked(x.dtype, {in[0], in[1], directions, hidden})
                                    : ranked(x.dtype, {in[0], directions, in[1], hidden});
