@@ -231,7 +231,8 @@ ConvSpec spec_of(const ConvShape& shape, DType src, DType weights, DType dst, DT
   spec.shape = shape, spec.src = src, spec.weights = weights, spec.dst = dst, spec.residual = residual;
   spec.bias = true, spec.activation = activation;
   if (is_int8(src)) {
-    const float k = static_cast<float>(shape.c / shape.groups * shape.kh * shape.kw);
+    const int64_t depth = shape.c / shape.groups;
+    const float k = static_cast<float>(depth * shape.kh * shape.kw);
     spec.src_quant = {0.02F, src == DType::u8 ? 113 : -7};
     for (int64_t i = 0; i < shape.oc; ++i)
       spec.weight_scale.push_back(0.002F + 0.0001F * static_cast<float>(i % 7));

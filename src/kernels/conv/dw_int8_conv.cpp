@@ -63,7 +63,7 @@ int32_t pack_channel(const ConvShape& s, const Variant& v, const int8_t* taps, i
       if (v.rows == 4)
         packed.weights.as<int8_t>()[at] = w;
       else
-        packed.weights.as<int16_t>()[at] = w;
+        packed.weights.as<int16_t>()[at] = static_cast<int16_t>(int{w});
       sum += w;
     }
   return sum;

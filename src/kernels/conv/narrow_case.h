@@ -173,7 +173,8 @@ inline void expect_near_reference(const Case& c, const Bytes& got) {
   if (is_float(c.spec.residual)) sizes.residual = absolute(c.spec.residual, c.residual);
   const Bytes exact = reference(wide, true), size = reference(sizes, true);
   const ConvShape& s = c.spec.shape;
-  const double terms = static_cast<double>(s.kh * s.kw * (s.c / s.groups)) + 8;
+  const int64_t depth = s.c / s.groups;
+  const double terms = static_cast<double>(s.kh * s.kw * depth) + 8;
   for (int64_t i = 0; i < c.outputs(); ++i) {
     const double want = get(DType::f32, exact.data(), i);
     double bound =
