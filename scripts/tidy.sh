@@ -25,6 +25,6 @@ done
 chosen=("${kept[@]:0:most}")
 if [ ${#chosen[@]} -gt 0 ]; then # flags that only GCC has are no business of clang's
   printf '%s\0' "${chosen[@]}" | xargs -0 -n 1 -P "$(nproc)" clang-tidy --quiet -p build/release \
-    --extra-arg=-Wno-unknown-warning-option 2> >(grep -v 'warnings\? generated' >&2 || true)
+    --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-unknown-attributes 2> >(grep -v 'warnings\? generated' >&2 || true)
 fi
 echo "tidy: ${#chosen[@]} sources clean, $((${#kept[@]} - ${#chosen[@]})) not looked at"

@@ -71,7 +71,6 @@ bool has_no_effect(const Node* node) {
   if (x == nullptr || y == nullptr || !same_type(x, y)) return false;
   switch (node->op()) {
     case Op::Identity:
-      return true;
     case Op::Cast:
     case Op::CastLike:
       return true;

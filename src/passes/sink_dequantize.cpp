@@ -28,7 +28,8 @@ bool keeps_elements(const Node* node) {
 /// DequantizeLinear nodes like `model` on the outputs of `moved`, in the place of `node`'s.
 Status dequantize_outputs(Graph& graph, Node* node, Node* moved, const Node* model, const Attributes& attrs) {
   NARROW_DO(ir::infer_types(*moved));
-  const std::vector<Value*> parameters = model->inputs();  // the model may go with the last output
+  // A copy, for the model may go with the last output.
+  const std::vector<Value*> parameters(model->inputs().begin(), model->inputs().end());
   for (size_t i = 0; i < node->outputs().size(); ++i) {
     std::vector<Value*> inputs = parameters;
     inputs[0] = moved->outputs()[i];

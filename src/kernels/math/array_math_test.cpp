@@ -67,8 +67,8 @@ class ArrayMath : public testing::TestWithParam<Functions> {
   }
 
   auto activation(Act kind, float alpha = 0, float beta = 0) {
-    return [=, this](const float* x, float* y, int64_t n) {
-      GetParam().activate({kind, alpha, beta}, x, y, n);
+    return [activate = GetParam().activate, kind, alpha, beta](const float* x, float* y, int64_t n) {
+      activate({kind, alpha, beta}, x, y, n);
     };
   }
 };
