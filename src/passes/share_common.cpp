@@ -16,7 +16,8 @@ constexpr int64_t kLargestConstant = 4096;  // bytes; larger ones are weights, w
 
 template <class T>
 void append_raw(std::string& key, const T& value) {
-  key.append(reinterpret_cast<const char*>(&value), sizeof(T));
+  key.append(reinterpret_cast<const char*>(&value),
+             sizeof(T));  // NOLINT(bugprone-sizeof-expression): pointers too, as identities
 }
 
 void append_text(std::string& key, const std::string& text) {

@@ -41,12 +41,9 @@ Status write_variant(const ir::Graph& graph, const quant::Recipe& recipe, const 
 
 Result<Variant> make_variant(const ir::Graph& fp32, quant::Recipe recipe, const Json& origin,
                              const fs::path& folder, std::shared_ptr<ThreadPool> pool) {
-  Variant variant{.name = to_string(recipe.precision),
-                  .recipe = std::move(recipe),
-                  .session = nullptr,
-                  .load_ms = 0,
-                  .file_bytes = 0,
-                  .onnx_bytes = 0};
+  Variant variant;
+  variant.name = to_string(recipe.precision);
+  variant.recipe = std::move(recipe);
   NARROW_TRY(const ir::Graph graph, quant::apply(fp32, variant.recipe));
   const fs::path native = folder / (variant.name + ".narrow"), portable = folder / (variant.name + ".onnx");
   NARROW_DO(write_variant(graph, variant.recipe, origin, native));
