@@ -36,7 +36,7 @@ Result<std::unique_ptr<Kernel>> create_transpose(const NodeCase& c) {
 }
 
 std::string expand_unsupported(const NodeCase& c) {
-  const std::string reason = moves_unchanged(c);
+  std::string reason = moves_unchanged(c);
   return reason.empty() && c.out().rank() > kernels::kMaxCopyRank ? "too many axes" : reason;
 }
 
@@ -145,7 +145,7 @@ Result<std::unique_ptr<Kernel>> create_split(const NodeCase& c) {
 // ---- slice: a strided view copied
 
 std::string make_slice(const NodeCase& c, kernels::CopySpec& spec, int64_t& first) {
-  const std::string reason = moves_unchanged(c);
+  std::string reason = moves_unchanged(c);
   if (!reason.empty()) return reason;
   for (int i = 1; i < 5; ++i)
     if (c.has(i) && c.constant(i) == nullptr) return "bounds are not constant";
@@ -228,7 +228,7 @@ std::string gather_unsupported(const NodeCase& c) {
 // ---- pad
 
 std::string make_pad(const NodeCase& c, kernels::PadSpec& spec, std::vector<std::byte>& value) {
-  const std::string reason = moves_unchanged(c);
+  std::string reason = moves_unchanged(c);
   if (!reason.empty()) return reason;
   if (c.constant(1) == nullptr || (c.has(2) && c.constant(2) == nullptr) ||
       (c.has(3) && c.constant(3) == nullptr))

@@ -96,9 +96,10 @@ Outputs eval_roi_align(const ir::Node& node, Inputs inputs) {
         const double* plane = image.data() + (n * channels + c) * pixels;
         double sum = 0, max = 0;
         for (int64_t s = 0; s < b.rows * b.columns; ++s) {
+          const int64_t cell_row = cell / width, sample_row = s / b.columns;
           const double sy =
-              b.y + b.height * (static_cast<double>(cell / width) +
-                                (static_cast<double>(s / b.columns) + 0.5) / static_cast<double>(b.rows));
+              b.y + b.height * (static_cast<double>(cell_row) +
+                                (static_cast<double>(sample_row) + 0.5) / static_cast<double>(b.rows));
           const double sx =
               b.x + b.width * (static_cast<double>(cell % width) +
                                (static_cast<double>(s % b.columns) + 0.5) / static_cast<double>(b.columns));
@@ -149,9 +150,9 @@ Outputs eval_deform_conv(const ir::Node& node, Inputs inputs) {
     for (int64_t ct = 0; ct < ins * taps; ++ct) {
       const int64_t c = o / (outs / group) * ins + ct / taps, t = ct % taps;
       const int64_t tap = n * parts * taps + c / (x.dim(1) / parts) * taps + t;
-      const double sy =
-          static_cast<double>(p / offset.dim(3) * strides[0] - pads[0] + t / w.dim(3) * dilations[0]) +
-          moves[static_cast<size_t>(2 * tap * points + p)];
+      const int64_t row = p / offset.dim(3), tap_row = t / w.dim(3);
+      const double sy = static_cast<double>(row * strides[0] - pads[0] + tap_row * dilations[0]) +
+                        moves[static_cast<size_t>(2 * tap * points + p)];
       const double sx =
           static_cast<double>(p % offset.dim(3) * strides[1] - pads[1] + t % w.dim(3) * dilations[1]) +
           moves[static_cast<size_t>((2 * tap + 1) * points + p)];
