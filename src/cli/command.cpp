@@ -1,6 +1,8 @@
 #include "cli/command.h"
 
 #include <fmt/format.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/stdout_sinks.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -82,11 +84,14 @@ void draw(Bar& bar, int64_t done, int64_t total) {
 Progress make_progress(const Common& common) {
   if (common.quiet) return {};
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
-  return [bar = std::make_shared<Bar>(), terminal](std::string_view step, int64_t done, int64_t total) {
+  const auto log =
+      std::make_shared<spdlog::logger>("narrow", std::make_shared<spdlog::sinks::stderr_sink_st>());
+  log->set_pattern("%H:%M:%S %v");  // when standard error is a file
+  return [bar = std::make_shared<Bar>(), log, terminal](std::string_view step, int64_t done, int64_t total) {
     if (bar->step != step || (bar->finished && done < total)) {
       if (terminal && !bar->step.empty() && !bar->finished) fmt::print(stderr, "\r{:70}\r", "");
       *bar = Bar{.step = std::string(step), .watch = {}, .last_drawn = -1, .finished = false};
-      if (!terminal && total == 0) fmt::print(stderr, "{}\n", step);
+      if (!terminal && total == 0) log->info("{}", step);
     }
     if (total == 0) {
       if (terminal) fmt::print(stderr, "\r{:<60}", bar->step);
@@ -98,7 +103,7 @@ Progress make_progress(const Common& common) {
     if (terminal)
       fmt::print(stderr, "\n");
     else
-      fmt::print(stderr, "{}: {} in {:.1f} s\n", step, total, bar->watch.seconds());
+      log->info("{}: {} in {:.1f} s", step, total, bar->watch.seconds());
   };
 }
 
