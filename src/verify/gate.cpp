@@ -205,8 +205,8 @@ Result<GateResult> check_gate(const Gate& gate, const Figures& figures, const Me
                          : gate.op == Gate::Op::lt ? ">="
                          : gate.op == Gate::Op::ge ? "<"
                                                    : "<=";
-  result.reason =
-      fmt::format("{} {:.4g}{} {} {:g}{}", name_of(gate), q.value, unit, relation, gate.bound, unit);
+  result.reason =  // + 0.0: no "-0"
+      fmt::format("{} {:.4g}{} {} {:g}{}", name_of(gate), q.value + 0.0, unit, relation, gate.bound, unit);
   return result;
 }
 
