@@ -111,36 +111,26 @@ Inferred infer_deform_conv(const NodeView& view) {
   return Types{ranked(x.dtype, {image[0], weights[0], offsets[2], offsets[3]})};
 }
 
-OpSchema op(Op name, int since, const char* doc, std::vector<Parameter> inputs, InferFunction infer) {
-  return {.op = name,
-          .domain = "",
-          .since = since,
-          .doc = doc,
-          .inputs = std::move(inputs),
-          .outputs = {{"Y", kNumbers}},
-          .infer = infer};
-}
-
 }  // namespace
 
 Schemas image_ops() {
-  return {op(Op::GridSample, 16, "X interpolated at the places of grid, where [-1, 1] spans an axis",
-             {{"X", kFloats}, {"grid", kFloats}}, infer_grid_sample),
-          op(Op::AffineGrid, 20, "the places of an image of that size, moved by theta: for GridSample",
-             {{"theta", kFloats}, {"size", kS64}}, infer_affine_grid),
-          op(Op::RoiAlign, 10, "mean or maximum of interpolated samples in each bin of each region",
-             {{"X", kFloats}, {"rois", kFloats}, {"batch_indices", kS64}}, infer_roi_align),
-          op(Op::MaxUnpool, 9, "X scattered to the indices that MaxPool gave, 0 elsewhere",
-             {{"X", kFloats}, {"I", kS64}, {"output_shape", kS64, kOptional}}, infer_max_unpool),
-          op(Op::Col2Im, 18, "blocks summed back into the image they were taken from",
-             {{"input", kNumbers}, {"image_shape", kS64}, {"block_shape", kS64}}, infer_col2im),
-          op(Op::DeformConv, 19, "convolution whose taps are moved by offset and weighted by mask",
-             {{"X", kFloats},
-              {"W", kFloats},
-              {"offset", kFloats},
-              {"B", kFloats, kOptional},
-              {"mask", kFloats, kOptional}},
-             infer_deform_conv)};
+  return {schema(Op::GridSample, 16, "X interpolated at the places of grid, where [-1, 1] spans an axis",
+                 {{"X", kFloats}, {"grid", kFloats}}, infer_grid_sample),
+          schema(Op::AffineGrid, 20, "the places of an image of that size, moved by theta: for GridSample",
+                 {{"theta", kFloats}, {"size", kS64}}, infer_affine_grid),
+          schema(Op::RoiAlign, 10, "mean or maximum of interpolated samples in each bin of each region",
+                 {{"X", kFloats}, {"rois", kFloats}, {"batch_indices", kS64}}, infer_roi_align),
+          schema(Op::MaxUnpool, 9, "X scattered to the indices that MaxPool gave, 0 elsewhere",
+                 {{"X", kFloats}, {"I", kS64}, {"output_shape", kS64, kOptional}}, infer_max_unpool),
+          schema(Op::Col2Im, 18, "blocks summed back into the image they were taken from",
+                 {{"input", kNumbers}, {"image_shape", kS64}, {"block_shape", kS64}}, infer_col2im),
+          schema(Op::DeformConv, 19, "convolution whose taps are moved by offset and weighted by mask",
+                 {{"X", kFloats},
+                  {"W", kFloats},
+                  {"offset", kFloats},
+                  {"B", kFloats, kOptional},
+                  {"mask", kFloats, kOptional}},
+                 infer_deform_conv)};
 }
 
 }  // namespace narrow::ir::ops

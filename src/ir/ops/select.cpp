@@ -78,46 +78,36 @@ Inferred infer_tensor_scatter(const NodeView& view) {
   return Types{shaped_like(x, dtype)};
 }
 
-OpSchema op(Op name, int since, const char* doc, std::vector<Parameter> inputs, InferFunction infer,
-            std::vector<Parameter> outputs = {{"Y", kAny}}) {
-  return {.op = name,
-          .domain = "",
-          .since = since,
-          .doc = doc,
-          .inputs = std::move(inputs),
-          .outputs = std::move(outputs),
-          .infer = infer};
-}
-
 }  // namespace
 
 Schemas select_ops() {
   return {
-      op(Op::NonZero, 9, "indices of the elements other than 0, one column each", {{"X", kAny}},
-         infer_non_zero, {{"Y", kS64}}),
-      op(Op::Compress, 9, "slices of input along axis (or elements of all) where condition holds",
-         {{"input", kAny}, {"condition", kBool}}, infer_compress),
-      op(Op::Unique, 11, "distinct elements, or slices along axis; first index, place and number of each",
-         {{"X", kAny}}, infer_unique,
-         {{"Y", kAny},
-          {"indices", kS64, kOptional},
-          {"inverse_indices", kS64, kOptional},
-          {"counts", kS64, kOptional}}),
-      op(Op::NonMaxSuppression, 10,
-         "[batch, class, box] of boxes by falling score that overlap no selected box by more than "
-         "iou_threshold",
-         {{"boxes", kF32},
-          {"scores", kF32},
-          {"max_output_boxes_per_class", kS64, kOptional},
-          {"iou_threshold", kF32, kOptional},
-          {"score_threshold", kF32, kOptional}},
-         infer_non_max_suppression, {{"selected_indices", kS64}}),
-      op(Op::ReverseSequence, 10, "the first sequence_lens[b] steps of each sequence in reverse",
-         {{"input", kAny}, {"sequence_lens", kS64}}, infer_reverse_sequence),
-      op(Op::CenterCropPad, 18, "cropped or padded with 0 around the centre to shape along axes",
-         {{"input_data", kAny}, {"shape", kIndex}}, infer_center_crop_pad),
-      op(Op::TensorScatter, 24, "past_cache with update written from write_indices on along axis",
-         {{"past_cache", kAny}, {"update", kAny}, {"write_indices", kS64, kOptional}}, infer_tensor_scatter),
+      schema(Op::NonZero, 9, "indices of the elements other than 0, one column each", {{"X", kAny}},
+             infer_non_zero, {{"Y", kS64}}),
+      schema(Op::Compress, 9, "slices of input along axis (or elements of all) where condition holds",
+             {{"input", kAny}, {"condition", kBool}}, infer_compress, {{"Y", kAny}}),
+      schema(Op::Unique, 11, "distinct elements, or slices along axis; first index, place and number of each",
+             {{"X", kAny}}, infer_unique,
+             {{"Y", kAny},
+              {"indices", kS64, kOptional},
+              {"inverse_indices", kS64, kOptional},
+              {"counts", kS64, kOptional}}),
+      schema(Op::NonMaxSuppression, 10,
+             "[batch, class, box] of boxes by falling score that overlap no selected box by more than "
+             "iou_threshold",
+             {{"boxes", kF32},
+              {"scores", kF32},
+              {"max_output_boxes_per_class", kS64, kOptional},
+              {"iou_threshold", kF32, kOptional},
+              {"score_threshold", kF32, kOptional}},
+             infer_non_max_suppression, {{"selected_indices", kS64}}),
+      schema(Op::ReverseSequence, 10, "the first sequence_lens[b] steps of each sequence in reverse",
+             {{"input", kAny}, {"sequence_lens", kS64}}, infer_reverse_sequence, {{"Y", kAny}}),
+      schema(Op::CenterCropPad, 18, "cropped or padded with 0 around the centre to shape along axes",
+             {{"input_data", kAny}, {"shape", kIndex}}, infer_center_crop_pad, {{"Y", kAny}}),
+      schema(Op::TensorScatter, 24, "past_cache with update written from write_indices on along axis",
+             {{"past_cache", kAny}, {"update", kAny}, {"write_indices", kS64, kOptional}},
+             infer_tensor_scatter, {{"Y", kAny}}),
   };
 }
 

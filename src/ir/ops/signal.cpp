@@ -68,40 +68,31 @@ Inferred infer_mel(const NodeView& view) {
   return Types{ranked(dtype, unknown_dims(2))};
 }
 
-OpSchema op(Op name, int since, const char* doc, std::vector<Parameter> inputs, InferFunction infer) {
-  return {.op = name,
-          .domain = "",
-          .since = since,
-          .doc = doc,
-          .inputs = std::move(inputs),
-          .outputs = {{"Y", kNumbers}},
-          .infer = infer};
-}
-
 }  // namespace
 
 Schemas signal_ops() {
   return {
-      op(Op::Det, 11, "determinants of the matrices in the last two axes", {{"X", kFloats}}, infer_det),
-      op(Op::DFT, 17, "discrete Fourier transform along axis; the last axis holds real and imaginary part",
-         {{"input", kFloats}, {"dft_length", kIndex, kOptional}, {"axis", kS64, kOptional}}, infer_dft),
-      op(Op::STFT, 17, "DFT of windowed frames, frame_step apart",
-         {{"signal", kFloats},
-          {"frame_step", kIndex},
-          {"window", kFloats, kOptional},
-          {"frame_length", kIndex, kOptional}},
-         infer_stft),
-      op(Op::HannWindow, 17, "0.5 - 0.5 cos(2 pi i / n)", {{"size", kIndex}}, infer_window),
-      op(Op::HammingWindow, 17, "25/46 - 21/46 cos(2 pi i / n)", {{"size", kIndex}}, infer_window),
-      op(Op::BlackmanWindow, 17, "0.42 - 0.5 cos(2 pi i / n) + 0.08 cos(4 pi i / n)", {{"size", kIndex}},
-         infer_window),
-      op(Op::MelWeightMatrix, 17, "weights from spectrum bins to mel bands",
-         {{"num_mel_bins", kIndex},
-          {"dft_length", kIndex},
-          {"sample_rate", kIndex},
-          {"lower_edge_hertz", kFloats},
-          {"upper_edge_hertz", kFloats}},
-         infer_mel)};
+      schema(Op::Det, 11, "determinants of the matrices in the last two axes", {{"X", kFloats}}, infer_det),
+      schema(Op::DFT, 17,
+             "discrete Fourier transform along axis; the last axis holds real and imaginary part",
+             {{"input", kFloats}, {"dft_length", kIndex, kOptional}, {"axis", kS64, kOptional}}, infer_dft),
+      schema(Op::STFT, 17, "DFT of windowed frames, frame_step apart",
+             {{"signal", kFloats},
+              {"frame_step", kIndex},
+              {"window", kFloats, kOptional},
+              {"frame_length", kIndex, kOptional}},
+             infer_stft),
+      schema(Op::HannWindow, 17, "0.5 - 0.5 cos(2 pi i / n)", {{"size", kIndex}}, infer_window),
+      schema(Op::HammingWindow, 17, "25/46 - 21/46 cos(2 pi i / n)", {{"size", kIndex}}, infer_window),
+      schema(Op::BlackmanWindow, 17, "0.42 - 0.5 cos(2 pi i / n) + 0.08 cos(4 pi i / n)", {{"size", kIndex}},
+             infer_window),
+      schema(Op::MelWeightMatrix, 17, "weights from spectrum bins to mel bands",
+             {{"num_mel_bins", kIndex},
+              {"dft_length", kIndex},
+              {"sample_rate", kIndex},
+              {"lower_edge_hertz", kFloats},
+              {"upper_edge_hertz", kFloats}},
+             infer_mel)};
 }
 
 }  // namespace narrow::ir::ops

@@ -192,4 +192,15 @@ Result<Layout> layout_of(const NodeView& view, int64_t rank) {
   return Layout{.channel = 3, .space = 1, .spatial_rank = 2};
 }
 
+OpSchema schema(Op op, int since, const char* doc, std::vector<Parameter> inputs, InferFunction infer,
+                std::vector<Parameter> outputs) {
+  return {.op = op,
+          .domain = "",
+          .since = since,
+          .doc = doc,
+          .inputs = std::move(inputs),
+          .outputs = std::move(outputs),
+          .infer = infer};
+}
+
 }  // namespace narrow::ir::ops

@@ -74,6 +74,12 @@ Result<DType> onnx_dtype_attr(const NodeView& view, const std::string& attr, DTy
 Result<TensorType> moved(const NodeView& view, int input, Dims dims);
 Result<TensorType> moved_unranked(const NodeView& view, int input);
 
+// --- schemas
+
+/// Of an ONNX operator with one result of numbers, unless told otherwise.
+OpSchema schema(Op op, int since, const char* doc, std::vector<Parameter> inputs, InferFunction infer,
+                std::vector<Parameter> outputs = {{"Y", kNumbers}});
+
 // --- numbers
 
 /// `value` as a dimension; nothing when it is negative or beyond 63 bits.

@@ -2,46 +2,11 @@
 #include <cmath>
 
 #include "kernels/conv/conv.h"
+#include "kernels/lanes/element.h"
 #include "kernels/requantize.h"
-#include "numerics/float_formats.h"
 
 namespace narrow::kernels {
 namespace {
-
-float load(DType type, const void* data, int64_t i, const TensorQuant& quant) {
-  switch (type) {
-    case DType::f32:
-      return static_cast<const float*>(data)[i];
-    case DType::bf16:
-      return static_cast<float>(static_cast<const bf16*>(data)[i]);
-    case DType::f16:
-      return static_cast<float>(static_cast<const f16*>(data)[i]);
-    case DType::u8:
-      return static_cast<float>(static_cast<const uint8_t*>(data)[i] - quant.zero_point) * quant.scale;
-    default:
-      return static_cast<float>(static_cast<const int8_t*>(data)[i] - quant.zero_point) * quant.scale;
-  }
-}
-
-int32_t load_integer(DType type, const void* data, int64_t i) {
-  return type == DType::u8 ? static_cast<const uint8_t*>(data)[i] : static_cast<const int8_t*>(data)[i];
-}
-
-void store_integer(DType type, void* data, int64_t i, int32_t q) {
-  if (type == DType::u8)
-    static_cast<uint8_t*>(data)[i] = static_cast<uint8_t>(q);
-  else
-    static_cast<int8_t*>(data)[i] = static_cast<int8_t>(q);
-}
-
-void store(DType type, void* data, int64_t i, float x) {
-  if (type == DType::f32)
-    static_cast<float*>(data)[i] = x;
-  else if (type == DType::bf16)
-    static_cast<bf16*>(data)[i] = bf16(x);
-  else
-    static_cast<f16*>(data)[i] = f16(x);
-}
 
 /// Calls f(src index, weight index) for every tap inside the input, over kh, kw, then channels.
 template <class F>
@@ -99,8 +64,8 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
     } else {
       double wide = 0;
       for_each_tap(s, n, y, x, o, [&](int64_t i, int64_t w) {
-        const float product_a = load(spec.src, buffers.src, i, {}),
-                    product_b = load(spec.weights, weights.weights, w, {});
+        const float product_a = load_real({spec.src, {}}, buffers.src, i),
+                    product_b = load_real({spec.weights, {}}, weights.weights, w);
         wide += static_cast<double>(product_a) * product_b;
         r += product_a * product_b;
       });
@@ -112,13 +77,13 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
                                       spec.residual_quant.zero_point),
                    spec.residual_quant.scale, r);
     else if (spec.residual != DType::undefined)
-      r += load(spec.residual, buffers.residual, d, {});
+      r += load_real({spec.residual, {}}, buffers.residual, d);
     r = apply(spec.activation, r);
     if (is_int8(spec.dst))
       store_integer(spec.dst, buffers.dst, d,
                     requantize_real(r, spec.dst_quant.scale, spec.dst_quant.zero_point, low, high));
     else
-      store(spec.dst, buffers.dst, d, r);
+      store_real({spec.dst, {}}, buffers.dst, d, r);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "base/aligned.h"
 #include "kernels/conv/f32_conv.h"
 #include "kernels/conv/f32_weights.h"
+#include "kernels/lanes/element.h"
 #include "numerics/float_formats.h"
 
 namespace narrow::kernels {
@@ -17,15 +18,6 @@ struct PlainWeights final : PackedWeights {
   AlignedBuffer bias;     // [oc], zeros without bias
   int64_t bytes() const override { return weights.bytes() + bias.bytes(); }
 };
-
-void store_float(DType type, void* data, int64_t i, float x) {
-  if (type == DType::f32)
-    static_cast<float*>(data)[i] = x;
-  else if (type == DType::bf16)
-    static_cast<bf16*>(data)[i] = bf16(x);
-  else
-    static_cast<f16*>(data)[i] = f16(x);
-}
 
 class PlainConv final : public ConvKernel {
  public:
@@ -41,7 +33,7 @@ class PlainConv final : public ConvKernel {
         const int64_t d = pixel * s.oc + o;
         float r = sum(buffers.src, pixel, o) + weights_->bias.as<float>()[o];
         if (spec_.residual != DType::undefined) r += load_float(spec_.residual, buffers.residual, d);
-        store_float(spec_.dst, buffers.dst, d, apply(spec_.activation, r));
+        store_real({spec_.dst, {}}, buffers.dst, d, apply(spec_.activation, r));
       }
     });
   }
