@@ -14,7 +14,7 @@ struct Options {
   std::string model, calib, eval, out, precisions = "fp32,bf16,fp16,int8,mixed", objective = "latency",
                                        proof = "point", method = "mse", metric_command, config;
   std::vector<std::string> gates;
-  int64_t batch = 1;
+  int64_t batch = 1, group_size = 32;
   double percentile = 99.99, seconds = 1;
 };
 
@@ -25,7 +25,7 @@ Result<std::vector<quant::Precision>> parse_precisions(const std::string& list) 
     if (!precision)
       return Error{.code = Code::usage,
                    .subject = "--precisions",
-                   .expected = "a list of fp32, bf16, fp16, int8, mixed",
+                   .expected = "a list of fp32, bf16, fp16, int8, int8-dynamic, int4, int3, int2, mixed",
                    .got = "'" + name + "'"};
     precisions.push_back(*precision);
   }
@@ -51,6 +51,7 @@ Result<pipeline::BuildOptions> to_build_options(const Options& o) {
   build.proof = o.proof == "ci" ? verify::Proof::ci : verify::Proof::point;
   build.metric_command = o.metric_command;
   build.batch = o.batch;
+  build.group_size = o.group_size;
   build.threads = o.common.threads;
   build.seed = o.common.seed;
   build.bench_seconds = o.seconds;
@@ -169,7 +170,8 @@ Command add_build(CLI::App& root) {
   app->add_option("--calib", o->calib, "representative inputs: .toml, folder, .npz or .npy")->required();
   app->add_option("--eval", o->eval, "inputs (with labels) to judge the answers on");
   app->add_option("--out", o->out, "folder to write; replaced as a whole")->required();
-  app->add_option("--precisions", o->precisions, "comma-separated: fp32,bf16,fp16,int8,mixed (default all)");
+  app->add_option("--precisions", o->precisions,
+                  "comma-separated: fp32,bf16,fp16,int8,mixed (the default), int8-dynamic, int4, int3, int2");
   app->add_option("--gate", o->gates,
                   "METRIC[.drop|.rise] OP VALUE[UNIT], repeatable: top1.drop<=0.5pp, sqnr>=20dB, p99<=10ms, "
                   "size<=0.3x")
@@ -183,6 +185,9 @@ Command add_build(CLI::App& root) {
       "program that reads the outputs (an .npz, its argument) and prints one number: gate it as `metric`");
   app->add_option("--batch", o->batch, "samples per inference when timing (default 1)")
       ->check(CLI::Range(1, 65536));
+  app->add_option("--group-size", o->group_size,
+                  "weights that share a scale in int4, int3 and int2 (default 32)")
+      ->check(CLI::Range(2, 65536));
   app->add_option("--seconds", o->seconds, "timing per build (default 1)")->check(CLI::Range(0.01, 600.0));
   app->add_option("--config", o->config, "options from a TOML file, named like the options above");
   add_ranges(*app, o->method, o->percentile);

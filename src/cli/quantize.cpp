@@ -17,6 +17,7 @@ struct Options {
   std::string model, precision, calibration, out, method = "mse";
   std::vector<std::string> wide;
   double percentile = 99.99;
+  int64_t group_size = 32;
 };
 
 /// Nodes named on the command line, by ONNX name, as recipe keys.
@@ -42,7 +43,7 @@ Result<int> run(const Options& o) {
   if (!precision || *precision == quant::Precision::mixed)
     return Error{.code = Code::usage,
                  .subject = "--precision",
-                 .expected = "fp32, bf16, fp16 or int8",
+                 .expected = "fp32, bf16, fp16, int8, int8-dynamic, int4, int3 or int2",
                  .got = "'" + o.precision + "'",
                  .hint = "mixed needs evaluation data: narrow build"};
   const std::filesystem::path out = o.out;
@@ -64,16 +65,9 @@ Result<int> run(const Options& o) {
     NARROW_DO(calib::check_origin(profile, model.hash, ""));
   }
   NARROW_TRY(const quant::Wide wide, wide_nodes(o, model.graph));
-  quant::Recipe recipe;
-  if (*precision == quant::Precision::int8) {
-    NARROW_TRY(recipe, quant::plan_int8(model.graph, profile,
-                                        {.ranges = ranges, .wide_format = quant::NodeFormat::fp32}, wide));
-    recipe.precision = quant::Precision::int8;
-  } else if (*precision != quant::Precision::fp32) {
-    recipe = quant::plan_half(
-        model.graph, o.calibration.empty() ? nullptr : &profile,
-        *precision == quant::Precision::fp16 ? quant::NodeFormat::fp16 : quant::NodeFormat::bf16, wide);
-  }
+  NARROW_TRY(const quant::Recipe recipe,
+             quant::plan(model.graph, o.calibration.empty() ? nullptr : &profile, *precision,
+                         {.ranges = ranges, .group_size = o.group_size}, wide));
   NARROW_TRY(const ir::Graph graph, quant::apply(model.graph, recipe));
   NARROW_DO(pipeline::write_variant(
       graph, recipe,
@@ -97,11 +91,15 @@ Command add_quantize(CLI::App& root) {
   CLI::App* app = root.add_subcommand("quantize", "one precision from a model and its calibration");
   app->description(
       "Writes MODEL in one precision: a .narrow file for narrow's engine or a portable .onnx (Q/DQ for "
-      "int8).");
+      "integers).");
   app->add_option("MODEL", o->model, "FP32 .onnx file")->required();
-  app->add_option("--precision", o->precision, "fp32, bf16, fp16 or int8")->required();
+  app->add_option("--precision", o->precision, "fp32, bf16, fp16, int8, int8-dynamic, int4, int3 or int2")
+      ->required();
   app->add_option("--calibration", o->calibration,
-                  "the file `narrow calibrate` wrote (not needed for fp32 and bf16)");
+                  "the file `narrow calibrate` wrote (int8 and fp16 need it)");
+  app->add_option("--group-size", o->group_size,
+                  "weights that share a scale in int4, int3 and int2 (default 32)")
+      ->check(CLI::Range(2, 65536));
   app->add_option("--out", o->out, "FILE.narrow or FILE.onnx")->required();
   app->add_option("--keep-wide", o->wide, "nodes that stay FP32, by ONNX name");
   add_ranges(*app, o->method, o->percentile);

@@ -17,7 +17,8 @@
 // tensor,
 //            <axis;s0,s1,...;z0,z1,...> per channel. A node's output may lack its type: infer_types() finds
 //            it.
-// Constants  of up to 64 elements stand in the text, larger ones in a blob (offset, bytes).
+// Constants  of up to 64 elements stand in the text, larger ones in a blob (offset, bytes); `bits 3` follows
+//            where the codes of a type below 8 bits are packed in fewer than it has.
 // Attributes 3 is an integer, 3.0 a float, "s" a string, [1,2] [1.0,2.0] ["s"] lists of these, [] no
 // integers,
 //            floats[] no floats, strings[] no strings, f32[2] [1,2] a tensor, graph name(...) {...} a graph.

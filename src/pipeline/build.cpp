@@ -75,28 +75,18 @@ class Builder {
     return calib::write_profile(folder_ / "calibration.json", profile_);
   }
 
-  Result<quant::Recipe> recipe_for(Precision precision) {
-    switch (precision) {
-      case Precision::bf16:
-        return quant::plan_half(model_.graph, &profile_, NodeFormat::bf16);
-      case Precision::fp16:
-        return quant::plan_half(model_.graph, &profile_, NodeFormat::fp16);
-      case Precision::int8:
-        return quant::plan_int8(model_.graph, profile_,
-                                {.ranges = options_.ranges, .wide_format = NodeFormat::fp32});
-      default:
-        return quant::Recipe{};
-    }
-  }
-
   /// FP32 is always made: it is the reference. Its files are shipped only when asked for.
   Status make_builds() {
-    for (const Precision precision : {Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8}) {
+    for (const Precision precision :
+         {Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8, Precision::int8_dynamic,
+          Precision::int4, Precision::int3, Precision::int2}) {
       if (precision != Precision::fp32 && !wants(precision) &&
           !(precision == Precision::int8 && wants(Precision::mixed)))
         continue;
       report(progress_, fmt::format("quantize {}", to_string(precision)), 0, 0);
-      NARROW_TRY(quant::Recipe recipe, recipe_for(precision));
+      NARROW_TRY(quant::Recipe recipe,
+                 quant::plan(model_.graph, &profile_, precision,
+                             {.ranges = options_.ranges, .group_size = options_.group_size}));
       NARROW_DO(add_variant(std::move(recipe)));
     }
     return {};

@@ -38,22 +38,6 @@ bool keeps_scale(const ir::Node& node) {
   return is_movement(node) || node.op() == ir::Op::MaxPool || node.op() == ir::Op::GlobalMaxPool;
 }
 
-/// Takes back the mean shift of rounded weights, where the calibration knows the means and the node has a
-/// place for it.
-void correct_bias(const ir::Node& node, const calib::Profile& profile, const Tensor& rounded,
-                  Recipe& recipe) {
-  if (node.op() == ir::Op::MatMul) return;
-  const ir::Value* x = node.input(0);
-  const auto it = profile.values.find(x->origin.empty() ? x->name : x->origin);
-  const Tensor& weights = weights_of(node)->constant();
-  const int64_t axis = channel_axis(node), groups = node.op() == ir::Op::Conv ? node.int_attr("group", 1) : 1;
-  if (it == profile.values.end() ||
-      static_cast<int64_t>(it->second.channel_mean.size()) != weights.dim(axis == 0 ? 1 : 0) * groups)
-    return;
-  recipe.bias_corrections[key_of(node)] =
-      bias_correction(weights, rounded, axis, groups, it->second.channel_mean);
-}
-
 /// The same for a node that computes in bf16 or fp16.
 void correct_half_bias(const ir::Node& node, const calib::Profile& profile, NodeFormat format,
                        Recipe& recipe) {
@@ -139,6 +123,20 @@ void share_concat_scales(const ir::Graph& graph, const IntegerRegions& regions, 
 
 }  // namespace
 
+void correct_bias(const ir::Node& node, const calib::Profile& profile, const Tensor& rounded,
+                  Recipe& recipe) {
+  if (node.op() == ir::Op::MatMul) return;
+  const ir::Value* x = node.input(0);
+  const auto it = profile.values.find(x->origin.empty() ? x->name : x->origin);
+  const Tensor& weights = weights_of(node)->constant();
+  const int64_t axis = channel_axis(node), groups = node.op() == ir::Op::Conv ? node.int_attr("group", 1) : 1;
+  if (it == profile.values.end() ||
+      static_cast<int64_t>(it->second.channel_mean.size()) != weights.dim(axis == 0 ? 1 : 0) * groups)
+    return;
+  recipe.bias_corrections[key_of(node)] =
+      bias_correction(weights, rounded, axis, groups, it->second.channel_mean);
+}
+
 Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, const Int8Options& options,
                          const Wide& wide) {
   Recipe recipe;
@@ -223,6 +221,39 @@ Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeForm
       recipe.notes.push_back(fmt::format("{} stays fp32: {}", node->location(), overflow));
   }
   return recipe;
+}
+
+Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Precision precision,
+                    const PlanOptions& options, const Wide& wide) {
+  const bool wants_profile = precision == Precision::int8 || precision == Precision::fp16;
+  if (precision == Precision::mixed || (wants_profile && profile == nullptr))
+    return Error{.code = Code::invalid_argument,
+                 .subject = to_string(precision),
+                 .expected = wants_profile ? "a calibration profile" : "a uniform precision",
+                 .got = wants_profile ? "none" : "a search over precisions",
+                 .hint = ""};
+  switch (precision) {
+    case Precision::bf16:
+      return plan_half(graph, profile, NodeFormat::bf16, wide);
+    case Precision::fp16:
+      return plan_half(graph, profile, NodeFormat::fp16, wide);
+    case Precision::int8: {
+      NARROW_TRY(Recipe recipe, plan_int8(graph, *profile,
+                                          {.ranges = options.ranges, .wide_format = NodeFormat::fp32}, wide));
+      recipe.precision = Precision::int8;
+      return recipe;
+    }
+    case Precision::int8_dynamic:
+      return plan_int8_dynamic(graph, profile, wide);
+    case Precision::int4:
+    case Precision::int3:
+    case Precision::int2: {
+      const int bits = precision == Precision::int4 ? 4 : precision == Precision::int3 ? 3 : 2;
+      return plan_weight_only(graph, profile, {.bits = bits, .group_size = options.group_size}, wide);
+    }
+    default:
+      return Recipe{};
+  }
 }
 
 }  // namespace narrow::quant

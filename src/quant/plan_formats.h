@@ -32,4 +32,27 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
 Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeFormat format,
                  const Wide& wide = {});
 
+/// int8-dynamic: products and ungrouped convolutions with per-channel s8 weights and data that is scaled at
+/// run time, a row at a time. `profile` (for bias correction) may be null.
+Recipe plan_int8_dynamic(const ir::Graph& graph, const calib::Profile* profile, const Wide& wide = {});
+
+/// int4, int3, int2: heavy nodes' weights in groups along the contraction; weights whose contraction is
+/// shorter than a group are kept in int8, one scale per channel. `profile` (for bias correction) may be null.
+Recipe plan_weight_only(const ir::Graph& graph, const calib::Profile* profile, const GroupOptions& options,
+                        const Wide& wide = {});
+
+struct PlanOptions {
+  calib::RangeOptions ranges;
+  int64_t group_size = 32;
+};
+
+/// The recipe of a uniform precision; fp32 gives an empty one. Error invalid_argument for mixed, which is a
+/// search, and when int8 or fp16 lack a profile.
+Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Precision precision,
+                    const PlanOptions& options, const Wide& wide = {});
+
+/// Takes back the mean shift of rounded weights (weights.h), where the calibration knows the means and the
+/// node has a place for it. `rounded`: the weights as they will be, in FP32.
+void correct_bias(const ir::Node& node, const calib::Profile& profile, const Tensor& rounded, Recipe& recipe);
+
 }  // namespace narrow::quant

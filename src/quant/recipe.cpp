@@ -4,12 +4,26 @@
 
 namespace narrow::quant {
 namespace {
-constexpr std::array kPrecisions = {"fp32", "fp16", "bf16", "int8", "mixed"};
-constexpr std::array kFormats = {"fp32", "fp16", "bf16", "int8"};
+constexpr std::array kPrecisions = {"fp32",         "fp16", "bf16", "int8", "mixed",
+                                    "int8-dynamic", "int4", "int3", "int2"};
+constexpr std::array kFormats = {"fp32", "fp16", "bf16", "int8", "int8-dynamic", "int4", "int3", "int2"};
 }  // namespace
 
 const char* to_string(Precision precision) { return kPrecisions.at(static_cast<size_t>(precision)); }
 const char* to_string(NodeFormat format) { return kFormats.at(static_cast<size_t>(format)); }
+
+int weight_only_bits(NodeFormat format) {
+  switch (format) {
+    case NodeFormat::int4:
+      return 4;
+    case NodeFormat::int3:
+      return 3;
+    case NodeFormat::int2:
+      return 2;
+    default:
+      return 0;
+  }
+}
 
 std::optional<Precision> parse_precision(std::string_view name) {
   for (size_t i = 0; i < kPrecisions.size(); ++i)
@@ -25,10 +39,16 @@ Json to_json(const Recipe& recipe) {
   }
   for (const auto& [name, q] : recipe.activations)
     activations[name] = {{"scale", q.scale.at(0)}, {"zero_point", q.zero_point.at(0)}};
-  return {{"precision", to_string(recipe.precision)},
-          {"nodes", std::move(nodes)},
-          {"activations", std::move(activations)},
-          {"notes", recipe.notes}};
+  Json json = {{"precision", to_string(recipe.precision)},
+               {"nodes", std::move(nodes)},
+               {"activations", std::move(activations)},
+               {"notes", recipe.notes}};
+  for (const auto& [name, groups] : recipe.groups)
+    json["weights"][name] = {{"bits", groups.bits},
+                             {"group_size", groups.group_size},
+                             {"symmetric", !groups.zero_point.defined()},
+                             {"bits_per_weight", groups.bits_per_weight()}};
+  return json;
 }
 
 }  // namespace narrow::quant

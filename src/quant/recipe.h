@@ -11,18 +11,22 @@
 
 #include "base/json.h"
 #include "numerics/quantization.h"
+#include "quant/groups.h"
 #include "tensor/dtype.h"
 
 namespace narrow::quant {
 
-enum class Precision : uint8_t { fp32, fp16, bf16, int8, mixed };
+enum class Precision : uint8_t { fp32, fp16, bf16, int8, mixed, int8_dynamic, int4, int3, int2 };
 
 const char* to_string(Precision precision);
 std::optional<Precision> parse_precision(std::string_view name);
 
-/// The format a node computes in. Nodes that are not listed in a recipe compute in FP32.
-enum class NodeFormat : uint8_t { fp32, fp16, bf16, int8 };
+/// The format a node computes in. Nodes that are not listed in a recipe compute in FP32. int8_dynamic: its
+/// data is scaled row by row at run time. int4, int3, int2: its weights are stored so, it computes in FP32.
+enum class NodeFormat : uint8_t { fp32, fp16, bf16, int8, int8_dynamic, int4, int3, int2 };
 const char* to_string(NodeFormat format);
+/// 4, 3 or 2 for weight-only formats, else 0.
+int weight_only_bits(NodeFormat format);
 
 struct NodeChoice {
   NodeFormat format = NodeFormat::fp32;
@@ -40,6 +44,8 @@ struct Recipe {
   /// Large tables that a Gather takes rows of, by the name of the Gather's output: s8, zero points 0, one
   /// scale per column. The rows are dequantized after they were taken.
   std::map<std::string, Quantization> tables;
+  /// Weights of weight-only nodes as they are stored, by the name of the node's first output.
+  std::map<std::string, GroupedWeights> groups;
   /// Added to a heavy node's bias (result channels), by the name of the node's first output: what the
   /// rounding of its weights would shift the mean of its result by, taken back.
   std::map<std::string, std::vector<float>> bias_corrections;

@@ -1,5 +1,7 @@
 #include "tensor/packing.h"
 
+#include <algorithm>
+
 #include "numerics/packing.h"
 
 namespace narrow {
@@ -40,6 +42,48 @@ Tensor unpack(DType type, const Shape& shape, const void* stored) {
     if constexpr (requires { T::wrap(0); })
       for (uint8_t& code : codes) code = static_cast<uint8_t>(T::wrap(code).bits);
   });
+  return tensor;
+}
+
+namespace {
+
+bool is_signed(DType type) { return type == DType::s4 || type == DType::s2; }
+
+}  // namespace
+
+int bits_used(const Tensor& tensor) {
+  if (!is_narrow_integer(tensor.dtype())) return bits_of(tensor.dtype());
+  const auto* values = static_cast<const int8_t*>(tensor.raw());
+  int low = 0, high = 0;
+  for (int64_t i = 0; i < tensor.elements(); ++i) {
+    low = std::min<int>(low, values[i]);
+    high = std::max<int>(high, values[i]);
+  }
+  const int sign = is_signed(tensor.dtype()) ? 1 : 0;
+  int bits = 1;
+  while (bits < bits_of(tensor.dtype()) &&
+         (high >= 1 << (bits - sign) || (sign == 1 && low < -(1 << (bits - 1)))))
+    ++bits;
+  return bits;
+}
+
+std::string pack_into(const Tensor& tensor, int bits) {
+  NARROW_CHECK(is_narrow_integer(tensor.dtype()));
+  std::string packed(static_cast<size_t>(packed_bytes(tensor.elements(), bits)), '\0');
+  pack_bits({static_cast<const uint8_t*>(tensor.raw()), static_cast<size_t>(tensor.elements())}, bits,
+            {reinterpret_cast<uint8_t*>(packed.data()), packed.size()});
+  return packed;
+}
+
+Tensor unpack_from(DType type, const Shape& shape, const void* stored, int bits) {
+  NARROW_CHECK(is_narrow_integer(type) && bits >= 1 && bits <= bits_of(type));
+  Tensor tensor = Tensor::allocate(type, shape);
+  const std::span codes(static_cast<uint8_t*>(tensor.mutable_raw()), static_cast<size_t>(tensor.elements()));
+  const auto bytes = static_cast<size_t>(packed_bytes(tensor.elements(), bits));
+  unpack_bits({static_cast<const uint8_t*>(stored), bytes}, bits, codes);
+  if (!is_signed(type)) return tensor;
+  const int half = 1 << (bits - 1);
+  for (uint8_t& code : codes) code = static_cast<uint8_t>(code >= half ? code - 2 * half : code);
   return tensor;
 }
 

@@ -15,4 +15,11 @@ std::string pack(const Tensor& tensor);
 /// The inverse. `stored` holds stored_bytes() readable bytes and need not be aligned; every byte is accepted.
 Tensor unpack(DType type, const Shape& shape, const void* stored);
 
+/// Narrow integers (s4 u4 s2 u2) in fewer bits than their type has, where the values allow: int3 in u4.
+/// The bits that hold every value, at least 1 and at most bits_of(); bits_of() for other types.
+int bits_used(const Tensor& tensor);
+/// As pack() and unpack(), `bits` an element; narrow integers only.
+std::string pack_into(const Tensor& tensor, int bits);
+Tensor unpack_from(DType type, const Shape& shape, const void* stored, int bits);
+
 }  // namespace narrow

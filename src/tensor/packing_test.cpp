@@ -45,6 +45,30 @@ TEST(Packing, SignsSurvive) {
   EXPECT_EQ(to_ints(unpack(DType::s2, {4}, nibbles.data())), (std::vector<int64_t>{-1, -1, 0, -2}));
 }
 
+/// int3 in u4: every value of every number of bits, in as many bits as it needs.
+TEST(Packing, FewerBitsThanTheTypeHas) {
+  for (const DType type : {DType::u4, DType::s4, DType::u2, DType::s2}) {
+    const bool with_sign = type == DType::s4 || type == DType::s2;
+    for (int bits = 1; bits <= bits_of(type); ++bits) {
+      const int64_t low = with_sign ? -(int64_t{1} << (bits - 1)) : 0;
+      std::vector<int64_t> values;
+      for (int64_t i = 0; i < 11 * (int64_t{1} << bits); ++i)
+        values.push_back(low + i % (int64_t{1} << bits));
+      const Tensor tensor = cast(Tensor::of(Shape{static_cast<int64_t>(values.size())}, values), type);
+      EXPECT_EQ(bits_used(tensor), bits) << to_string(type);
+      const std::string packed = pack_into(tensor, bits);
+      EXPECT_EQ(packed.size(), (values.size() * static_cast<size_t>(bits) + 7) / 8);
+      EXPECT_EQ(to_ints(unpack_from(type, tensor.shape(), packed.data(), bits)), values) << to_string(type);
+      if (bits == bits_of(type)) {
+        EXPECT_EQ(packed, pack(tensor));
+      }
+    }
+  }
+  EXPECT_EQ(bits_used(Tensor::zeros(DType::u4, {3})), 1);
+  EXPECT_EQ(bits_used(Tensor::zeros(DType::f4e2m1, {3})), 4);
+  EXPECT_EQ(bits_used(Tensor::zeros(DType::f32, {3})), 32);
+}
+
 /// Each narrow type into each: numbers all of them hold.
 TEST(Packing, EveryPairOfTypesCasts) {
   const Tensor ones = Tensor::of<float>({2}, {1, 1});

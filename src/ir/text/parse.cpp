@@ -6,6 +6,7 @@
 #include "ir/text.h"
 #include "ir/text/lexer.h"
 #include "ir/text/numbers.h"
+#include "numerics/packing.h"
 #include "tensor/packing.h"
 
 namespace narrow::ir {
@@ -325,12 +326,21 @@ Result<Tensor> Parser::parse_data(const TensorType& type) {
 Result<Tensor> Parser::parse_blob(DType dtype, const Shape& shape, int64_t count) {
   NARROW_TRY(const int64_t offset, in_.integer());
   NARROW_TRY(const int64_t bytes, in_.integer());
+  int64_t bits = bits_of(dtype);
+  if (in_.accept_word("bits")) {
+    NARROW_TRY(bits, in_.integer());
+    if (!is_narrow_integer(dtype) || bits < 1 || bits >= bits_of(dtype))
+      return in_.error("fewer bits than an integer type below 8 bits has",
+                       fmt::format("{} of {}", bits, narrow::to_string(dtype)));
+  }
   const auto size = static_cast<int64_t>(blob_.size());
-  const int64_t wanted = stored_bytes(dtype, count);
+  const bool fewer = bits < bits_of(dtype);
+  const int64_t wanted = fewer ? packed_bytes(count, static_cast<int>(bits)) : stored_bytes(dtype, count);
   if (offset < 0 || offset % 64 != 0 || bytes != wanted || offset > size || bytes > size - offset)
     return in_.error(fmt::format("{} bytes at a multiple of 64 inside the blob of {}", wanted, size),
                      fmt::format("{} at {}", bytes, offset));
   const std::byte* data = blob_.data() + offset;
+  if (fewer) return unpack_from(dtype, shape, data, static_cast<int>(bits));
   if (is_narrow(dtype)) return unpack(dtype, shape, data);
   if (dtype == DType::boolean)
     for (int64_t i = 0; i < bytes; ++i)

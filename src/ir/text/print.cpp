@@ -105,16 +105,21 @@ class Printer {
       text::append_elements(out_, tensor);
       return;
     }
-    const std::string packed = is_narrow(tensor.dtype()) ? pack(tensor) : std::string();
-    const auto* data = is_narrow(tensor.dtype()) ? packed.data() : tensor.raw();
-    const std::span bytes(static_cast<const std::byte*>(data),
-                          static_cast<size_t>(stored_bytes(tensor.dtype(), tensor.elements())));
+    const int bits = bits_used(tensor);
+    const bool fewer = bits < bits_of(tensor.dtype());
+    const std::string packed = fewer                       ? pack_into(tensor, bits)
+                               : is_narrow(tensor.dtype()) ? pack(tensor)
+                                                           : std::string();
+    const std::span bytes(
+        static_cast<const std::byte*>(is_narrow(tensor.dtype()) ? packed.data() : tensor.raw()),
+        is_narrow(tensor.dtype()) ? packed.size() : static_cast<size_t>(tensor.bytes()));
     if (blob_ == nullptr) {
       out_ += "hash " + hash_hex(bytes);
       return;
     }
     blob_->bytes.resize((blob_->bytes.size() + 63) / 64 * 64);
     write("blob {} {}", blob_->bytes.size(), bytes.size());
+    if (fewer) write(" bits {}", bits);
     blob_->bytes.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
   void constant(const Value& value, const std::string& indent) {

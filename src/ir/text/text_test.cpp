@@ -192,8 +192,30 @@ TEST(Text, NarrowTypesSurviveBitForBit) {
     }
   Blob blob;
   Graph graph;
-  graph.add_output("c", graph.add_constant("c", Tensor::zeros(DType::s4, {129})));
+  Tensor codes = Tensor::zeros(DType::s4, {129});
+  static_cast<int8_t*>(codes.mutable_raw())[128] = -8;  // needs all 4 bits
+  graph.add_output("c", graph.add_constant("c", codes));
   EXPECT_NE(print(graph, &blob).find("blob 0 65\n"), std::string::npos);
+}
+
+TEST(Text, FewBitsTakeFewBytes) {
+  Graph graph;
+  std::vector<int64_t> codes;
+  for (int64_t i = 0; i < 800; ++i) codes.push_back(i * i % 8);
+  Value* w = graph.add_constant("w", cast(Tensor::of(Shape{800}, codes), DType::u4));
+  graph.add_output("w", w);
+  Blob blob;
+  const std::string text = print(graph, &blob);
+  EXPECT_EQ(blob.bytes.size(), 300U);  // 3 bits each
+  EXPECT_NE(text.find("blob 0 300 bits 3"), std::string::npos) << text;
+  const Graph copy = round_trip(graph);
+  EXPECT_EQ(to_ints(copy.find_value("w")->constant()), codes);
+  for (const char* wrong :
+       {"blob 0 300 bits 4", "blob 0 300 bits 0", "blob 0 300 bits 2", "blob 0 301 bits 3"}) {
+    std::string changed = text;
+    changed.replace(changed.find("blob 0 300 bits 3"), 17, wrong);
+    EXPECT_FALSE(parse(changed, bytes_of_blob(blob)).ok()) << wrong;
+  }
 }
 
 TEST(Text, LargeConstantsBorrowFromTheBlob) {

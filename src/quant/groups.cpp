@@ -1,0 +1,200 @@
+#include "quant/groups.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "quant/weights.h"
+
+namespace narrow::quant {
+namespace {
+
+/// One group's parameters and what they cost.
+struct Fit {
+  float scale = 1;
+  int zero_point = 0;
+  double error = 0;
+};
+
+/// Codes of a format: [low, high], before the zero point is added.
+struct Levels {
+  int low, high;
+  bool symmetric;
+};
+
+Levels levels_of(const GroupOptions& o) {
+  const int half = 1 << (o.bits - 1);
+  return o.symmetric ? Levels{-half, half - 1, true} : Levels{0, 2 * half - 1, false};
+}
+
+int code_of(float x, float scale, int zero_point, const Levels& levels) {
+  // Adding 1.5 * 2^23 rounds to even; quotients here are far below 2^22.
+  const float quotient = std::clamp(x / scale, -1024.0F, 1024.0F);
+  const float rounded = (quotient + 12582912.0F) - 12582912.0F;
+  return std::clamp(static_cast<int>(rounded) + zero_point, levels.low, levels.high);
+}
+
+class GroupFitter {
+ public:
+  GroupFitter(const GroupOptions& options, bool half_scales)
+      : levels_(levels_of(options)), half_scales_(half_scales) {}
+
+  Fit fit(std::span<const float> x) {
+    const auto [least, most] = std::minmax_element(x.begin(), x.end());
+    const float low = std::min(*least, 0.0F), high = std::max(*most, 0.0F);
+    if (low == high) return {};
+    Fit best = evaluate(x, candidate(low, high, 1.0F));
+    for (int percent = 96; percent >= 60; percent -= 4) {
+      const Fit shrunk = evaluate(x, candidate(low, high, static_cast<float>(percent) / 100));
+      if (shrunk.error < best.error) best = shrunk;
+    }
+    for (int round = 0; round < 3; ++round) {
+      const Fit refined = evaluate(x, refit(x, best));
+      if (!(refined.error < best.error)) break;
+      best = refined;
+    }
+    return best;
+  }
+
+  const Levels& levels() const { return levels_; }
+
+ private:
+  float stored(float scale) const {
+    constexpr float kLeastHalf = 6.103515625e-05F;  // the smallest normal FP16
+    return half_scales_ ? static_cast<float>(f16(std::max(scale, kLeastHalf))) : scale;
+  }
+
+  Fit candidate(float low, float high, float share) const {
+    if (levels_.symmetric) {
+      const float reach = high >= -low ? high / static_cast<float>(levels_.high)
+                                       : -low / static_cast<float>(-levels_.low);
+      return {stored(share * reach), 0, 0};
+    }
+    const float scale = stored(share * (high - low) / static_cast<float>(levels_.high));
+    return {scale, std::clamp(static_cast<int>(std::lround(-share * low / scale)), 0, levels_.high), 0};
+  }
+
+  Fit evaluate(std::span<const float> x, Fit f) const {
+    f.error = 0;
+    for (const float v : x) {
+      const float back = static_cast<float>(code_of(v, f.scale, f.zero_point, levels_) - f.zero_point) * f.scale;
+      f.error += static_cast<double>(v - back) * static_cast<double>(v - back);
+    }
+    return f;
+  }
+
+  Fit refit(std::span<const float> x, const Fit& f) const {
+    double product = 0, square = 0;
+    for (const float v : x) {
+      const double q = code_of(v, f.scale, f.zero_point, levels_) - f.zero_point;
+      product += static_cast<double>(v) * q;
+      square += q * q;
+    }
+    if (!(product > 0) || square == 0) return f;
+    return {stored(static_cast<float>(product / square)), f.zero_point, 0};
+  }
+
+  Levels levels_;
+  bool half_scales_;
+};
+
+/// Weights as [outer, axis, inner] with groups along the axis.
+struct Geometry {
+  int64_t outer, extent, inner, group, groups;
+
+  Geometry(const Shape& shape, int64_t axis, int64_t group_size)
+      : outer(elements_of(Shape(shape.begin(), shape.begin() + axis))),
+        extent(shape[static_cast<size_t>(axis)]),
+        inner(elements_of(Shape(shape.begin() + axis + 1, shape.end()))),
+        group(group_size),
+        groups((extent + group_size - 1) / group_size) {}
+
+  /// visit(index of the group's parameters, first element, count); elements are `inner` apart.
+  template <class Visit>
+  void for_groups(Visit visit) const {
+    for (int64_t o = 0; o < outer; ++o)
+      for (int64_t g = 0; g < groups; ++g)
+        for (int64_t i = 0; i < inner; ++i)
+          visit((o * groups + g) * inner + i, (o * extent + g * group) * inner + i,
+                std::min(group, extent - g * group));
+  }
+};
+
+/// FP16 holds every scale: none is beyond its largest number.
+bool scales_fit_half(const Tensor& weights) {
+  constexpr float kLargest = 65504.0F;
+  const auto values = weights.data<float>();
+  return std::all_of(values.begin(), values.end(), [](float x) { return std::fabs(x) < kLargest; });
+}
+
+}  // namespace
+
+double GroupedWeights::bits_per_weight() const {
+  const auto stored = static_cast<double>(codes.elements() * bits + scale.elements() * bits_of(scale.dtype()) +
+                                          zero_point.elements() * bits);
+  return codes.elements() == 0 ? 0 : stored / static_cast<double>(codes.elements());
+}
+
+GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupOptions& options) {
+  NARROW_CHECK(options.bits >= 2 && options.bits <= 4 && options.group_size > 0);
+  const Geometry at(weights.shape(), axis, options.group_size);
+  const bool half_scales = !options.f32_scales && scales_fit_half(weights);
+  GroupFitter fitter(options, half_scales);
+  const DType type = options.symmetric ? DType::s4 : DType::u4;
+  Shape groups = weights.shape();
+  groups[static_cast<size_t>(axis)] = at.groups;
+  Tensor codes = Tensor::allocate(type, weights.shape());
+  Tensor scale = Tensor::allocate(DType::f32, groups);
+  Tensor zero_point = options.symmetric ? Tensor() : Tensor::allocate(type, groups);
+  const auto x = weights.data<float>();
+  auto* q = static_cast<uint8_t*>(codes.mutable_raw());
+  std::vector<float> group(static_cast<size_t>(std::min(at.group, at.extent)));
+  at.for_groups([&](int64_t parameters, int64_t first, int64_t count) {
+    for (int64_t k = 0; k < count; ++k) group[static_cast<size_t>(k)] = x[static_cast<size_t>(first + k * at.inner)];
+    const Fit fit = fitter.fit({group.data(), static_cast<size_t>(count)});
+    scale.mutable_data<float>()[static_cast<size_t>(parameters)] = fit.scale;
+    if (!options.symmetric) static_cast<uint8_t*>(zero_point.mutable_raw())[parameters] = static_cast<uint8_t>(fit.zero_point);
+    for (int64_t k = 0; k < count; ++k)
+      q[first + k * at.inner] = static_cast<uint8_t>(
+          code_of(group[static_cast<size_t>(k)], fit.scale, fit.zero_point, fitter.levels()));
+  });
+  return {.codes = std::move(codes),
+          .scale = half_scales ? cast(scale, DType::f16) : std::move(scale),
+          .zero_point = std::move(zero_point),
+          .axis = axis,
+          .group_size = options.group_size,
+          .bits = options.bits};
+}
+
+GroupedWeights quantize_per_channel(const Tensor& weights, int64_t axis) {
+  const Quantization quant = weight_scales(weights, axis);
+  return {.codes = quantize_weights(weights, quant),
+          .scale = Tensor::of(Shape{static_cast<int64_t>(quant.scale.size())}, quant.scale),
+          .zero_point = {},
+          .axis = axis,
+          .group_size = 0,
+          .bits = 8};
+}
+
+Tensor dequantize_groups(const GroupedWeights& w) {
+  const std::vector<float> codes = to_floats(w.codes), scale = to_floats(w.scale),
+                           zero = !w.zero_point.defined() ? std::vector<float>(scale.size(), 0.0F)
+                                                               : to_floats(w.zero_point);
+  const int64_t extent = w.codes.shape()[static_cast<size_t>(w.axis)];
+  // Per channel of the axis: groups of one index that all share their parameters over the inner elements.
+  const Geometry at(w.codes.shape(), w.axis, w.group_size == 0 ? 1 : w.group_size);
+  Tensor out = Tensor::allocate(DType::f32, w.codes.shape());
+  const auto y = out.mutable_data<float>();
+  at.for_groups([&](int64_t parameters, int64_t first, int64_t count) {
+    const auto p = static_cast<size_t>(w.group_size == 0 ? parameters / at.inner % extent : parameters);
+    for (int64_t k = 0; k < count; ++k) {
+      const auto i = static_cast<size_t>(first + k * at.inner);
+      y[i] = (codes[i] - zero[p]) * scale[p];
+    }
+  });
+  return out;
+}
+
+}  // namespace narrow::quant

@@ -1,0 +1,44 @@
+// Weights in few bits, a group of them along the contraction sharing a scale: weight-only quantization.
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/tensor.h"
+
+namespace narrow::quant {
+
+struct GroupOptions {
+  int bits = 4;             // 2, 3 or 4
+  int64_t group_size = 32;  // weights that share a scale, along the contraction
+  /// Zero point 0, codes of one sign more than the other (s4): what TensorRT takes. Otherwise a zero point of
+  /// as many bits per group (u4).
+  bool symmetric = false;
+  /// Scales in FP32; otherwise in FP16 where every scale fits.
+  bool f32_scales = false;
+};
+
+/// x' = (code - zero_point) * scale, the parameters of element i of `axis` at i / group_size.
+struct GroupedWeights {
+  Tensor codes;       // u4 or s4 (s8 with one scale per result channel), the weights' shape, `bits` of them used
+  Tensor scale;       // f16 or f32, ceil(extent / group_size) on `axis`; [channels] when group_size is 0
+  Tensor zero_point;  // as scale, in the codes' type; empty: all 0
+  int64_t axis = 0;
+  int64_t group_size = 0;  // 0: per channel of `axis`
+  int bits = 4;
+
+  /// Codes, scales and zero points, per weight.
+  double bits_per_weight() const;
+};
+
+/// Round to nearest. For each group the range with the least squared error among those shrunk by 1.00, 0.96,
+/// ... 0.60, then the scale that fits its codes best in the least-squares sense, if that is better still.
+/// Source of the fit: ggml's k-quants (make_qx_quants); the formula is  s = sum(x (q - z)) / sum((q - z)^2).
+GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupOptions& options);
+
+/// s8, one scale per index of `axis` (weights.h): for weights whose contraction is shorter than a group.
+GroupedWeights quantize_per_channel(const Tensor& weights, int64_t axis);
+
+/// The FP32 numbers.
+Tensor dequantize_groups(const GroupedWeights& weights);
+
+}  // namespace narrow::quant
