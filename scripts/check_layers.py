@@ -18,7 +18,7 @@ ROWS = [  # bottom to top
     ["runtime"],
     ["verify", "calib", "bench"],
     ["quant"],
-    ["search", "report"],
+    ["search", "report", "tensorrt"],
     ["pipeline"],
     ["cli", "api"],
 ]
