@@ -197,6 +197,8 @@ bool can_join(const Node* node) {
     case Op::QuantizeLinear:
     case Op::DequantizeLinear:
       return is_per_tensor(node);
+    case Op::QuantizeRows:  // whole samples only
+      return is_image(node->input(0)) && node->int_attr("axis", -1) == 1;
     case Op::Concat:
       return std::all_of(node->inputs().begin(), node->inputs().end(), is_image);
     case Op::Split:

@@ -24,6 +24,7 @@ NARROW_PASS(recognise_layernorm);
 NARROW_PASS(recognise_rmsnorm);
 NARROW_PASS(recognise_attention);
 NARROW_PASS(recognise_shuffle);
+NARROW_PASS(recognise_quantize_rows);
 // fusion
 NARROW_PASS(fuse_conv);
 NARROW_PASS(lower_conv);
@@ -34,6 +35,7 @@ NARROW_PASS(fuse_casts);
 NARROW_PASS(expand_qlinear);
 NARROW_PASS(sink_dequantize);
 NARROW_PASS(lower_quantized);
+NARROW_PASS(lower_matmul_integer);
 // layout
 NARROW_PASS(channels_last);
 

@@ -30,6 +30,10 @@ const Pass kAttention =
     NARROW_PASS(recognise_attention, "MatMul, scale, mask, Softmax, MatMul become Attention");
 const Pass kShuffle =
     NARROW_PASS(recognise_shuffle, "reshapes and transposes that permute channels become Gather");
+const Pass kQuantizeRows =
+    NARROW_PASS(recognise_quantize_rows, "rows scaled by their own magnitude become QuantizeRows");
+const Pass kMatmulInteger = NARROW_PASS(
+    lower_matmul_integer, "MatMulInteger of constant weights, cast to float, becomes FusedMatMul");
 const Pass kFuseConv = NARROW_PASS(fuse_conv, "Conv with residual and activation becomes FusedConv");
 const Pass kLowerConv = NARROW_PASS(lower_conv, "Conv becomes FusedConv, nothing absorbed");
 const Pass kFuseMatmul =
@@ -53,14 +57,14 @@ const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, 
                               kFoldConstants, kCleanUp};
 
 const std::array kEngine = {
-    kExpandQlinear, kFoldConstants, kCleanUp,        kShareCommon,    kAutoPad,
+    kExpandQlinear, kFoldConstants, kCleanUp,       kShareCommon,   kAutoPad,
     kFuseCasts,  // patterns are recognised without the casts of mixed precision between
-    kGelu,          kSilu,          kLayernorm,      kRmsnorm,
+    kGelu,          kSilu,          kLayernorm,     kRmsnorm,
     kAttention,  // before dequantization sinks below the head split it absorbs
-    kCleanUp,       kShuffle,       kSinkDequantize, kFoldConstants,  kShareCommon,
-    kFuseConv,      kFuseMatmul,    kFuseCasts,      kLowerQuantized,
+    kCleanUp,       kShuffle,       kQuantizeRows,  kMatmulInteger, kSinkDequantize, kFoldConstants,
+    kShareCommon,   kFuseConv,      kFuseMatmul,    kFuseCasts,     kLowerQuantized,
     kFoldNarrow,  // after lowering, which wants to see the integers
-    kChannelsLast,  kCleanUp,       kFoldConstants,  kFoldNarrow,     kShareCommon};
+    kChannelsLast,  kCleanUp,       kFoldConstants, kFoldNarrow,    kShareCommon};
 
 // No clean-up: a value that a clean-up would merge away must still be seen. Folding only touches what is
 // constant.

@@ -241,6 +241,71 @@ inline std::vector<GraphCase> narrow_graphs() {
   return %y as "y"
 }
 )"},
+      // Powers of two as scales: float arithmetic is exact, so both ways must give the same bits.
+      {"int8_dynamic", R"(graph g(%x: f32[3,4]) {
+  @axes: s64[1] = [-1]
+  @step: f32[] = [0.00787401572]
+  @tiny: f32[] = [1e-30]
+  @one: f32[] = [1]
+  @z: u8[] = [128]
+  @w: s8[4,2] = [1,-2,3,100,-50,60,7,8]
+  @ws: f32[2] = [0.5,0.25]
+  @b: f32[2] = [1,-1]
+  %a = Abs(%x)
+  %m = ReduceMax(%a, @axes) {keepdims=1}
+  %n = Mul(%m, @step)
+  %s = Max(%n, @tiny)
+  %v = Div(%x, %s)
+  %q = QuantizeLinear(%v, @one, @z)
+  %d = DequantizeLinear(%q, @one, @z)
+  %wd = DequantizeLinear(@w, @ws) {axis=1}
+  %p = MatMul(%d, %wd)
+  %r = Mul(%p, %s)
+  %y = Add(%r, @b)
+  return %y as "y"
+}
+)"},
+      {"int8_dynamic_conv", R"(graph g(%x: f32[2,2,4,4]) {
+  @axes: s64[3] = [1,2,3]
+  @step: f32[] = [0.00787401572]
+  @tiny: f32[] = [1e-30]
+  @one: f32[] = [1]
+  @z: u8[] = [128]
+  @w: s8[3,2,2,2] = [1,-2,3,100,-50,60,7,8,9,-10,11,12,-13,14,15,-16,17,18,-19,20,21,22,-23,24]
+  @ws: f32[3] = [0.5,0.25,1]
+  @b: f32[3,1,1] = [1,-1,0]
+  %a = Abs(%x)
+  %m = ReduceMax(%a, @axes) {keepdims=1}
+  %n = Mul(%m, @step)
+  %s = Max(%n, @tiny)
+  %v = Div(%x, %s)
+  %q = QuantizeLinear(%v, @one, @z)
+  %d = DequantizeLinear(%q, @one, @z)
+  %wd = DequantizeLinear(@w, @ws) {axis=0}
+  %p = Conv(%d, %wd) {pads=[1,1,0,0], strides=[1,1]}
+  %r = Mul(%p, %s)
+  %t = Add(%r, @b)
+  %y = Relu(%t)
+  return %y as "y"
+}
+)"},
+      {"dynamic_quantize_linear", R"(graph g(%x: f32[3,4]) {
+  @w: s8[4,2] = [1,-2,3,100,-50,60,7,8]
+  @wz: s8[] = [0]
+  @u: u8[4,2] = [1,2,3,100,250,60,128,8]
+  @uz: u8[] = [128]
+  @ws: f32[] = [0.5]
+  %q, %s, %z = DynamicQuantizeLinear(%x)
+  %p = MatMulInteger(%q, @w, %z, @wz)
+  %pf = Cast(%p) {to=1}
+  %o = MatMulInteger(%q, @u, %z, @uz)
+  %of = Cast(%o) {to=1}
+  %t = Add(%pf, %of)
+  %both = Mul(%s, @ws)
+  %y = Mul(%t, %both)
+  return %y as "y"
+}
+)"},
   };
 }
 

@@ -16,6 +16,11 @@
 //   (axis 0 of W; the axis of N of B), B (bias) s32 in units of x_scale * w_scale[o]. R is quantized per
 //   tensor, or real. act() sees the real value; see kernels/requantize.h for the exact arithmetic.
 //
+// QuantizeRows(X)   codes, scale: each row divided by  max(max |X| / 127, 1e-30),  rounded half to even, +
+// 128
+//   A row spans the axes from `axis` on; scale has 1 there. A row that holds NaN or Inf has scale NaN. The
+//   codes' type carries the Quantization {1, 128}.
+//
 // out_dtype names what is stored: f32, bf16, ..., or u8/s8, and then the output value's type carries the
 // Quantization. Absent: as X. The same attribute says so on every other op that runs on quantized values.
 #include <fmt/format.h>
@@ -90,6 +95,26 @@ Inferred infer_fused_matmul(const NodeView& view) {
   return Types{ranked(dtype, std::move(*dims))};
 }
 
+Inferred infer_quantize_rows(const NodeView& view) {
+  const TensorType& x = view.type(0);
+  TensorType codes = shaped_like(x, DType::u8), scale = shaped_like(x, DType::f32);
+  if (!x.ranked) return Types{std::move(codes), std::move(scale)};
+  NARROW_TRY(const int64_t axis, normalize_axis(view, view.node().int_attr("axis", -1), x.rank()));
+  for (auto i = static_cast<size_t>(axis); i < scale.dims.size(); ++i) scale.dims[i] = Dim(1);
+  return Types{std::move(codes), std::move(scale)};
+}
+
+OpSchema quantize_rows() {
+  return {
+      .op = Op::QuantizeRows,
+      .domain = "narrow",
+      .since = 1,
+      .doc = "codes = saturate(round_half_even(X / scale) + 128), scale = max(max |X| / 127, 1e-30) per row",
+      .inputs = {{"X", {DType::f32}}},
+      .outputs = {{"codes", {DType::u8}}, {"scale", {DType::f32}}},
+      .infer = infer_quantize_rows};
+}
+
 OpSchema fused(Op op, const char* doc, std::vector<std::string> names, InferFunction infer) {
   const std::set<DType> bias{DType::f32, DType::f64, DType::f16, DType::bf16, DType::s32};
   return {.op = op,
@@ -108,7 +133,8 @@ OpSchema fused(Op op, const char* doc, std::vector<std::string> names, InferFunc
 
 Schemas fused_ops() {
   return {fused(Op::FusedConv, "act(conv(X, W) + B + R)", {"X", "W", "B"}, infer_fused_conv),
-          fused(Op::FusedMatMul, "act(A x B + bias + R)", {"A", "B", "bias"}, infer_fused_matmul)};
+          fused(Op::FusedMatMul, "act(A x B + bias + R)", {"A", "B", "bias"}, infer_fused_matmul),
+          quantize_rows()};
 }
 
 }  // namespace narrow::ir::ops

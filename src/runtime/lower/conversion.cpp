@@ -4,6 +4,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/quantize/blocks.h"
 #include "kernels/quantize/quantize.h"
+#include "kernels/quantize/rows.h"
 #include "runtime/lower/format.h"
 #include "runtime/lower/lower.h"
 
@@ -167,6 +168,32 @@ Result<std::unique_ptr<Kernel>> create_requantize(const NodeCase& c) {
   });
 }
 
+std::string rows_unsupported(const NodeCase& c) {
+  return c.in(0).dtype == DType::f32 && c.in(0).rank() > 0 ? "" : "data is not f32";
+}
+
+Result<std::unique_ptr<Kernel>> create_rows(const NodeCase& c) {
+  const int64_t n = elements_of(c.in(0).shape());
+  kernels::RowsSpec spec;
+  spec.rows = elements_of(c.out(1).shape());
+  spec.columns = spec.rows == 0 ? 0 : n / spec.rows;
+  return make_kernel([spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    kernels::quantize_rows(spec, static_cast<const float*>(b.inputs[0]), static_cast<uint8_t*>(b.outputs[0]),
+                           static_cast<float*>(b.outputs[1]), isa, pool);
+  });
+}
+
+Result<std::unique_ptr<Kernel>> create_dynamic(const NodeCase& c) {
+  return make_kernel([n = elements_of(c.in(0).shape()), isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    const auto* x = static_cast<const float*>(b.inputs[0]);
+    const kernels::DynamicQuant q = kernels::dynamic_quant(x, n, isa, pool);
+    const kernels::QuantizeSpec spec{.inner = n, .scale = &q.scale, .zero_point = &q.zero_point};
+    kernels::quantize_linear(spec, x, b.outputs[0], isa, pool);
+    *static_cast<float*>(b.outputs[1]) = q.scale;
+    *static_cast<uint8_t*>(b.outputs[2]) = static_cast<uint8_t>(q.zero_point);
+  });
+}
+
 }  // namespace
 
 void add_conversions(Table& table) {
@@ -177,6 +204,16 @@ void add_conversions(Table& table) {
                                          .isa = Isa::plain,
                                          .unsupported = blocks_unsupported,
                                          .create = create_blocks});
+  table[Op::QuantizeRows].push_back(
+      {.name = "quantize_rows", .isa = Isa::plain, .unsupported = rows_unsupported, .create = create_rows});
+  table[Op::DynamicQuantizeLinear].push_back({.name = "dynamic_quantize",
+                                              .isa = Isa::plain,
+                                              .unsupported =
+                                                  [](const NodeCase& c) {
+                                                    return std::string(
+                                                        c.in(0).dtype == DType::f32 ? "" : "data is not f32");
+                                                  },
+                                              .create = create_dynamic});
   table[Op::Cast].push_back(
       {.name = "convert", .isa = Isa::plain, .unsupported = cast_unsupported, .create = create_cast});
   table[Op::Identity].push_back({.name = "requantize",

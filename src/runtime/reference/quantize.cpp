@@ -1,6 +1,8 @@
 // QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear: per tensor, per axis, or in blocks.
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "runtime/reference/functions.h"
 #include "runtime/reference/quantized.h"
@@ -108,6 +110,28 @@ Outputs eval_dynamic_quantize_linear(const ir::Node& node, Inputs inputs) {
                                   : saturate(static_cast<double>(v / scale), zero_point, kRangeU8));
   return std::vector<Tensor>{to_integer_tensor(DType::u8, x.shape(), integers), Tensor::scalar(scale),
                              Tensor::scalar(static_cast<uint8_t>(zero_point))};
+}
+
+Outputs eval_quantize_rows(const ir::Node& node, Inputs inputs) {
+  const Tensor& x = *inputs[0];
+  NARROW_TRY(const auto axes, normal_axes(node, {node.int_attr("axis", -1)}, x.rank()));
+  Shape rows = x.shape();
+  int64_t columns = 1;
+  for (auto i = static_cast<size_t>(axes[0]); i < rows.size(); ++i) columns *= std::exchange(rows[i], 1);
+  Tensor codes = Tensor::allocate(DType::u8, x.shape()), scale = Tensor::allocate(DType::f32, rows);
+  for (int64_t r = 0; r < scale.elements(); ++r) {
+    const auto row = x.data<float>().subspan(static_cast<size_t>(r * columns), static_cast<size_t>(columns));
+    float largest = 0;
+    for (const float v : row)
+      largest = std::isfinite(v) && !std::isnan(largest) ? std::max(largest, std::fabs(v))
+                                                         : std::numeric_limits<float>::quiet_NaN();
+    const float s = std::isnan(largest) ? largest : std::max(largest * (1.0F / 127), 1e-30F);
+    scale.mutable_data<float>()[static_cast<size_t>(r)] = s;
+    for (size_t i = 0; i < row.size(); ++i)
+      codes.mutable_data<uint8_t>()[static_cast<size_t>(r * columns) + i] =
+          static_cast<uint8_t>(narrow::quantize(row[i], s, 128, kRangeU8));
+  }
+  return std::vector<Tensor>{std::move(codes), std::move(scale)};
 }
 
 }  // namespace narrow::runtime::reference
