@@ -217,6 +217,10 @@ void Graph::replace_all_uses(Value* from, Value* to) {
   for (const Use& use : uses) set_input(use.node, use.index, to);
   for (GraphOutput& output : outputs_)
     if (output.value == from) output.value = to;
+  if (!to->type.ranked && from->type.ranked && to->type.dtype == from->type.dtype) {
+    to->type.ranked = true;
+    to->type.dims = from->type.dims;
+  }
   if (to->origin.empty() && !to->is_constant() && !to->is_input_) {
     to->origin = from->origin;
     to->origin_perm = from->origin_perm;

@@ -161,7 +161,8 @@ class Graph {
   void set_input(Node* node, int index, Value* value);  // grows the list when needed; value may be null
   void set_op(Node* node, Op op) { node->op_ = op; }
   void set_constant(Value* value, Tensor tensor);  // value must already be a constant
-  /// Every use of `from`, graph outputs too, reads `to` instead; an origin `to` lacks is taken over.
+  /// Every use of `from`, graph outputs too, reads `to` instead; an origin or a rank that `to` lacks is taken
+  /// over.
   void replace_all_uses(Value* from, Value* to);
   /// The node's outputs must have no readers left.
   void erase(Node* node);

@@ -83,8 +83,8 @@ Status write_attribute(const ir::Attribute& attribute, const std::string& name, 
   } else {
     return Error{.code = Code::unsupported,
                  .subject = fmt::format("{}, attribute '{}'", subject, name),
-                 .expected = "no subgraph in a graph to export",
-                 .got = "one"};
+                 .expected = "a number, a string, a list of them, or a tensor",
+                 .got = "a graph"};
   }
   return {};
 }

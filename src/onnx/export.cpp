@@ -4,14 +4,14 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "ir/schema.h"
-#include "onnx/attributes.h"
 #include "onnx/export_floats.h"
-#include "onnx/export_names.h"
-#include "onnx/graph_types.h"
-#include "onnx/tensors.h"
+#include "onnx/export_graph.h"
+#include "onnx/proto.h"
 
 namespace narrow::onnx {
 namespace {
@@ -25,8 +25,18 @@ Error unsupported(std::string subject, std::string expected, std::string got, st
 
 // ---------------------------------------------------------------- what a portable file can hold
 
-Status check_portable(const ir::Graph& graph) {
-  int64_t bytes = 0;
+/// The graph, then the bodies inside its nodes.
+std::vector<const ir::Graph*> all_graphs(const ir::Graph& graph) {
+  std::vector<const ir::Graph*> all = {&graph};
+  for (size_t i = 0; i < all.size(); ++i)
+    for (const ir::Node* node : all[i]->nodes())
+      for (const auto& [name, value] : node->attrs)
+        if (const auto* body = std::get_if<std::shared_ptr<ir::Graph>>(&value)) all.push_back(body->get());
+  return all;
+}
+
+/// `bytes` grows by those of the constants.
+Status check_values(const ir::Graph& graph, int64_t& bytes) {
   for (const ir::Value* value : graph.values()) {
     const std::string subject =
         value->producer() != nullptr ? value->producer()->location() : "value '" + value->name + "'";
@@ -38,9 +48,10 @@ Status check_portable(const ir::Graph& graph) {
       return unsupported(subject, "an element type", "none inferred");
     if (value->is_constant()) bytes += value->constant().bytes();
   }
-  if (bytes > kMaxModelBytes)
-    return unsupported("model", "constants of less than 2 GB in one .onnx file",
-                       fmt::format("{} bytes", bytes), "write a .narrow file, or quantize to fewer bits");
+  return {};
+}
+
+Status check_operators(const ir::Graph& graph) {
   for (const ir::Node* node : graph.nodes()) {
     const ir::OpSchema& schema = ir::schema(node->op());
     if (schema.domain == "narrow")
@@ -53,53 +64,23 @@ Status check_portable(const ir::Graph& graph) {
   return {};
 }
 
+Status check_portable(const ir::Graph& graph) {
+  int64_t bytes = 0;
+  for (const ir::Graph* each : all_graphs(graph)) {
+    NARROW_DO(check_values(*each, bytes));
+    NARROW_DO(check_operators(*each));
+  }
+  if (bytes <= kMaxModelBytes) return {};
+  return unsupported("model", "constants of less than 2 GB in one .onnx file", fmt::format("{} bytes", bytes),
+                     "write a .narrow file, or quantize to fewer bits");
+}
+
 // ---------------------------------------------------------------- writing
 
-Status write_node(const ir::Node& node, const FileNames& names, pb::NodeProto* proto) {
-  for (const ir::Value* input : node.inputs()) proto->add_input(input == nullptr ? "" : names.of.at(input));
-  for (const ir::Value* output : node.outputs()) proto->add_output(names.of.at(output));
-  proto->set_op_type(ir::to_string(node.op()));
-  proto->set_name(node.name.empty() ? names.of.at(node.output()) : node.name);
-  const std::string& domain = ir::schema(node.op()).domain;
-  if (!domain.empty()) proto->set_domain(domain);
-  for (const auto& [name, value] : node.attrs) {
-    // Opset 21 does not have these yet: it computes in the scale's type, which is float here, and gives
-    // float.
-    if (node.op() == ir::Op::QuantizeLinear && name == "precision") continue;
-    if (node.op() == ir::Op::DequantizeLinear && name == "output_dtype") continue;
-    NARROW_DO(write_attribute(value, name, node.location(), proto->add_attribute()));
-  }
-  return {};
-}
-
-/// Initializers in the order in which nodes read them, then those that are only returned.
-void write_initializers(const ir::Graph& graph, const FileNames& names, pb::GraphProto* proto) {
-  std::set<const ir::Value*> written;
-  const auto write = [&](const ir::Value* value) {
-    if (value == nullptr || !value->is_constant() || !written.insert(value).second) return;
-    write_tensor(value->constant(), names.of.at(value), proto->add_initializer());
-  };
-  for (const ir::Node* node : graph.nodes())
-    for (const ir::Value* input : node->inputs()) write(input);
-  for (const ir::GraphOutput& output : graph.outputs()) write(output.value);
-}
-
-Status write_graph(const ir::Graph& graph, const FileNames& names, pb::GraphProto* proto) {
-  proto->set_name(graph.name.empty() ? "graph" : graph.name);
-  for (const ir::Node* node : graph.nodes()) NARROW_DO(write_node(*node, names, proto->add_node()));
-  for (const ir::GraphOutput& copy : names.copies) {
-    pb::NodeProto* identity = proto->add_node();
-    identity->set_op_type("Identity");
-    identity->set_name(copy.name);
-    identity->add_input(names.of.at(copy.value));
-    identity->add_output(copy.name);
-  }
-  write_initializers(graph, names, proto);
-  for (const ir::Value* input : graph.inputs())
-    write_type(input->type, names.of.at(input), proto->add_input());
-  for (const ir::GraphOutput& output : graph.outputs())
-    write_type(output.value->type, output.name, proto->add_output());
-  return {};
+bool has_microsoft_operators(const ir::Graph& graph) {
+  const std::vector<ir::Node*> nodes = graph.nodes();
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [](const ir::Node* node) { return !ir::schema(node->op()).domain.empty(); });
 }
 
 void write_header(const ir::Graph& graph, pb::ModelProto& model) {
@@ -108,13 +89,13 @@ void write_header(const ir::Graph& graph, pb::ModelProto& model) {
   pb::OperatorSetIdProto* standard = model.add_opset_import();
   standard->set_domain("");
   standard->set_version(kExportOpset);
-  for (const ir::Node* node : graph.nodes()) {
-    if (ir::schema(node->op()).domain.empty()) continue;
-    pb::OperatorSetIdProto* microsoft = model.add_opset_import();
-    microsoft->set_domain("com.microsoft");
-    microsoft->set_version(kMicrosoftOpset);
+  const std::vector<const ir::Graph*> graphs = all_graphs(graph);
+  if (std::none_of(graphs.begin(), graphs.end(),
+                   [](const ir::Graph* g) { return has_microsoft_operators(*g); }))
     return;
-  }
+  pb::OperatorSetIdProto* microsoft = model.add_opset_import();
+  microsoft->set_domain("com.microsoft");
+  microsoft->set_version(kMicrosoftOpset);
 }
 
 Result<std::string> serialize(const pb::ModelProto& model) {
@@ -141,10 +122,9 @@ Result<std::string> export_bytes(const ir::Graph& graph) {
   NARROW_DO(check_portable(graph));
   ir::Graph portable = graph.clone();
   NARROW_DO(widen_narrow_floats(portable));
-  NARROW_TRY(const FileNames names, name_values(portable));
   pb::ModelProto model;
   write_header(portable, model);
-  NARROW_DO(write_graph(portable, names, model.mutable_graph()));
+  NARROW_DO(write_graph(portable, model.mutable_graph()));
   return serialize(model);
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+#include <vector>
 
 #include "ir/onnx_types.h"
 
@@ -121,10 +123,55 @@ void widen_outputs(ir::Graph& graph, ir::Node* node) {
   }
 }
 
+// ---------------------------------------------------------------- If, Loop, Scan
+
+using Body = std::shared_ptr<ir::Graph>;
+
+bool has_body(const ir::Node* node) {
+  return std::any_of(node->attrs.begin(), node->attrs.end(),
+                     [](const auto& attr) { return std::holds_alternative<Body>(attr.second); });
+}
+
+/// What a node with bodies reads, before anything was widened: its bodies are typed by it.
+using BorderTypes = std::vector<std::pair<ir::Node*, std::vector<DType>>>;
+
+BorderTypes border_types(const std::vector<ir::Node*>& nodes) {
+  BorderTypes borders;
+  for (ir::Node* node : nodes) {
+    if (!has_body(node)) continue;
+    std::vector<DType>& types = borders.emplace_back(node, std::vector<DType>{}).second;
+    for (const ir::Value* input : node->inputs())
+      types.push_back(input == nullptr ? DType::undefined : input->type.dtype);
+  }
+  return borders;
+}
+
+/// Inputs and outputs of bodies keep their types, as those of the graph do; inside, each is widened alone.
+Status widen_bodies(ir::Graph& graph, const BorderTypes& borders) {
+  for (const auto& [node, types] : borders) {
+    for (size_t i = 0; i < types.size(); ++i) {
+      ir::Value* input = node->inputs()[i];
+      if (input != nullptr && input->type.dtype != types[i])
+        graph.set_input(node, static_cast<int>(i), add_cast(graph, input, types[i], "_narrow"));
+    }
+    for (auto& [name, value] : node->attrs) {
+      auto* body = std::get_if<Body>(&value);
+      if (body == nullptr) continue;
+      ir::Graph own = (*body)->clone();  // clones of a graph share their bodies
+      NARROW_DO(widen_narrow_floats(own));
+      *body = std::make_shared<ir::Graph>(std::move(own));
+    }
+    for (ir::Value* output : node->outputs())
+      if (is_half(output->type.dtype)) read_as_float(graph, output);
+  }
+  return {};
+}
+
 }  // namespace
 
 Status widen_narrow_floats(ir::Graph& graph) {
   const std::vector<ir::Node*> nodes = graph.nodes();
+  const BorderTypes borders = border_types(nodes);
   for (ir::Value* value : graph.values())
     if (is_half(value->type.dtype) && (value->is_constant() || value->is_graph_input()))
       read_as_float(graph, value);
@@ -132,9 +179,10 @@ Status widen_narrow_floats(ir::Graph& graph) {
     const bool casts = node->op() == Op::Cast || node->op() == Op::CastLike;
     if (casts)
       widen_cast(graph, node);
-    else
+    else if (!has_body(node))
       widen_outputs(graph, node);
   }
+  NARROW_DO(widen_bodies(graph, borders));
   return graph.sort();
 }
 

@@ -1,19 +1,30 @@
 #include "onnx/export_names.h"
 
-#include <set>
-
 namespace narrow::onnx {
 namespace {
 
 class Namer {
  public:
-  explicit Namer(const ir::Graph& graph) : graph_(graph) {}
+  Namer(const ir::Graph& graph, std::set<std::string>& taken) : graph_(graph), taken_(taken) {}
 
-  Result<FileNames> run() {
+  Result<FileNames> model() {
     for (const ir::Value* input : graph_.inputs()) assign(input, input->name);
-    for (const ir::GraphOutput& output : graph_.outputs()) NARROW_DO(name_output(output));
-    for (const ir::Value* value : graph_.values())
-      if (!names_.of.contains(value)) assign(value, fresh(value->name));
+    for (const ir::GraphOutput& output : graph_.outputs()) NARROW_DO(check_output(output));
+    for (const ir::GraphOutput& output : graph_.outputs()) name_output(output, output.name);
+    name_the_rest();
+    return std::move(names_);
+  }
+
+  FileNames body(const std::vector<std::string>& captured) {
+    const std::vector<ir::Value*>& inputs = graph_.inputs();
+    const size_t own = inputs.size() - captured.size();
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (i < own)
+        assign(inputs[i], fresh(inputs[i]->name));
+      else
+        names_.of.emplace(inputs[i], captured[i - own]);
+    for (const ir::GraphOutput& output : graph_.outputs()) name_output(output, fresh(output.name));
+    name_the_rest();
     return std::move(names_);
   }
 
@@ -23,22 +34,35 @@ class Namer {
     names_.of.emplace(value, name);
   }
 
-  Status name_output(const ir::GraphOutput& output) {
-    const ir::Value* value = output.value;
-    const bool is_the_input = value->is_graph_input() && value->name == output.name;
-    if (!returned_.insert(output.name).second || (taken_.contains(output.name) && !is_the_input))
-      return Error{.code = Code::invalid_model,
-                   .subject = "output '" + output.name + "'",
-                   .expected = "a name that no input and no other output has",
-                   .got = "the same name twice"};
-    if (is_the_input) return {};
-    if (value->producer() != nullptr && !names_.of.contains(value)) {
-      assign(value, output.name);
+  Status check_output(const ir::GraphOutput& output) {
+    if (returned_.insert(output.name).second && (!taken_.contains(output.name) || is_its_input(output)))
+      return {};
+    return Error{.code = Code::invalid_model,
+                 .subject = "output '" + output.name + "'",
+                 .expected = "a name that no input and no other output has",
+                 .got = "the same name twice"};
+  }
+
+  /// An input returned under its own name.
+  bool is_its_input(const ir::GraphOutput& output) const {
+    const auto named = names_.of.find(output.value);
+    return output.value->is_graph_input() && named != names_.of.end() && named->second == output.name;
+  }
+
+  void name_output(const ir::GraphOutput& output, const std::string& name) {
+    names_.outputs.push_back(name);
+    if (is_its_input({name, output.value})) return;
+    if (output.value->producer() != nullptr && !names_.of.contains(output.value)) {
+      assign(output.value, name);
     } else {
-      taken_.insert(output.name);
-      names_.copies.push_back(output);
+      taken_.insert(name);
+      names_.copies.push_back({name, output.value});
     }
-    return {};
+  }
+
+  void name_the_rest() {
+    for (const ir::Value* value : graph_.values())
+      if (!names_.of.contains(value)) assign(value, fresh(value->name));
   }
 
   std::string fresh(const std::string& base) const {
@@ -49,11 +73,19 @@ class Namer {
 
   const ir::Graph& graph_;
   FileNames names_;
-  std::set<std::string> taken_, returned_;
+  std::set<std::string>& taken_;
+  std::set<std::string> returned_;
 };
 
 }  // namespace
 
-Result<FileNames> name_values(const ir::Graph& graph) { return Namer(graph).run(); }
+Result<FileNames> name_values(const ir::Graph& graph, std::set<std::string>& taken) {
+  return Namer(graph, taken).model();
+}
+
+FileNames name_body(const ir::Graph& body, const std::vector<std::string>& captured,
+                    std::set<std::string>& taken) {
+  return Namer(body, taken).body(captured);
+}
 
 }  // namespace narrow::onnx

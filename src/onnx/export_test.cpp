@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "ir/onnx_types.h"
 #include "ir/schema.h"
 #include "ir/text.h"
@@ -177,6 +179,111 @@ TEST(Export, NarrowInputsAndOutputsKeepTheirTypes) {
   const ir::Graph back = imported(exported(graph));
   EXPECT_EQ(back.inputs()[0]->type.dtype, DType::f16);
   for (const auto& output : back.outputs()) EXPECT_EQ(output.value->type.dtype, DType::f16) << output.name;
+}
+
+// ---------------------------------------------------------------- bodies
+
+pb::GraphProto& branch(pb::NodeProto& node, const char* name, const char* output) {
+  pb::GraphProto& body = *attribute(node, name, pb::AttributeProto::GRAPH).mutable_g();
+  body.set_name(name);
+  body.add_output()->set_name(output);
+  return body;
+}
+
+/// If(flag): a, captured as it is, else Relu(Add(a, w)) in a body that calls its values as the other does.
+TestModel branching() {
+  TestModel model(16);
+  model.input("x", {2}).input("flag", {}, pb::TensorProto::BOOL).output("y").output("z");
+  model.floats("w", {2}, {1, 2});
+  model.node("Neg", {"x"}, {"a"});
+  pb::NodeProto& node = model.node("If", {"flag"}, {"z"});
+  node.set_name("choice");
+  branch(node, "then_branch", "a");
+  pb::GraphProto& otherwise = branch(node, "else_branch", "inner");
+  TestModel::fill(*otherwise.add_node(), "Add", {"a", "w"}, {"sum"});
+  TestModel::fill(*otherwise.add_node(), "Relu", {"sum"}, {"inner"});
+  model.node("Exp", {"z"}, {"y"});
+  return model;
+}
+
+const pb::GraphProto& body_of(const pb::NodeProto& node, const std::string& name) {
+  for (const auto& attr : node.attribute())
+    if (attr.name() == name) return attr.g();
+  ADD_FAILURE() << "no body " << name;
+  return pb::GraphProto::default_instance();
+}
+
+TEST(Export, BodiesReadOuterValuesByTheirNames) {
+  const ir::Graph first = imported(branching().proto);
+  const pb::ModelProto file = exported(first);
+  EXPECT_THAT(ops_of(file), ElementsAre("Neg", "If", "Exp"));
+  const pb::NodeProto& node = file.graph().node(1);
+  EXPECT_THAT(node.input(), ElementsAre("flag"));
+  EXPECT_EQ(node.attribute_size(), 2);
+  const pb::GraphProto& then = body_of(node, "then_branch");
+  EXPECT_EQ(then.input_size(), 0);
+  ASSERT_EQ(then.node_size(), 1);  // a body returns what it makes
+  EXPECT_EQ(then.node(0).op_type(), "Identity");
+  EXPECT_EQ(then.node(0).input(0), "a");
+  EXPECT_NE(then.output(0).name(), "a");
+  EXPECT_EQ(body_of(node, "else_branch").node(0).input(0), "a");
+  EXPECT_EQ(body_of(node, "else_branch").initializer_size(), 1);
+  const ir::Graph second = imported(file);
+  EXPECT_EQ(ir::print(imported(exported(second))), ir::print(second));
+}
+
+TEST(Export, NoNameOfABodyHidesOneOutside) {
+  const pb::ModelProto file = exported(imported(branching().proto));
+  std::set<std::string> outside;
+  for (const auto& node : file.graph().node()) outside.insert(node.output().begin(), node.output().end());
+  for (const auto& input : file.graph().input()) outside.insert(input.name());
+  for (const char* name : {"then_branch", "else_branch"}) {
+    const pb::GraphProto& body = body_of(file.graph().node(1), name);
+    for (const auto& node : body.node()) EXPECT_FALSE(outside.contains(node.output(0))) << node.output(0);
+    for (const auto& tensor : body.initializer()) EXPECT_TRUE(outside.insert(tensor.name()).second);
+  }
+}
+
+TEST(Export, HalfFloatsOfABodyStayAtItsBorder) {
+  TestModel model = branching();
+  model.graph().mutable_input(0)->mutable_type()->mutable_tensor_type()->set_elem_type(
+      pb::TensorProto::FLOAT16);
+  model.graph().mutable_initializer(0)->set_data_type(pb::TensorProto::FLOAT16);
+  model.graph().mutable_initializer(0)->clear_float_data();
+  for (const int32_t one : {0x3C00, 0x4000}) model.graph().mutable_initializer(0)->add_int32_data(one);
+  const ir::Graph back = imported(exported(imported(model.proto)));
+  const ir::Node* node = back.nodes_of(Op::If).at(0);
+  EXPECT_EQ(node->output()->type.dtype, DType::f16);
+  EXPECT_EQ(node->input(1)->type.dtype, DType::f16);
+  for (const ir::GraphOutput& output : back.outputs()) EXPECT_EQ(output.value->type.dtype, DType::f16);
+  for (const ir::Node* outside : back.nodes())
+    if (outside->op() == Op::Neg || outside->op() == Op::Exp) {
+      EXPECT_EQ(outside->input(0)->type.dtype, DType::f32) << outside->location();
+    }
+}
+
+TEST(Export, ALoopCountsInScalars) {
+  TestModel model(16);
+  model.input("x", {2}).output("y").ints("m", {}, {3});
+  pb::NodeProto& node = model.node("Loop", {"m", "", "x"}, {"y"});
+  pb::GraphProto& body = branch(node, "body", "go_on");
+  body.add_output()->set_name("next");
+  for (const auto& [name, type] : {std::pair{"i", pb::TensorProto::INT64},
+                                   {"go", pb::TensorProto::BOOL},
+                                   {"v", pb::TensorProto::FLOAT}}) {
+    body.add_input()->set_name(name);
+    body.mutable_input(body.input_size() - 1)->mutable_type()->mutable_tensor_type()->set_elem_type(type);
+  }
+  TestModel::fill(*body.add_node(), "Identity", {"go"}, {"go_on"});
+  TestModel::fill(*body.add_node(), "Neg", {"v"}, {"next"});
+  const pb::ModelProto file = exported(imported(model.proto));
+  const pb::GraphProto& written = body_of(file.graph().node(0), "body");
+  ASSERT_EQ(written.input_size(), 3);
+  for (const int i : {0, 1}) {
+    EXPECT_TRUE(written.input(i).type().tensor_type().has_shape()) << i;  // ONNX Runtime asks for it
+    EXPECT_EQ(written.input(i).type().tensor_type().shape().dim_size(), 0);
+  }
+  EXPECT_EQ(ir::print(imported(exported(imported(file)))), ir::print(imported(file)));
 }
 
 // ---------------------------------------------------------------- what cannot be written

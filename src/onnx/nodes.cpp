@@ -55,17 +55,28 @@ struct Capture {
   ir::Value* value;
 };
 
+/// The iteration number and the condition of a loop: scalars, or one element where the body says so.
+Result<ir::TensorType> loop_counter_type(const Draft& draft, const pb::ValueInfoProto& input, size_t i) {
+  ir::TensorType type = ir::TensorType::of(i == 0 ? DType::s64 : DType::boolean, {});
+  if (input.type().value_case() == pb::TypeProto::VALUE_NOT_SET) return type;
+  Symbols symbols;
+  NARROW_TRY(const ir::TensorType given,
+             read_type(input, draft.source.location() + ", body input '" + input.name() + "'", symbols));
+  if (given.dtype != type.dtype || given.rank() > 1)
+    return draft.invalid("a body that counts in int64 and asks in bool", ir::to_string(given));
+  return given.rank() == 1 ? ir::TensorType::of(type.dtype, {1}) : type;
+}
+
 /// The types of a body's own inputs. Only element types: a loop may change the shapes that its first call
 /// sees. Where the file leaves the type out, it is that of the node's input at that place.
 Result<ir::TensorType> body_input_type(const Draft& draft, const pb::ValueInfoProto& input, size_t i) {
+  if (draft.op == ir::Op::Loop && i < 2) return loop_counter_type(draft, input, i);
   Symbols symbols;
   if (input.type().value_case() != pb::TypeProto::VALUE_NOT_SET) {
     NARROW_TRY(const ir::TensorType type,
                read_type(input, draft.source.location() + ", body input '" + input.name() + "'", symbols));
     return ir::TensorType::unranked(type.dtype);
   }
-  if (draft.op == ir::Op::Loop && i < 2)
-    return ir::TensorType::unranked(i == 0 ? DType::s64 : DType::boolean);
   if (i >= draft.source.own_inputs || draft.input(i) == nullptr)
     return draft.invalid("typed inputs of the body", "'" + input.name() + "' without a type");
   return ir::TensorType::unranked(draft.input(i)->type.dtype);

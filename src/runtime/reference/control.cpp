@@ -33,6 +33,12 @@ Result<Captured> captured(const ir::Node& node, Inputs inputs) {
   return c;
 }
 
+/// The scalar as the loop's body wants it: a scalar, or one element of rank 1.
+Tensor as_counter(const Tensor& scalar, const ir::Graph& body, size_t input) {
+  const bool vector = input < body.inputs().size() && body.inputs()[input]->type.rank() == 1;
+  return vector ? scalar.reshaped({1}) : scalar;
+}
+
 /// Tensors of one type and shape -> one with a new axis. At least one.
 Result<Tensor> stack(const ir::Node& node, const std::vector<Tensor>& parts, int64_t axis) {
   Shape shape = parts[0].shape();
@@ -105,7 +111,8 @@ Outputs eval_loop(const ir::Node& node, Inputs inputs) {
   std::vector<std::vector<Tensor>> scanned(body->outputs().size() -
                                            std::min(body->outputs().size(), 1 + state.size()));
   for (int64_t i = 0; go && i < most; ++i) {
-    std::vector<Tensor> call = {Tensor::scalar(i), Tensor::scalar(go)};
+    std::vector<Tensor> call = {as_counter(Tensor::scalar(i), *body, 0),
+                                as_counter(Tensor::scalar(go), *body, 1)};
     call.insert(call.end(), state.begin(), state.end());
     call.insert(call.end(), captures.tensors.begin(), captures.tensors.end());
     NARROW_TRY(std::vector<Tensor> results, run_subgraph(node, *body, call));
