@@ -211,6 +211,7 @@ Result<int64_t> fold_constants(Graph& graph, const PassContext& context) {
   int64_t folded = 0;
   DimTracker dims;
   for (Node* node : graph.nodes()) {
+    if (folded > 0) NARROW_DO(ir::infer_types(*node));  // a shape just folded tells the shapes behind it
     dims.visit(node);
     if (const auto known = dims.find(node->outputs().empty() ? nullptr : node->output());
         known && !node->output()->is_constant()) {
