@@ -48,8 +48,8 @@ class DynamicRows {
     const std::string name = x->name + (whole_samples ? "_sample" : "_row");
     std::vector<int64_t> axes = {-1};
     if (whole_samples) axes = {1, 2, 3};
-    Value* axes_value = graph_.add_constant(
-        name + "_axes", Tensor::of(Shape{static_cast<int64_t>(axes.size())}, axes));
+    Value* axes_value =
+        graph_.add_constant(name + "_axes", Tensor::of(Shape{static_cast<int64_t>(axes.size())}, axes));
     Value* largest = node(Op::ReduceMax, {node(Op::Abs, {x}, name + "_abs"), axes_value}, name + "_max",
                           {{"keepdims", int64_t{1}}});
     Value* scaled = node(Op::Mul, {largest, scalar(name + "_step", 1.0F / 127)}, name + "_unbounded");
@@ -92,8 +92,8 @@ void apply_dynamic(Graph& graph, const Recipe& recipe) {
         graph.add_node(Op::Mul, {product, rows.scale}, {old->name + "_scaled"}, {}, old->name + "_rescale")
             ->output();
     if (Value* bias = bias_operand(graph, *node, recipe, static_cast<int64_t>(quant.scale.size())))
-      result = graph.add_node(Op::Add, {result, bias}, {old->name + "_biased"}, {}, old->name + "_bias")
-                   ->output();
+      result =
+          graph.add_node(Op::Add, {result, bias}, {old->name + "_biased"}, {}, old->name + "_bias")->output();
     result->origin = old->origin.empty() ? old->name : old->origin;
     result->origin_perm = old->origin_perm;
     graph.replace_all_uses(old, result);

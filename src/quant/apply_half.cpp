@@ -81,8 +81,6 @@ class HalfConversion {
 
 }  // namespace
 
-void apply_half(Graph& graph, const Recipe& recipe) {
-  HalfConversion(graph, recipe).run();
-}
+void apply_half(Graph& graph, const Recipe& recipe) { HalfConversion(graph, recipe).run(); }
 
 }  // namespace narrow::quant

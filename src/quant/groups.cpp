@@ -68,8 +68,8 @@ class GroupFitter {
 
   Fit candidate(float low, float high, float share) const {
     if (levels_.symmetric) {
-      const float reach = high >= -low ? high / static_cast<float>(levels_.high)
-                                       : -low / static_cast<float>(-levels_.low);
+      const float reach =
+          high >= -low ? high / static_cast<float>(levels_.high) : -low / static_cast<float>(-levels_.low);
       return {stored(share * reach), 0, 0};
     }
     const float scale = stored(share * (high - low) / static_cast<float>(levels_.high));
@@ -79,7 +79,8 @@ class GroupFitter {
   Fit evaluate(std::span<const float> x, Fit f) const {
     f.error = 0;
     for (const float v : x) {
-      const float back = static_cast<float>(code_of(v, f.scale, f.zero_point, levels_) - f.zero_point) * f.scale;
+      const float back =
+          static_cast<float>(code_of(v, f.scale, f.zero_point, levels_) - f.zero_point) * f.scale;
       f.error += static_cast<double>(v - back) * static_cast<double>(v - back);
     }
     return f;
@@ -132,8 +133,8 @@ bool scales_fit_half(const Tensor& weights) {
 }  // namespace
 
 double GroupedWeights::bits_per_weight() const {
-  const auto stored = static_cast<double>(codes.elements() * bits + scale.elements() * bits_of(scale.dtype()) +
-                                          zero_point.elements() * bits);
+  const auto stored = static_cast<double>(
+      codes.elements() * bits + scale.elements() * bits_of(scale.dtype()) + zero_point.elements() * bits);
   return codes.elements() == 0 ? 0 : stored / static_cast<double>(codes.elements());
 }
 
@@ -152,10 +153,12 @@ GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupO
   auto* q = static_cast<uint8_t*>(codes.mutable_raw());
   std::vector<float> group(static_cast<size_t>(std::min(at.group, at.extent)));
   at.for_groups([&](int64_t parameters, int64_t first, int64_t count) {
-    for (int64_t k = 0; k < count; ++k) group[static_cast<size_t>(k)] = x[static_cast<size_t>(first + k * at.inner)];
+    for (int64_t k = 0; k < count; ++k)
+      group[static_cast<size_t>(k)] = x[static_cast<size_t>(first + k * at.inner)];
     const Fit fit = fitter.fit({group.data(), static_cast<size_t>(count)});
     scale.mutable_data<float>()[static_cast<size_t>(parameters)] = fit.scale;
-    if (!options.symmetric) static_cast<uint8_t*>(zero_point.mutable_raw())[parameters] = static_cast<uint8_t>(fit.zero_point);
+    if (!options.symmetric)
+      static_cast<uint8_t*>(zero_point.mutable_raw())[parameters] = static_cast<uint8_t>(fit.zero_point);
     for (int64_t k = 0; k < count; ++k)
       q[first + k * at.inner] = static_cast<uint8_t>(
           code_of(group[static_cast<size_t>(k)], fit.scale, fit.zero_point, fitter.levels()));
@@ -181,7 +184,7 @@ GroupedWeights quantize_per_channel(const Tensor& weights, int64_t axis) {
 Tensor dequantize_groups(const GroupedWeights& w) {
   const std::vector<float> codes = to_floats(w.codes), scale = to_floats(w.scale),
                            zero = !w.zero_point.defined() ? std::vector<float>(scale.size(), 0.0F)
-                                                               : to_floats(w.zero_point);
+                                                          : to_floats(w.zero_point);
   const int64_t extent = w.codes.shape()[static_cast<size_t>(w.axis)];
   // Per channel of the axis: groups of one index that all share their parameters over the inner elements.
   const Geometry at(w.codes.shape(), w.axis, w.group_size == 0 ? 1 : w.group_size);

@@ -19,8 +19,8 @@ struct GroupOptions {
 
 /// x' = (code - zero_point) * scale, the parameters of element i of `axis` at i / group_size.
 struct GroupedWeights {
-  Tensor codes;       // u4 or s4 (s8 with one scale per result channel), the weights' shape, `bits` of them used
-  Tensor scale;       // f16 or f32, ceil(extent / group_size) on `axis`; [channels] when group_size is 0
+  Tensor codes;  // u4 or s4 (s8 with one scale per result channel), the weights' shape, `bits` of them used
+  Tensor scale;  // f16 or f32, ceil(extent / group_size) on `axis`; [channels] when group_size is 0
   Tensor zero_point;  // as scale, in the codes' type; empty: all 0
   int64_t axis = 0;
   int64_t group_size = 0;  // 0: per channel of `axis`

@@ -104,8 +104,8 @@ TEST_P(Groups, ErrNoMoreThanMinmax) {
   const auto back = to_floats(dequantize_groups(q));
   std::vector<double> error(static_cast<size_t>(q.scale.elements()), 0);
   for (int64_t i = 0; i < w.elements(); ++i)
-    error[static_cast<size_t>(group_of(c, i))] +=
-        std::pow(static_cast<double>(back[static_cast<size_t>(i)]) - w.data<float>()[static_cast<size_t>(i)], 2);
+    error[static_cast<size_t>(group_of(c, i))] += std::pow(
+        static_cast<double>(back[static_cast<size_t>(i)]) - w.data<float>()[static_cast<size_t>(i)], 2);
   const auto minmax = minmax_errors(c, w, q.scale.elements());
   double sum = 0, minmax_sum = 0;
   for (size_t g = 0; g < error.size(); ++g) {
@@ -117,14 +117,15 @@ TEST_P(Groups, ErrNoMoreThanMinmax) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, Groups,
-    testing::Values(Case{{64, 12}, 0, {.bits = 4, .group_size = 16, .f32_scales = true}},
-                    Case{{12, 50}, 1, {.bits = 4, .group_size = 16, .f32_scales = true}},  // a short last group
-                    Case{{6, 40, 3, 3}, 1, {.bits = 3, .group_size = 32, .f32_scales = true}},
-                    Case{{64, 9}, 0, {.bits = 2, .group_size = 8, .f32_scales = true}},
-                    Case{{64, 9}, 0, {.bits = 4, .group_size = 32}},
-                    Case{{64, 9}, 0, {.bits = 3, .group_size = 32, .symmetric = true}},
-                    Case{{9, 64}, 1, {.bits = 4, .group_size = 64, .symmetric = true, .f32_scales = true}},
-                    Case{{5, 7}, 0, {.bits = 2, .group_size = 1000}}));
+    testing::Values(
+        Case{{64, 12}, 0, {.bits = 4, .group_size = 16, .f32_scales = true}},
+        Case{{12, 50}, 1, {.bits = 4, .group_size = 16, .f32_scales = true}},  // a short last group
+        Case{{6, 40, 3, 3}, 1, {.bits = 3, .group_size = 32, .f32_scales = true}},
+        Case{{64, 9}, 0, {.bits = 2, .group_size = 8, .f32_scales = true}},
+        Case{{64, 9}, 0, {.bits = 4, .group_size = 32}},
+        Case{{64, 9}, 0, {.bits = 3, .group_size = 32, .symmetric = true}},
+        Case{{9, 64}, 1, {.bits = 4, .group_size = 64, .symmetric = true, .f32_scales = true}},
+        Case{{5, 7}, 0, {.bits = 2, .group_size = 1000}}));
 
 TEST(GroupsOf, ZerosStayZeros) {
   for (const bool symmetric : {false, true}) {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "quant/regions.h"
+#include "quant/tie_free.h"
 #include "quant/weights.h"
 
 namespace narrow::quant {
@@ -47,10 +48,11 @@ void correct_half_bias(const ir::Node& node, const calib::Profile& profile, Node
 }
 
 /// `overflows` gathers the layers with channels whose bias did not fit int32, with their number.
-Status plan_weights(const ir::Node& node, const calib::Profile& profile, Recipe& recipe,
-                    std::vector<std::string>& overflows) {
+Status plan_weights(const ir::Node& node, const calib::Profile& profile, const TieFreeScales& tie_free,
+                    Recipe& recipe, std::vector<std::string>& overflows) {
   const ir::Value* weights = weights_of(node);
   Quantization quant = weight_scales(weights->constant(), channel_axis(node));
+  tie_free.move_weights(node, quant);
   const ir::Value* bias = node.op() == ir::Op::MatMul ? nullptr : node.input(2);
   const auto input = recipe.activations.find(node.input(0)->name);
   if (input == recipe.activations.end())
@@ -69,7 +71,8 @@ Status plan_weights(const ir::Node& node, const calib::Profile& profile, Recipe&
 
 /// Scale and zero point of every value that lives in memory as bytes.
 Status plan_activations(const ir::Graph& graph, const calib::Profile& profile,
-                        const calib::RangeOptions& options, const IntegerRegions& regions, Recipe& recipe) {
+                        const calib::RangeOptions& options, const IntegerRegions& regions,
+                        TieFreeScales& tie_free, Recipe& recipe) {
   for (const ir::Value* input : graph.inputs())
     if (regions.stored.contains(input)) {
       NARROW_TRY(recipe.activations[input->name], range_of(input, profile, options));
@@ -86,6 +89,7 @@ Status plan_activations(const ir::Graph& graph, const calib::Profile& profile,
         recipe.activations[output->name] = scale;
       } else {
         NARROW_TRY(recipe.activations[output->name], range_of(output, profile, options));
+        tie_free.move_stored_sum(output);
       }
     }
   }
@@ -142,7 +146,8 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
   Recipe recipe;
   recipe.precision = wide.empty() ? Precision::int8 : Precision::mixed;
   const IntegerRegions regions = integer_regions(graph, names_of(wide));
-  NARROW_DO(plan_activations(graph, profile, options.ranges, regions, recipe));
+  TieFreeScales tie_free(regions, recipe);
+  NARROW_DO(plan_activations(graph, profile, options.ranges, regions, tie_free, recipe));
   share_concat_scales(graph, regions, recipe);
   std::unordered_set<const ir::Node*> half;
   if (options.wide_format != NodeFormat::fp32 && !wide.empty()) half = half_region(graph, {});
@@ -151,7 +156,7 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
     const std::string& key = key_of(*node);
     if (regions.nodes.contains(node)) {
       recipe.nodes[key] = {NodeFormat::int8, ""};
-      if (is_heavy(*node)) NARROW_DO(plan_weights(*node, profile, recipe, overflows));
+      if (is_heavy(*node)) NARROW_DO(plan_weights(*node, profile, tie_free, recipe, overflows));
     } else if (is_large_table(*node) && !wide.contains(key)) {
       recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
     } else if (wide.contains(key)) {

@@ -39,8 +39,8 @@ Recipe plan_weight_only(const ir::Graph& graph, const calib::Profile* profile, c
     const int64_t axis = contraction_axis(*node), length = weights.dim(axis);
     const bool short_rows = length < options.group_size;
     recipe.nodes[key] = {format_of_bits(options.bits),
-                         short_rows ? fmt::format("int8 weights: {} of them are summed, a group has {}", length,
-                                                  options.group_size)
+                         short_rows ? fmt::format("int8 weights: {} of them are summed, a group has {}",
+                                                  length, options.group_size)
                                     : ""};
     GroupedWeights stored = short_rows ? quantize_per_channel(weights, channel_axis(*node))
                                        : quantize_groups(weights, axis, options);
@@ -48,10 +48,11 @@ Recipe plan_weight_only(const ir::Graph& graph, const calib::Profile* profile, c
     if (profile != nullptr) correct_bias(*node, *profile, dequantize_groups(stored), recipe);
     recipe.groups[key] = std::move(stored);
   }
-  recipe.notes.push_back(fmt::format(
-      "weight-only: {} of {} layers in groups of {} with {} bits; the engine widens weights when it plans, so "
-      "the file is smaller but not faster than fp32",
-      in_groups, recipe.groups.size(), options.group_size, options.bits));
+  recipe.notes.push_back(
+      fmt::format("weight-only: {} of {} layers in groups of {} with {} bits; the engine widens weights when "
+                  "it plans, so "
+                  "the file is smaller but not faster than fp32",
+                  in_groups, recipe.groups.size(), options.group_size, options.bits));
   return recipe;
 }
 
