@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <set>
+#include <string>
 
 #include "base/clock.h"
 #include "base/cpu.h"
@@ -74,20 +76,58 @@ Result<std::vector<Record>> measure(const std::vector<Contestant>& contestants, 
   return records;
 }
 
+namespace {
+
+constexpr int64_t kManyTokens = 100;  // fewer than any vocabulary
+
+/// How many rows the smallest table has that integers of `value` pick from, or `least`.
+int64_t table_rows(const ir::Value* value, int64_t least) {
+  using ir::Op;
+  for (const ir::Use& use : value->uses()) {
+    const Op op = use.node->op();
+    const bool moves = op == Op::Cast || op == Op::Reshape || op == Op::Unsqueeze || op == Op::Squeeze ||
+                       op == Op::Transpose || op == Op::Identity || op == Op::Flatten || op == Op::Slice ||
+                       op == Op::Gather;
+    if (op == Op::Gather && use.index == 1) {
+      const ir::TensorType& table = use.node->input(0)->type;
+      const int64_t axis = use.node->int_attr("axis", 0), at = axis < 0 ? axis + table.rank() : axis;
+      if (at >= 0 && at < table.rank() && table.dims[static_cast<size_t>(at)].known())
+        least = std::min(least, table.dims[static_cast<size_t>(at)].value);
+    } else if (moves && use.index == 0) {
+      least = table_rows(use.node->output(), least);
+    }
+  }
+  return std::max<int64_t>(least, 1);
+}
+
+/// Symbols that are the first axis of some input: the batch, wherever they stand.
+std::set<std::string> batch_symbols(const ir::Graph& graph) {
+  std::set<std::string> symbols;
+  for (const ir::Value* input : graph.inputs())
+    if (!input->type.dims.empty() && !input->type.dims[0].symbol.empty())
+      symbols.insert(input->type.dims[0].symbol);
+  return symbols;
+}
+
+}  // namespace
+
 TensorMap random_inputs(const ir::Graph& graph, int64_t batch, int64_t free, uint64_t seed) {
   TensorMap inputs;
   Random random(seed);
+  const std::set<std::string> batches = batch_symbols(graph);
   for (const ir::Value* input : graph.inputs()) {
     Shape shape;
     for (size_t i = 0; i < input->type.dims.size(); ++i) {
       const ir::Dim& dim = input->type.dims[i];
-      shape.push_back(dim.known() ? dim.value : i == 0 ? batch : free);
+      shape.push_back(dim.known() ? dim.value : i == 0 || batches.contains(dim.symbol) ? batch : free);
     }
     Tensor tensor = Tensor::allocate(DType::f32, shape);
     const bool mask = input->name.find("mask") != std::string::npos, integer = !is_float(input->type.dtype);
+    const int64_t most =
+        integer && input->type.dtype != DType::u8 ? table_rows(input, kManyTokens + 1) - 1 : kManyTokens;
     for (float& x : tensor.mutable_data<float>())
       x = mask      ? 1.0F
-          : integer ? static_cast<float>(random.integer(0, 100))
+          : integer ? static_cast<float>(random.integer(0, most))
                     : static_cast<float>(random.normal());
     inputs[input->name] = cast(tensor, input->type.dtype);
   }

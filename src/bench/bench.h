@@ -45,8 +45,8 @@ Result<std::vector<Record>> measure(const std::vector<Contestant>& contestants, 
 /// Fills median, percentiles, spread and throughput from the samples.
 void summarize(Record& record, int64_t batch);
 
-/// Random inputs for these shapes: standard normal floats; integers small enough for an embedding, masks of
-/// ones. Deterministic. Free dimensions: the first becomes `batch`, others `free`.
+/// Random inputs for these shapes: standard normal floats; integers small enough for the tables they
+/// pick from, masks of ones. Deterministic. Free dimensions: the first becomes `batch`, others `free`.
 TensorMap random_inputs(const ir::Graph& graph, int64_t batch, int64_t free, uint64_t seed);
 
 /// What scripts read (PRODUCT.md): median_ms p90_ms p99_ms throughput load_ms first_ms rss_mb arena_bytes

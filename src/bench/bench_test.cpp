@@ -39,6 +39,26 @@ TEST(ToJson, HasWhatScriptsRead) {
   EXPECT_EQ(to_json(Record{.name = "x", .samples_ms = {1, 2}}, true)["samples_ms"].size(), 2U);
 }
 
+TEST(RandomInputs, PickFromTheTablesOfTheModel) {
+  const auto graph = ir::parse(
+      "graph g(%ids: s64[N,40]) {\n  @t: f32[3,2] = [1, 2, 3, 4, 5, 6]\n"
+      "  %i: s32[N,40] = Cast(%ids) {to=6}\n  %y: f32[N,40,2] = Gather(@t, %i)\n  return %y as \"y\"\n}\n");
+  ASSERT_TRUE(graph.ok()) << graph.error().message();
+  const std::vector<int64_t> ids = to_ints(random_inputs(*graph, 2, 5, 1).at("ids"));
+  EXPECT_EQ(*std::max_element(ids.begin(), ids.end()), 2);
+  EXPECT_EQ(*std::min_element(ids.begin(), ids.end()), 0);
+}
+
+TEST(RandomInputs, TheBatchOfAStateIsThatOfTheInput) {
+  const auto graph = ir::parse(
+      "graph g(%x: f32[N,T], %h: f32[2,N,8]) {\n  %y: f32[N,T] = Relu(%x)\n  %z: f32[2,N,8] = Relu(%h)\n"
+      "  return %y as \"y\", %z as \"z\"\n}\n");
+  ASSERT_TRUE(graph.ok()) << graph.error().message();
+  const TensorMap inputs = random_inputs(*graph, 3, 5, 1);
+  EXPECT_EQ(inputs.at("x").shape(), (Shape{3, 5}));
+  EXPECT_EQ(inputs.at("h").shape(), (Shape{2, 3, 8}));
+}
+
 TEST(Measure, VisitsEveryContestantAndCountsNoWarmUp) {
   const auto graph = ir::parse(
       "graph g(%ids: s64[N,3], %mask: f32[N,K]) {\n  %y: s64[N,3] = Abs(%ids)\n"

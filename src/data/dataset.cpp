@@ -69,4 +69,8 @@ int64_t fixed_batch(const InputSpec& input) {
   return !input.ranked || input.dims.empty() || input.dims[0] < 0 ? 0 : input.dims[0];
 }
 
+int64_t whole_batches(int64_t samples, int64_t batch) {
+  return batch > 1 && samples > batch ? samples - samples % batch : samples;
+}
+
 }  // namespace narrow::data

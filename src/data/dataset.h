@@ -23,7 +23,7 @@ struct InputSpec {
 
 struct Batch {
   int64_t count = 0;            // samples
-  TensorMap inputs;             // by the model's input names, first axis the sample
+  TensorMap inputs;             // by the model's input names, as the model takes them
   std::vector<int64_t> labels;  // empty when the data has none
   TensorMap targets;            // expected answers, first axis the sample
 };
@@ -35,8 +35,9 @@ struct DatasetInfo {
   std::string metric;  // what a gate speaks of by default; may be empty
   bool has_labels = false;
   std::vector<std::string> targets;
-  std::string next_token;     // the input whose tokens are predicted by their predecessors; may be empty
-  int64_t largest_batch = 0;  // 0: any; 1 when the model's first axis is fixed to one
+  std::string next_token;  // the input whose tokens are predicted by their predecessors; may be empty
+  /// 0: any; the model's batch where it is fixed; 1 where an input's samples do not lie along its first axis.
+  int64_t largest_batch = 0;
 };
 
 class Dataset {
@@ -46,10 +47,8 @@ class Dataset {
   /// Samples [first, first + count), decoded on the pool. count respects info().largest_batch.
   virtual Result<Batch> read(int64_t first, int64_t count, ThreadPool& pool) const = 0;
   const DatasetInfo& info() const { return info_; }
-  /// Samples per read that suit both memory and the model: at most `wanted`.
-  int64_t batch_of(int64_t wanted) const {
-    return info_.largest_batch > 0 && info_.largest_batch < wanted ? info_.largest_batch : wanted;
-  }
+  /// Samples per read that suit both memory and the model: `wanted` where the batch is free.
+  int64_t batch_of(int64_t wanted) const { return info_.largest_batch > 0 ? info_.largest_batch : wanted; }
 
  protected:
   DatasetInfo info_;

@@ -37,5 +37,7 @@ Result<InputSpec> only_input(const Config& config, const std::vector<InputSpec>&
                              const std::string& subject);
 /// 0 when the first axis is free, else the fixed batch.
 int64_t fixed_batch(const InputSpec& input);
+/// Samples a model of this batch (0: any) can be fed: what is left over of the last batch is not.
+int64_t whole_batches(int64_t samples, int64_t batch);
 
 }  // namespace narrow::data

@@ -153,6 +153,71 @@ TEST_F(DatasetTest, NormalisationMustFitEveryInput) {
                   {.name = "z", .dtype = DType::f32, .dims = {-1, 5}}});
 }
 
+/// A recurrent model: x[N,2], its state [2,N,3] and a rate that is one number.
+const std::vector<InputSpec> kWithState = {{.name = "state", .dtype = DType::f32, .dims = {2, -1, 3}},
+                                           {.name = "x", .dtype = DType::f32, .dims = {-1, 2}},
+                                           {.name = "rate", .dtype = DType::s64, .dims = {}}};
+
+TEST_F(DatasetTest, StatesMayLieAlongALaterAxis) {
+  npz("a.npz", {{"x", iota({4, 2})}, {"state", iota({2, 4, 3})}, {"rate", Tensor::scalar<int64_t>(16000)}});
+  const auto dataset = open_dataset(folder_ / "a.npz", kWithState);
+  ASSERT_TRUE(dataset.ok()) << dataset.error().message();
+  EXPECT_EQ((*dataset)->size(), 4);
+  EXPECT_EQ((*dataset)->batch_of(8), 1);
+  const auto batch = (*dataset)->read(2, 1, pool_);
+  ASSERT_TRUE(batch.ok());
+  EXPECT_TRUE(batch->inputs.at("x").same_bits(iota({1, 2}, 4)));
+  EXPECT_TRUE(batch->inputs.at("state").same_bits(Tensor::of<float>({2, 1, 3}, {6, 7, 8, 18, 19, 20})));
+  EXPECT_TRUE(batch->inputs.at("rate").same_bits(Tensor::scalar<int64_t>(16000)));
+}
+
+TEST_F(DatasetTest, StatesMayBeWholeInputsOneBehindTheOther) {
+  npz("a.npz",
+      {{"x", iota({3, 2})}, {"state", iota({3, 2, 1, 3})}, {"rate", Tensor::of<int64_t>({3}, {8, 16, 8})}});
+  const auto dataset = open_dataset(folder_ / "a.npz", kWithState);
+  ASSERT_TRUE(dataset.ok()) << dataset.error().message();
+  EXPECT_EQ((*dataset)->size(), 3);
+  const auto batch = (*dataset)->read(1, 1, pool_);
+  ASSERT_TRUE(batch.ok());
+  EXPECT_TRUE(batch->inputs.at("state").same_bits(iota({2, 1, 3}, 6)));
+  EXPECT_TRUE(batch->inputs.at("rate").same_bits(Tensor::scalar<int64_t>(16)));
+}
+
+TEST_F(DatasetTest, OneFilePerSampleMayHoldTheInputsAsTheyAre) {
+  for (const int64_t i : {0, 1})
+    npz(std::to_string(i) + ".npz", {{"x", iota({1, 2}, static_cast<float>(i))},
+                                     {"state", iota({2, 1, 3}, static_cast<float>(i))},
+                                     {"rate", Tensor::scalar<int64_t>(i)}});
+  for (const int64_t fixed : {-1, 1}) {
+    std::vector<InputSpec> inputs = kWithState;
+    inputs[0].dims[1] = inputs[1].dims[0] = fixed;
+    if (fixed > 0) std::swap(inputs[0], inputs[1]);  // a state first would pass for the batch
+    const auto dataset = open("kind = \"tensors\"", inputs);
+    ASSERT_TRUE(dataset.ok()) << dataset.error().message();
+    EXPECT_EQ((*dataset)->size(), 2);
+    const auto batch = (*dataset)->read(1, 1, pool_);
+    ASSERT_TRUE(batch.ok());
+    EXPECT_TRUE(batch->inputs.at("state").same_bits(iota({2, 1, 3}, 1)));
+    EXPECT_TRUE(batch->inputs.at("rate").same_bits(Tensor::scalar<int64_t>(1)));
+  }
+}
+
+TEST_F(DatasetTest, StatesOfAnotherCountAreRefused) {
+  npz("a.npz", {{"x", iota({4, 2})}, {"state", iota({2, 3, 3})}, {"rate", Tensor::scalar<int64_t>(1)}});
+  const auto dataset = open_dataset(folder_ / "a.npz", kWithState);
+  ASSERT_FALSE(dataset.ok());
+  EXPECT_THAT(dataset.error().message(), HasSubstr("'state'"));
+}
+
+TEST_F(DatasetTest, AFixedBatchIsFedWhole) {
+  npz("a.npz", {{"x", iota({7, 2})}});
+  const auto dataset = open_dataset(folder_ / "a.npz", {{.name = "x", .dtype = DType::f32, .dims = {3, 2}}});
+  ASSERT_TRUE(dataset.ok()) << dataset.error().message();
+  EXPECT_EQ((*dataset)->batch_of(1), 3);
+  EXPECT_EQ((*dataset)->batch_of(8), 3);
+  EXPECT_EQ((*dataset)->size(), 6);  // the seventh would be a batch of one
+}
+
 TEST_F(DatasetTest, ArraysWithoutADescription) {
   npz("a.npz", {{"x", iota({3, 2})}, {"unused", iota({1})}});
   const auto dataset = open_dataset(folder_ / "a.npz", kOneInput);

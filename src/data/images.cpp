@@ -24,7 +24,9 @@ class Images final : public Dataset {
         labels_(std::move(labels)) {
     info_ = std::move(info);
   }
-  int64_t size() const override { return static_cast<int64_t>(files_.size()); }
+  int64_t size() const override {
+    return whole_batches(static_cast<int64_t>(files_.size()), info_.largest_batch);
+  }
 
   Result<Batch> read(int64_t first, int64_t count, ThreadPool& pool) const override {
     const int64_t channels = config_.channels == Channels::gray ? 1 : 3;

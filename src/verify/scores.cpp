@@ -139,37 +139,62 @@ Status score_target(const std::string& name, const Tensor& target, const TensorM
   return {};
 }
 
+/// The rows, labels and tokens of one sample's first output.
+Status score_answer(const ScoreSpec& spec, const data::Batch& batch, const Tensor& actual,
+                    std::span<const float> mine, std::span<const float> theirs, int64_t i,
+                    SampleScore& score) {
+  const std::string& name = spec.first_output;
+  const int64_t rank = actual.rank(), classes = rank > 0 ? actual.shape().back() : 1;
+  if ((rank == 2 || rank == 3) && classes > 1) score_rows(mine, theirs, classes, score);
+  if (!batch.labels.empty()) NARROW_DO(score_label(name, mine, batch.labels[static_cast<size_t>(i)], score));
+  if (spec.data.next_token.empty()) return {};
+  const std::vector<int64_t> tokens = to_ints(batch.inputs.at(spec.data.next_token));
+  const size_t length = tokens.size() / static_cast<size_t>(batch.count);
+  if (length == 0 || mine.size() % length != 0)
+    return mismatch(name, "a row of logits per token", to_string(actual.shape()));
+  return score_tokens(name, mine, std::span(tokens).subspan(static_cast<size_t>(i) * length, length), score);
+}
+
+/// An output whose rows depend on the data (the boxes a NonMaxSuppression left), of as many rows as each
+/// build found: what one of the two lacks counts as zeros there. It belongs to no sample; the first has it.
+void score_loose_rows(std::vector<float> actual, std::vector<float> reference, SampleScore& score) {
+  actual.resize(std::max(actual.size(), reference.size()));
+  reference.resize(actual.size());
+  score_distance(actual, reference, score);
+}
+
+/// Distances are those of numbers: class indices and masks count only where a model answers nothing else.
+bool has_numbers(const ScoreSpec& spec, const TensorMap& reference) {
+  return std::any_of(spec.outputs.begin(), spec.outputs.end(),
+                     [&](const std::string& name) { return is_float(reference.at(name).dtype()); });
+}
+
 }  // namespace
 
 Status score_batch(const ScoreSpec& spec, const data::Batch& batch, const TensorMap& outputs,
                    const TensorMap& reference, std::vector<SampleScore>& scores) {
   const int64_t n = batch.count;
   const size_t first_score = scores.size();
+  const bool numbers = has_numbers(spec, reference);
   scores.resize(first_score + static_cast<size_t>(n));
   for (const std::string& name : spec.outputs) {
     const Tensor &actual = outputs.at(name), &wanted = reference.at(name);
-    if (actual.shape() != wanted.shape())
-      return mismatch(name, "shape " + to_string(wanted.shape()) + " as in FP32", to_string(actual.shape()));
-    if (actual.elements() % n != 0)
-      return mismatch(name, fmt::format("elements that divide into {} samples", n),
-                      to_string(actual.shape()));
-    const std::vector<float> a = to_floats(actual), r = to_floats(wanted);
-    const int64_t rank = actual.rank(), classes = rank > 0 ? actual.shape().back() : 1;
+    const bool measured = is_float(wanted.dtype()) || !numbers, first = name == spec.first_output;
+    std::vector<float> a = to_floats(actual), r = to_floats(wanted);
+    if (actual.shape() != wanted.shape() || actual.elements() % n != 0) {
+      if (first && (!batch.labels.empty() || !spec.data.next_token.empty()))
+        return mismatch(
+            name,
+            fmt::format("the shape {} of the FP32 answer, for {} samples", to_string(wanted.shape()), n),
+            to_string(actual.shape()));
+      if (measured) score_loose_rows(std::move(a), std::move(r), scores[first_score]);
+      continue;
+    }
     for (int64_t i = 0; i < n; ++i) {
       SampleScore& score = scores[first_score + static_cast<size_t>(i)];
       const auto mine = sample_of(a, i, n), theirs = sample_of(r, i, n);
-      score_distance(mine, theirs, score);
-      if (name != spec.first_output) continue;
-      if ((rank == 2 || rank == 3) && classes > 1) score_rows(mine, theirs, classes, score);
-      if (!batch.labels.empty())
-        NARROW_DO(score_label(name, mine, batch.labels[static_cast<size_t>(i)], score));
-      if (spec.data.next_token.empty()) continue;
-      const std::vector<int64_t> tokens = to_ints(batch.inputs.at(spec.data.next_token));
-      const size_t length = tokens.size() / static_cast<size_t>(n);
-      if (length == 0 || mine.size() % length != 0)
-        return mismatch(name, "a row of logits per token", to_string(actual.shape()));
-      NARROW_DO(score_tokens(name, mine, std::span(tokens).subspan(static_cast<size_t>(i) * length, length),
-                             score));
+      if (measured) score_distance(mine, theirs, score);
+      if (first) NARROW_DO(score_answer(spec, batch, actual, mine, theirs, i, score));
     }
   }
   for (const auto& [name, target] : batch.targets)

@@ -21,7 +21,7 @@ struct SampleScore {
   double kld = 0;               // KL(FP32 || build) summed over rows
   int64_t rows = 0, agree = 0;  // rows of the first output, and those with the FP32 argmax
   double signal = 0, noise = 0, product = 0,
-         power = 0;  // sum ref^2, (build - ref)^2, ref * build, build^2, over all outputs
+         power = 0;  // sum ref^2, (build - ref)^2, ref * build, build^2, over the measured outputs
   double abs_error = 0, square_error = 0;  // against targets
   int64_t targets = 0;
 };
@@ -34,8 +34,10 @@ struct ScoreSpec {
 };
 
 /// One batch of outputs into scores. `reference` are the FP32 outputs of the same inputs (the same tensors
-/// when the build is the reference). Ties in an argmax go to the lowest index. Errors: invalid_data (a label
-/// outside the classes, a target no output is named like, outputs of another shape).
+/// when the build is the reference). Ties in an argmax go to the lowest index. Distances are over the float
+/// outputs when there are any; where the data decides how many rows an output has, rows that one of the two
+/// lacks count as zeros. Errors: invalid_data (a label outside the classes, a target no output is named like,
+/// a labelled output of another shape).
 Status score_batch(const ScoreSpec& spec, const data::Batch& batch, const TensorMap& outputs,
                    const TensorMap& reference, std::vector<SampleScore>& scores);
 

@@ -114,6 +114,34 @@ TEST(Scores, TargetsAndDistances) {
   EXPECT_NEAR(f.by_name.at("cosine").value, (1 + 6 + 3 + 16) / std::sqrt(30.0 * 27), 1e-12);
 }
 
+TEST(Scores, RowsThatOneBuildLacksAreZeros) {
+  data::Batch batch;
+  batch.count = 1;
+  const ScoreSpec spec{.first_output = "boxes", .outputs = {"boxes"}, .data = {}};
+  std::vector<SampleScore> scores;
+  ASSERT_TRUE(score_batch(spec, batch, {{"boxes", rows({1, 2}, {3, 4})}},
+                          {{"boxes", rows({2, 2}, {3, 5, 2, 1})}}, scores)
+                  .ok());
+  EXPECT_EQ(scores[0].signal, 9 + 25 + 4 + 1);
+  EXPECT_EQ(scores[0].noise, 1 + 4 + 1);
+}
+
+TEST(Scores, ClassIndicesAreNoNumbersBesideLogits) {
+  data::Batch batch;
+  batch.count = 1;
+  const Tensor logits = rows({1, 2}, {1, 2}), one = Tensor::of<int64_t>({1}, {1}),
+               zero = Tensor::of<int64_t>({1}, {0});
+  std::vector<SampleScore> both, alone;
+  ASSERT_TRUE(score_batch({.first_output = "y", .outputs = {"y", "best"}, .data = {}}, batch,
+                          {{"y", logits}, {"best", zero}}, {{"y", logits}, {"best", one}}, both)
+                  .ok());
+  EXPECT_EQ(both[0].noise, 0);
+  ASSERT_TRUE(score_batch({.first_output = "best", .outputs = {"best"}, .data = {}}, batch, {{"best", zero}},
+                          {{"best", one}}, alone)
+                  .ok());
+  EXPECT_EQ(alone[0].noise, 1);
+}
+
 TEST(Scores, MismatchesAreErrors) {
   const ScoreSpec spec{.first_output = "y", .outputs = {"y"}, .data = {}};
   const Tensor y = rows({1, 3}, {1, 2, 3});
@@ -125,7 +153,7 @@ TEST(Scores, MismatchesAreErrors) {
     return status.ok() ? Code::internal : status.error().code;
   };
   EXPECT_EQ(code(labelled({3}), y), Code::invalid_data);
-  EXPECT_EQ(code({}, rows({3, 1}, {1, 2, 3})), Code::invalid_data);
+  EXPECT_EQ(code(labelled({1}), rows({3, 1}, {1, 2, 3})), Code::invalid_data);
   data::Batch named;
   named.targets["z"] = y;
   EXPECT_EQ(code(named, y), Code::invalid_data);
