@@ -1,11 +1,33 @@
 #!/usr/bin/env bash
 # The Python environment of the end-to-end tests in .deps/venv. Exits 1 with the reason when packages cannot be had.
+#
+# usage: python_env.sh [peers] [nncf]     adds, and keeps from then on, what the tests against other tools need:
+#   peers   OpenVINO and what ONNX Runtime's quantizers import (290 MB on disk, 70 MB to fetch)
+#   nncf    NNCF, optional: its tests skip without it (240 MB on disk, 50 MB to fetch)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-packages=(numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 pytest==9.2.0)
-stamp=.deps/venv/packages
-[ "$(cat "$stamp" 2>/dev/null)" = "${packages[*]}" ] && exit 0
-rm -rf .deps/venv
-python3 -m venv .deps/venv
-.deps/venv/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 "${packages[@]}"
-echo "${packages[*]}" >"$stamp"
+base=(numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 pytest==9.2.0)
+peers=(openvino==2026.4.1 onnx-ir==1.1.0 sympy==1.14.0 pillow==13.0.0)
+nncf=(nncf==3.4.0)
+
+# group PACKAGE...: installs it unless that was done; the list of packages lies in .deps/venv/GROUP.
+group() {
+  local stamp=.deps/venv/$1
+  shift
+  [ "$(cat "$stamp" 2>/dev/null)" = "$*" ] && return
+  if [ "$stamp" = .deps/venv/packages ]; then
+    rm -rf .deps/venv
+    python3 -m venv .deps/venv
+  fi
+  .deps/venv/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 "$@"
+  echo "$*" >"$stamp"
+}
+
+group packages "${base[@]}"
+for wanted in "$@"; do
+  case $wanted in
+    peers) group peers "${peers[@]}" ;;
+    nncf) group nncf "${base[@]}" "${peers[@]}" "${nncf[@]}" ;;
+    *) echo "python_env.sh: expected peers or nncf, got $wanted" >&2 && exit 1 ;;
+  esac
+done

@@ -10,7 +10,13 @@ if reason=$(scripts/python_env.sh 2>&1); then
 else
   python="skipped: the Python packages they need cannot be had ($(tail -n 1 <<<"$reason"))"
 fi
+peers=passed
+if reason=$(scripts/python_env.sh peers 2>&1); then
+  .deps/venv/bin/python -m pytest tests/peers
+else
+  peers="skipped: the packages of the peers cannot be had ($(tail -n 1 <<<"$reason"))"
+fi
 scripts/format.sh --check
 scripts/check_layers.py
 scripts/check_links.py
-echo "unit tests passed · end-to-end tests $python · format, layers, links passed"
+echo "unit tests passed · end-to-end tests $python · peer tests $peers · format, layers, links passed"
