@@ -13,6 +13,7 @@ NARROW_PASS(fold_narrow_constants);
 NARROW_PASS(clean_up);
 NARROW_PASS(share_common);
 NARROW_PASS(resolve_auto_pad);
+NARROW_PASS(conv1d_to_conv2d);
 // affine arithmetic into weights
 NARROW_PASS(fold_batchnorm);
 NARROW_PASS(fold_affine);

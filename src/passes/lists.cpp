@@ -17,6 +17,8 @@ const Pass kFoldNarrow =
 const Pass kCleanUp = NARROW_PASS(clean_up, "drops nodes that do nothing, merges chains of movements");
 const Pass kShareCommon = NARROW_PASS(share_common, "computes equal nodes and keeps equal constants once");
 const Pass kAutoPad = NARROW_PASS(resolve_auto_pad, "auto_pad becomes explicit pads where extents are known");
+const Pass kConv1d =
+    NARROW_PASS(conv1d_to_conv2d, "convolutions over sequences become those over images one pixel high");
 const Pass kFoldBatchnorm = NARROW_PASS(fold_batchnorm, "BatchNormalization into the layer before it");
 const Pass kFoldAffine =
     NARROW_PASS(fold_affine, "per-channel Mul, Div, Add, Sub by constants into the layer before them");
@@ -52,6 +54,7 @@ const Pass kChannelsLast =
 #undef NARROW_PASS
 
 const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, kFoldBatchnorm, kFoldAffine,
+                              kConv1d,  // before what is left becomes Conv, over images only
                               kBatchnormToConv, kFoldAffine,  // again: a Mul or Add behind a
                                                               // BatchNormalization that just became a Conv
                               kFoldConstants, kCleanUp};
