@@ -116,6 +116,7 @@ std::string result_table(const pipeline::BuildResult& result) {
 
 std::string closing(const Options& o, const pipeline::BuildResult& result) {
   std::string text = "\n";
+  for (const std::string& note : result.notes) text += note + "\n";
   for (const std::string& reason : result.skipped) text += "not built: " + reason + "\n";
   if (o.eval.empty())
     text +=

@@ -17,7 +17,8 @@ struct Options {
 };
 
 Result<int> run(const Options& o) {
-  NARROW_TRY(const pipeline::Model model, pipeline::load_model(o.model));
+  NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.model));
+  const pipeline::Model& model = original.model;
   NARROW_TRY(const auto dataset, data::open_dataset(o.data, verify::input_specs(model.graph)));
   auto pool = std::make_shared<ThreadPool>(o.common.threads);
   NARROW_TRY(const calib::Profile profile, calib::calibrate(model.graph, model.hash, *dataset, pool,

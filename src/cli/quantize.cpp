@@ -7,6 +7,7 @@
 #include "pipeline/model.h"
 #include "pipeline/variant.h"
 #include "quant/apply.h"
+#include "quant/given.h"
 #include "quant/plan_formats.h"
 
 namespace narrow::cli {
@@ -53,22 +54,31 @@ Result<int> run(const Options& o) {
                  .expected = "a name that ends in .narrow or .onnx",
                  .got = "'" + o.out + "'"};
   NARROW_TRY(const calib::RangeOptions ranges, parse_ranges(o.method, o.percentile));
-  if (o.calibration.empty() && (*precision == quant::Precision::int8 || *precision == quant::Precision::fp16))
+  NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.model));
+  const pipeline::Model& model = original.model;
+  const bool as_given = *precision == quant::Precision::int8 && original.given;
+  const bool wants_profile = *precision == quant::Precision::int8 || *precision == quant::Precision::fp16;
+  if (o.calibration.empty() && wants_profile && !as_given)
     return Error{.code = Code::usage,
                  .subject = "--calibration",
                  .expected = "the file `narrow calibrate` wrote",
                  .got = "nothing"};
-  NARROW_TRY(const pipeline::Model model, pipeline::load_model(o.model));
   calib::Profile profile;
   if (!o.calibration.empty()) {
     NARROW_TRY(profile, calib::read_profile(o.calibration));
     NARROW_DO(calib::check_origin(profile, model.hash, ""));
   }
   NARROW_TRY(const quant::Wide wide, wide_nodes(o, model.graph));
-  NARROW_TRY(const quant::Recipe recipe,
-             quant::plan(model.graph, o.calibration.empty() ? nullptr : &profile, *precision,
-                         {.ranges = ranges, .group_size = o.group_size}, wide));
-  NARROW_TRY(const ir::Graph graph, quant::apply(model.graph, recipe));
+  quant::Recipe recipe;
+  ir::Graph graph;
+  if (as_given) {
+    recipe = quant::given_recipe(*original.given);
+    graph = original.given->clone();
+  } else {
+    NARROW_TRY(recipe, quant::plan(model.graph, o.calibration.empty() ? nullptr : &profile, *precision,
+                                   {.ranges = ranges, .group_size = o.group_size}, wide));
+    NARROW_TRY(graph, quant::apply(model.graph, recipe));
+  }
   NARROW_DO(pipeline::write_variant(
       graph, recipe,
       {{"tool", "narrow 0.1.0"}, {"model", model.hash}, {"calibration_data", profile.data_hash}}, out));
@@ -76,6 +86,7 @@ Result<int> run(const Options& o) {
   const auto bytes = static_cast<int64_t>(std::filesystem::file_size(out, error));
   std::string text =
       fmt::format("{}: {} ({} of {})\n", o.out, o.precision, megabytes(bytes), megabytes(model.file_bytes));
+  for (const std::string& note : original.notes) text += note + "\n";
   for (const std::string& note : recipe.notes) text += note + "\n";
   print_text(o.common, text);
   print_json(

@@ -77,7 +77,8 @@ Result<int> run(const Options& o) {
         .code = Code::usage, .subject = "--proof", .expected = "point or ci", .got = "'" + o.proof + "'"};
   auto pool = std::make_shared<ThreadPool>(o.common.threads);
   NARROW_TRY(runtime::Session build, runtime::Session::open(o.artifact, pool));
-  NARROW_TRY(const pipeline::Model model, pipeline::load_model(o.reference));
+  NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.reference));
+  const pipeline::Model& model = original.model;
   NARROW_TRY(runtime::Session reference, runtime::Session::create(model.graph, pool));
   NARROW_TRY(const auto dataset, data::open_dataset(o.data, verify::input_specs(model.graph)));
   for (const ir::GraphOutput& output : reference.outputs())

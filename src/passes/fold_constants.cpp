@@ -230,6 +230,18 @@ Result<int64_t> fold_constants(Graph& graph, const PassContext& context) {
   return folded;
 }
 
+Result<int64_t> fold_narrow_parameters(Graph& graph, const PassContext& context) {
+  int64_t folded = 0;
+  for (Node* node : graph.nodes_of(Op::BatchNormalization))
+    for (Value* input : std::vector<Value*>(node->inputs())) {
+      Node* dequantize = input == nullptr ? nullptr : producer_of(input, Op::DequantizeLinear);
+      if (dequantize == nullptr || !has_constant_inputs(dequantize)) continue;
+      NARROW_TRY(const bool done, evaluate(graph, dequantize, context));
+      folded += done ? 1 : 0;
+    }
+  return folded;
+}
+
 Result<int64_t> fold_narrow_constants(Graph& graph, const PassContext& context) {
   int64_t folded = 0;
   for (Node* node : graph.nodes()) {

@@ -10,6 +10,7 @@ namespace narrow::passes {
 // shapes, constants, housekeeping
 NARROW_PASS(fold_constants);
 NARROW_PASS(fold_narrow_constants);
+NARROW_PASS(fold_narrow_parameters);
 NARROW_PASS(clean_up);
 NARROW_PASS(share_common);
 NARROW_PASS(resolve_auto_pad);
@@ -37,6 +38,8 @@ NARROW_PASS(expand_qlinear);
 NARROW_PASS(sink_dequantize);
 NARROW_PASS(lower_quantized);
 NARROW_PASS(lower_matmul_integer);
+NARROW_PASS(strip_quantization);
+NARROW_PASS(widen_half);
 // layout
 NARROW_PASS(channels_last);
 

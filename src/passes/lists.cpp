@@ -14,6 +14,8 @@ const Pass kFoldConstants =
     NARROW_PASS(fold_constants, "computes what depends on constants and known dimensions only");
 const Pass kFoldNarrow =
     NARROW_PASS(fold_narrow_constants, "widens integer and half constants nobody reads as such");
+const Pass kFoldParameters = NARROW_PASS(
+    fold_narrow_parameters, "dequantized parameters of a BatchNormalization become plain numbers");
 const Pass kCleanUp = NARROW_PASS(clean_up, "drops nodes that do nothing, merges chains of movements");
 const Pass kShareCommon = NARROW_PASS(share_common, "computes equal nodes and keeps equal constants once");
 const Pass kAutoPad = NARROW_PASS(resolve_auto_pad, "auto_pad becomes explicit pads where extents are known");
@@ -48,12 +50,16 @@ const Pass kSinkDequantize =
     NARROW_PASS(sink_dequantize, "data movement happens on the integers, dequantization after it");
 const Pass kLowerQuantized =
     NARROW_PASS(lower_quantized, "ops between DequantizeLinear and QuantizeLinear become integer ops");
+const Pass kStripQuantization =
+    NARROW_PASS(strip_quantization, "what was quantized and dequantized again is read as it was");
+const Pass kWidenHalf = NARROW_PASS(widen_half, "FP16 and BF16 arithmetic becomes FP32");
 const Pass kChannelsLast =
     NARROW_PASS(channels_last, "image-shaped values lie as NHWC; transposes only at region borders");
 
 #undef NARROW_PASS
 
-const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, kFoldBatchnorm, kFoldAffine,
+const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, kFoldParameters,
+                              kFoldBatchnorm, kFoldAffine,
                               kConv1d,  // before what is left becomes Conv, over images only
                               kBatchnormToConv, kFoldAffine,  // again: a Mul or Add behind a
                                                               // BatchNormalization that just became a Conv
@@ -73,14 +79,22 @@ const std::array kEngine = {
 // constant.
 const std::array kObservable = {kFoldConstants, kAutoPad, kLowerConv, kLowerMatmul, kChannelsLast};
 
+// Constants are folded only once nothing is quantized: weights become plain numbers then.
+const std::array kGiven = {kExpandQlinear, kWidenHalf, kFoldConstants, kCleanUp};
+const std::array kOriginal = {kStripQuantization, kFoldNarrow, kFoldConstants,   kCleanUp,       kShareCommon,
+                              kFoldBatchnorm,     kFoldAffine, kBatchnormToConv, kFoldConstants, kCleanUp};
+
 }  // namespace
 
 std::span<const Pass> portable_passes() { return kPortable; }
 std::span<const Pass> engine_passes() { return kEngine; }
 std::span<const Pass> observable_passes() { return kObservable; }
+std::span<const Pass> given_passes() { return kGiven; }
+std::span<const Pass> original_passes() { return kOriginal; }
 
 const Pass* find_pass(std::string_view name) {
-  for (const std::span<const Pass> list : {portable_passes(), engine_passes(), observable_passes()})
+  for (const std::span<const Pass> list :
+       {portable_passes(), engine_passes(), observable_passes(), given_passes(), original_passes()})
     for (const Pass& pass : list)
       if (name == pass.name) return &pass;
   return nullptr;

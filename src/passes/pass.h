@@ -50,6 +50,10 @@ std::span<const Pass> engine_passes();
 /// The engine's layout and kernels without fusion: every value of the portable graph is still computed, under
 /// its own origin. For calibration. Wants bound shapes.
 std::span<const Pass> observable_passes();
+/// A portable graph that is quantized already, or computes in halves: FP32 arithmetic and Q/DQ nodes only.
+std::span<const Pass> given_passes();
+/// After given_passes(): the FP32 original of such a model.
+std::span<const Pass> original_passes();
 /// Every pass there is, by name (for tests and --disable-pass).
 const Pass* find_pass(std::string_view name);
 

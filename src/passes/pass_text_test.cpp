@@ -138,9 +138,15 @@ Result<Graph> parsed(const std::string& text) {
   return graph;
 }
 
-/// Arithmetic enough to see that folding evaluates: casts, and sums of two equally shaped float tensors.
+/// Arithmetic enough to see that folding evaluates: casts, codes times one scale, and sums of two equally
+/// shaped float tensors.
 Result<std::vector<Tensor>> evaluate_some(const Node& node, std::span<const Tensor* const> inputs) {
   if (node.op() == ir::Op::Cast) return std::vector<Tensor>{cast(*inputs[0], node.output()->type.dtype)};
+  if (node.op() == ir::Op::DequantizeLinear && inputs.size() == 2) {
+    std::vector<float> real = to_floats(*inputs[0]);
+    for (float& x : real) x *= to_floats(*inputs[1])[0];
+    return std::vector<Tensor>{Tensor::of(inputs[0]->shape(), real)};
+  }
   if (node.op() != ir::Op::Add || inputs[0]->shape() != inputs[1]->shape())
     return Error{.code = Code::unsupported, .subject = node.location()};
   std::vector<float> sum = to_floats(*inputs[0]);

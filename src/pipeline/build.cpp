@@ -12,6 +12,8 @@
 #include "pipeline/manifest.h"
 #include "pipeline/metric_command.h"
 #include "pipeline/variant.h"
+#include "quant/apply.h"
+#include "quant/given.h"
 #include "quant/plan_formats.h"
 #include "report/report.h"
 #include "search/mixed.h"
@@ -54,7 +56,10 @@ class Builder {
 
   Status open() {
     report(progress_, "import", 0, 0);
-    NARROW_TRY(model_, load_model(options_.model));
+    NARROW_TRY(Original original, load_original(options_.model));
+    model_ = std::move(original.model);
+    given_ = std::move(original.given);
+    result_.notes = std::move(original.notes);
     result_.summary = summarize(model_.graph);
     result_.model_hash = model_.hash;
     result_.passes = model_.passes;
@@ -75,6 +80,12 @@ class Builder {
     return calib::write_profile(folder_ / "calibration.json", profile_);
   }
 
+  Result<quant::Recipe> recipe_for(Precision precision) {
+    if (precision == Precision::int8 && given_) return quant::given_recipe(*given_);
+    return quant::plan(model_.graph, &profile_, precision,
+                       {.ranges = options_.ranges, .group_size = options_.group_size});
+  }
+
   /// FP32 is always made: it is the reference. Its files are shipped only when asked for.
   Status make_builds() {
     for (const Precision precision :
@@ -84,9 +95,7 @@ class Builder {
           !(precision == Precision::int8 && wants(Precision::mixed)))
         continue;
       report(progress_, fmt::format("quantize {}", to_string(precision)), 0, 0);
-      NARROW_TRY(quant::Recipe recipe,
-                 quant::plan(model_.graph, &profile_, precision,
-                             {.ranges = options_.ranges, .group_size = options_.group_size}));
+      NARROW_TRY(quant::Recipe recipe, recipe_for(precision));
       NARROW_DO(add_variant(std::move(recipe)));
     }
     return {};
@@ -94,7 +103,13 @@ class Builder {
 
   Status add_variant(quant::Recipe recipe) {
     const Precision precision = recipe.precision;
-    NARROW_TRY(Variant variant, make_variant(model_.graph, std::move(recipe), origin_, folder_, pool_));
+    ir::Graph graph;
+    if (precision == Precision::int8 && given_) {
+      graph = given_->clone();
+    } else {
+      NARROW_TRY(graph, quant::apply(model_.graph, recipe));
+    }
+    NARROW_TRY(Variant variant, make_variant(graph, std::move(recipe), origin_, folder_, pool_));
     Build build;
     build.precision = precision;
     build.name = variant.name;
@@ -185,6 +200,10 @@ class Builder {
     const auto int8 = std::find_if(result_.builds.begin(), result_.builds.end(),
                                    [](const Build& b) { return b.precision == Precision::int8; });
     if (!wants(Precision::mixed) || int8 == result_.builds.end()) return {};
+    if (given_) {
+      result_.skipped.push_back("mixed: the model brings scales of its own");
+      return drop_unwanted_int8();
+    }
     const bool any = std::any_of(options_.gates.begin(), options_.gates.end(), is_about_answers);
     if (!eval_ || !any) {
       result_.skipped.push_back("mixed: no gate about answers to hold it against (--gate with --eval)");
@@ -356,6 +375,7 @@ class Builder {
   std::shared_ptr<ThreadPool> pool_;
   fs::path folder_;
   Model model_;
+  std::optional<ir::Graph> given_;  // the quantized model as it came
   std::unique_ptr<data::Dataset> calib_, eval_;
   calib::Profile profile_;
   Json origin_;

@@ -61,6 +61,7 @@ struct BuildResult {
   std::string model_hash, calib_hash, eval_hash;
   int64_t calib_samples = 0;
   std::vector<Build> builds;         // fp32 first
+  std::vector<std::string> notes;    // about the model as it came
   std::vector<std::string> skipped;  // precisions not built, with the reason
   Decision decision;
   Json manifest;

@@ -1,5 +1,6 @@
 #include "pipeline/model.h"
 
+#include <algorithm>
 #include <array>
 
 #include "ir/schema.h"
@@ -8,6 +9,10 @@
 
 namespace narrow::pipeline {
 
+namespace {
+const passes::PassContext kContext{.evaluate = runtime::reference::evaluate};
+}  // namespace
+
 Result<Model> load_model(const std::filesystem::path& path) {
   NARROW_TRY(onnx::ImportedModel imported, onnx::import_file(path));
   Model model{.graph = std::move(imported.graph),
@@ -15,9 +20,91 @@ Result<Model> load_model(const std::filesystem::path& path) {
               .file_bytes = imported.file_bytes,
               .passes = {}};
   model.graph.metadata["file"] = path.filename().string();
-  const passes::PassContext context{.evaluate = runtime::reference::evaluate};
-  NARROW_TRY(model.passes, passes::run_passes(model.graph, passes::portable_passes(), context));
+  NARROW_TRY(model.passes, passes::run_passes(model.graph, passes::portable_passes(), kContext));
   return model;
+}
+
+namespace {
+
+bool computes_in_halves(const ir::Graph& graph) {
+  for (const ir::Node* node : graph.nodes())
+    for (const ir::Value* output : node->outputs())
+      if (node->op() != ir::Op::Cast &&
+          (output->type.dtype == DType::f16 || output->type.dtype == DType::bf16))
+        return true;
+  return false;
+}
+
+bool is_quantized_op(ir::Op op) {
+  switch (op) {
+    case ir::Op::QuantizeLinear:
+    case ir::Op::QLinearConv:
+    case ir::Op::QLinearMatMul:
+    case ir::Op::QGemm:
+    case ir::Op::QLinearAdd:
+    case ir::Op::QLinearMul:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// A node that multiplies integers whose scales are known at run time only: there is no float model inside.
+const ir::Node* integer_product(const ir::Graph& graph) {
+  for (const ir::Node* node : graph.nodes())
+    if (node->op() == ir::Op::MatMulInteger || node->op() == ir::Op::ConvInteger) return node;
+  return nullptr;
+}
+
+/// Codes and dequantized values stand for the values that were quantized, as in narrow's own files.
+void share_origins(ir::Graph& graph) {
+  for (const ir::Node* quantize : graph.nodes_of(ir::Op::QuantizeLinear)) {
+    const ir::Value* real = quantize->input(0);
+    const std::string& origin = real->origin.empty() ? real->name : real->origin;
+    ir::Value* codes = quantize->output();
+    codes->origin = origin, codes->origin_perm = real->origin_perm;
+    for (const ir::Use& use : codes->uses())
+      if (use.node->op() == ir::Op::DequantizeLinear && use.index == 0)
+        use.node->output()->origin = origin, use.node->output()->origin_perm = real->origin_perm;
+  }
+}
+
+Status transform(Model& model, std::span<const passes::Pass> list) {
+  NARROW_TRY(const auto records, passes::run_passes(model.graph, list, kContext));
+  model.passes.insert(model.passes.end(), records.begin(), records.end());
+  return {};
+}
+
+}  // namespace
+
+Result<Original> load_original(const std::filesystem::path& path) {
+  Original original;
+  NARROW_TRY(original.model, load_model(path));
+  ir::Graph& graph = original.model.graph;
+  if (const ir::Node* product = integer_product(graph))
+    return Error{
+        .code = Code::unsupported,
+        .subject = path.string() + ": " + product->location(),
+        .expected = "a float model, or one quantized with static scales",
+        .got = "products of integers whose scales are computed at run time",
+        .hint = "build from the model as it was before; `narrow run` and `bench` take this one as it is"};
+  const std::vector<ir::Node*> nodes = graph.nodes();
+  const bool halves = computes_in_halves(graph),
+             quantized = std::any_of(nodes.begin(), nodes.end(),
+                                     [](const ir::Node*node) { return is_quantized_op(node->op()); });
+  if (!halves && !quantized) return original;
+  NARROW_DO(transform(original.model, passes::given_passes()));
+  if (halves)
+    original.notes.emplace_back("the model computes in half precision: fp32 is that model widened, exactly");
+  if (quantized) {
+    share_origins(graph);
+    original.given = graph.clone();
+    original.notes.emplace_back(
+        "the model is quantized already: int8 is that model with its own scales, fp32 the model without "
+        "them");
+  }
+  NARROW_DO(transform(original.model, passes::original_passes()));
+  return original;
 }
 
 int64_t macs_of(const ir::Node& node) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,18 @@ struct Model {
 };
 
 Result<Model> load_model(const std::filesystem::path& path);
+
+/// The FP32 model that builds are made from and judged against. `model.graph` is FP32: a model in FP16 or
+/// BF16 is widened, Q/DQ nodes are taken out.
+struct Original {
+  Model model;
+  /// The quantized model as it came, its scales untouched: what int8 is then. Values stand for those of
+  /// `model.graph`.
+  std::optional<ir::Graph> given;
+  std::vector<std::string> notes;  // what a reader should know
+};
+/// Errors: as load_model(); unsupported for arithmetic on integers that has no float form.
+Result<Original> load_original(const std::filesystem::path& path);
 
 struct ModelSummary {
   int64_t nodes = 0;       // after the portable passes

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "onnx/export.h"
-#include "quant/apply.h"
 
 namespace narrow::pipeline {
 namespace fs = std::filesystem;
@@ -39,12 +38,11 @@ Status write_variant(const ir::Graph& graph, const quant::Recipe& recipe, const 
   return write_file(file, bytes);
 }
 
-Result<Variant> make_variant(const ir::Graph& fp32, quant::Recipe recipe, const Json& origin,
+Result<Variant> make_variant(const ir::Graph& graph, quant::Recipe recipe, const Json& origin,
                              const fs::path& folder, std::shared_ptr<ThreadPool> pool) {
   Variant variant;
   variant.name = to_string(recipe.precision);
   variant.recipe = std::move(recipe);
-  NARROW_TRY(const ir::Graph graph, quant::apply(fp32, variant.recipe));
   const fs::path native = folder / (variant.name + ".narrow"), portable = folder / (variant.name + ".onnx");
   NARROW_DO(write_variant(graph, variant.recipe, origin, native));
   NARROW_DO(write_variant(graph, variant.recipe, origin, portable));

@@ -21,9 +21,8 @@ struct Variant {
   int64_t file_bytes = 0, onnx_bytes = 0;
 };
 
-/// Applies the recipe to the portable FP32 graph, writes FOLDER/NAME.narrow and FOLDER/NAME.onnx, opens the
-/// former.
-Result<Variant> make_variant(const ir::Graph& fp32, quant::Recipe recipe, const Json& origin,
+/// Writes the graph that the recipe made as FOLDER/NAME.narrow and FOLDER/NAME.onnx, opens the former.
+Result<Variant> make_variant(const ir::Graph& graph, quant::Recipe recipe, const Json& origin,
                              const std::filesystem::path& folder, std::shared_ptr<ThreadPool> pool);
 
 /// The two files alone, or one of them: what `narrow quantize` writes. The suffix of `file` says which.

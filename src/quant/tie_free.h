@@ -2,10 +2,10 @@
 //
 // A stored code is  round(acc * m + r * n),  acc and r integers,  m = x_scale * w_scale[c] / y_scale,
 // n = r_scale / y_scale.  Engines compute this in float, each in its own order, and disagree by one where the
-// exact value lies at a tie. With m = p / (q k) and n = s / q, q and k odd, it never does: acc p + r s k would
-// have to be an odd half of q k, an odd number. The nearest it comes to a tie is 1 / (2 q k) of a step, which
-// float arithmetic on values below 256 resolves for q k up to about 10^4. So scales are moved, by less than
-// the search for them resolves, to such ratios; then a file gives the same codes in every engine that
+// exact value lies at a tie. With m = p / (q k) and n = s / q, q and k odd, it never does: acc p + r s k
+// would have to be an odd half of q k, an odd number. The nearest it comes to a tie is 1 / (2 q k) of a step,
+// which float arithmetic on values below 256 resolves for q k up to about 10^4. So scales are moved, by less
+// than the search for them resolves, to such ratios; then a file gives the same codes in every engine that
 // computes acc exactly.
 #pragma once
 

@@ -39,7 +39,8 @@ TEST(TieFree, NoSumIsNearATie) {
     const auto most = static_cast<int64_t>(255 / m);
     for (int64_t acc = 0; acc <= most; ++acc) {
       const double v = static_cast<double>(acc) * m, distance = std::fabs(v - std::floor(v) - 0.5);
-      ASSERT_GT(distance, 0.5 / static_cast<double>(ratio->q) * 0.9) << acc << " * " << ratio->p << '/' << ratio->q;
+      ASSERT_GT(distance, 0.5 / static_cast<double>(ratio->q) * 0.9)
+          << acc << " * " << ratio->p << '/' << ratio->q;
     }
   }
 }
@@ -55,7 +56,8 @@ calib::Profile profile_of(const std::map<std::string, std::pair<float, float>>& 
 
 bool is_odd_fraction(double x) {
   for (int64_t q = 1; q < 1 << 14; q += 2)
-    if (std::fabs(std::nearbyint(x * static_cast<double>(q)) - x * static_cast<double>(q)) < 1e-6 * static_cast<double>(q) * x &&
+    if (std::fabs(std::nearbyint(x * static_cast<double>(q)) - x * static_cast<double>(q)) <
+            1e-6 * static_cast<double>(q) * x &&
         std::nearbyint(x * static_cast<double>(q)) >= 1)
       return true;
   return false;
@@ -79,7 +81,9 @@ TEST(TieFree, PlansMoveScalesOfProductsAndResiduals) {
   const auto recipe = plan_int8(graph, profile_of({{"x", {-2.7F, 3.1F}}, {"r", {0, 2.3F}}, {"t", {0, 4.9F}}}),
                                 {.ranges = {.method = calib::Method::minmax}});
   ASSERT_TRUE(recipe.ok()) << recipe.error().message();
-  const auto scale = [&](const char* name) { return static_cast<double>(recipe->activations.at(name).scale[0]); };
+  const auto scale = [&](const char* name) {
+    return static_cast<double>(recipe->activations.at(name).scale[0]);
+  };
   for (const float w : recipe->weights.at("c").scale)
     EXPECT_TRUE(is_odd_fraction(scale("x") * static_cast<double>(w) / scale("r")));
   EXPECT_NEAR(scale("t"), 4.9 / 255, 4.9 / 255 * 5.1e-3);
