@@ -41,6 +41,41 @@ TEST(Interpreter, SaysSoInThePlan) {
   EXPECT_EQ(info->steps[0].rejected.size(), 1U);
 }
 
+/// doubled = x + x; where doubled is not 0; x and doubled returned beside it
+ir::Graph doubled_places() {
+  ir::Graph graph;
+  ir::Value* x = graph.add_input("x", ir::TensorType::of(DType::f32, {4}));
+  ir::Value* doubled = graph.add_node(ir::Op::Add, {x, x}, {"doubled"})->output();
+  ir::Value* places = graph.add_node(ir::Op::NonZero, {doubled}, {"places"})->output();
+  graph.add_output("places", graph.add_node(ir::Op::Neg, {places}, {"negative"})->output());
+  graph.add_output("x", x);
+  graph.add_output("twice", doubled);
+  EXPECT_TRUE(ir::infer_types(graph).ok());
+  return graph;
+}
+
+TEST(Interpreter, RunsOnlyWhatFollowsTheFirstOpenShape) {
+  auto session = Session::create(doubled_places(), std::make_shared<ThreadPool>(1));
+  ASSERT_TRUE(session.ok());
+  const auto info = session->plan_info({{"x", {4}}});
+  ASSERT_TRUE(info.ok()) << info.error().message();
+  ASSERT_EQ(info->steps.size(), 3U);
+  EXPECT_EQ(info->steps[0].op, "Add");
+  EXPECT_NE(info->steps[0].kernel, "reference");
+  EXPECT_EQ(info->steps[1].kernel, "reference");
+  TensorMap outputs;
+  for (const std::vector<float>& x : {std::vector<float>{0, 1, 0, 2}, std::vector<float>{0, 0, 3, 0}}) {
+    const auto result = session->run({{"x", Tensor::of({4}, x)}});
+    ASSERT_TRUE(result.ok()) << result.error().message();
+    outputs = *result;
+    EXPECT_EQ(to_floats(outputs.at("x")), x);
+    EXPECT_EQ(to_floats(outputs.at("twice"))[2], 2 * x[2]);
+  }
+  EXPECT_EQ(to_ints(outputs.at("places")), (std::vector<int64_t>{-2}));
+  ASSERT_TRUE(session->run_into({{"x", Tensor::of<float>({4}, {5, 0, 0, 0})}}, outputs).ok());
+  EXPECT_EQ(to_ints(outputs.at("places")), (std::vector<int64_t>{0}));
+}
+
 TEST(Interpreter, RunIntoRefusesTensorsOfOtherShapes) {
   auto session = Session::create(places(), std::make_shared<ThreadPool>(1));
   ASSERT_TRUE(session.ok());

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 
@@ -15,6 +16,7 @@
 #include "runtime/interpreter.h"
 #include "runtime/plan.h"
 #include "runtime/reference/reference.h"
+#include "runtime/split.h"
 
 namespace narrow::runtime {
 
@@ -22,13 +24,20 @@ using ShapeMap = std::map<std::string, Shape>;
 
 namespace {
 
-/// What runs for some input shapes: a plan, or the interpreter when shapes depend on data.
+/// What runs for some input shapes: a plan, or the interpreter, or the one and then the other where shapes
+/// begin to depend on data.
 struct Engine {
   std::shared_ptr<const Plan> plan;
   std::shared_ptr<const Interpreter> interpreter;
 
   const ir::Graph& graph() const { return plan ? plan->graph : interpreter->graph(); }
-  const PlanInfo& info() const { return plan ? plan->info : interpreter->info(); }
+  PlanInfo info() const {
+    if (!plan) return interpreter->info();
+    PlanInfo info = plan->info;
+    if (interpreter)
+      info.steps.insert(info.steps.end(), interpreter->info().steps.begin(), interpreter->info().steps.end());
+    return info;
+  }
 };
 
 }  // namespace
@@ -45,6 +54,9 @@ struct Session::State {
 
   Result<Engine> engine_for(const ShapeMap& shapes);
   Result<Engine> make_engine(const ShapeMap& shapes);
+  Result<std::shared_ptr<const Plan>> plan_of(ir::Graph bound);
+  Result<Engine> make_split_engine(ir::Graph bound);
+  Result<TensorMap> run_interpreted(const std::vector<Tensor>& given, Observer* observer);
   /// Sets `inputs` and `last`.
   Status start(const TensorMap& given);
 };
@@ -70,17 +82,51 @@ Result<Engine> Session::State::make_engine(const ShapeMap& shapes) {
   const passes::PassContext context{.evaluate = reference::evaluate};
   if (has_static_inputs(bound) && depends_on_data(bound)) {  // as long as nothing is folded
     NARROW_DO(passes::run_passes(bound, passes::observable_passes(), context, options.disabled_passes));
-    if (depends_on_data(bound))
+    const bool open = depends_on_data(bound);
+    if (open && options.observe_all)
       return Engine{.plan = nullptr, .interpreter = std::make_shared<Interpreter>(std::move(bound))};
     bound = graph.clone();
     NARROW_DO(ir::bind_shapes(bound, shapes));
+    if (open) return make_split_engine(std::move(bound));
   }
+  NARROW_TRY(std::shared_ptr<const Plan> plan, plan_of(std::move(bound)));
+  return Engine{.plan = std::move(plan), .interpreter = nullptr};
+}
+
+Result<std::shared_ptr<const Plan>> Session::State::plan_of(ir::Graph bound) {
+  const passes::PassContext context{.evaluate = reference::evaluate};
   const auto list = options.observe_all ? passes::observable_passes() : passes::engine_passes();
   NARROW_DO(passes::run_passes(bound, list, context, options.disabled_passes));
   const PlanOptions plan_options{
       .isa = options.max_isa, .threads = pool->threads(), .reference_only = options.reference_only};
-  NARROW_TRY(std::shared_ptr<const Plan> plan, make_plan(std::move(bound), plan_options, packs));
-  return Engine{.plan = std::move(plan), .interpreter = nullptr};
+  return make_plan(std::move(bound), plan_options, packs);
+}
+
+/// Up to where shapes depend on data there is a plan; the rest is interpreted.
+Result<Engine> Session::State::make_split_engine(ir::Graph bound) {
+  const passes::PassContext context{.evaluate = reference::evaluate};
+  const std::array fold = {*passes::find_pass("fold_constants")};
+  NARROW_DO(passes::run_passes(bound, fold, context, options.disabled_passes));
+  NARROW_TRY(Split split, split_static(bound));
+  Engine engine{.plan = nullptr, .interpreter = nullptr};
+  if (split.head.nodes().empty()) {
+    engine.interpreter = std::make_shared<Interpreter>(std::move(bound));
+    return engine;
+  }
+  NARROW_TRY(engine.plan, plan_of(std::move(split.head)));
+  engine.interpreter = std::make_shared<Interpreter>(std::move(split.tail));
+  return engine;
+}
+
+/// The interpreter alone, or behind the plan whose outputs, beside the graph's inputs, it reads.
+Result<TensorMap> Session::State::run_interpreted(const std::vector<Tensor>& given, Observer* observer) {
+  const Engine& engine = *last;
+  if (!engine.plan) return engine.interpreter->run(given, observer);
+  NARROW_TRY(TensorMap known, execute(*engine.plan, given, workspace, *pool, observer));
+  for (size_t i = 0; i < given.size(); ++i) known.emplace(graph.inputs()[i]->name, given[i]);
+  std::vector<Tensor> rest;
+  for (const ir::Value* input : engine.interpreter->graph().inputs()) rest.push_back(known.at(input->name));
+  return engine.interpreter->run(rest, observer);
 }
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -224,7 +270,7 @@ Result<TensorMap> Session::run(const TensorMap& inputs, Observer* observer) {
   NARROW_DO(state_->start(inputs));
   const std::vector<Tensor> tensors = std::exchange(state_->inputs, {});  // does not outlive the run
   const Engine& engine = *state_->last;
-  if (engine.interpreter) return engine.interpreter->run(tensors, observer);
+  if (engine.interpreter) return state_->run_interpreted(tensors, observer);
   return execute(*engine.plan, tensors, state_->workspace, *state_->pool, observer);
 }
 
@@ -232,7 +278,7 @@ Status Session::run_into(const TensorMap& inputs, TensorMap& outputs) {
   NARROW_DO(state_->start(inputs));
   const Engine& engine = *state_->last;
   if (engine.interpreter) {
-    NARROW_TRY(const TensorMap results, engine.interpreter->run(state_->inputs, nullptr));
+    NARROW_TRY(const TensorMap results, state_->run_interpreted(state_->inputs, nullptr));
     return copy_into(results, outputs);
   }
   const std::vector<ir::GraphOutput>& wanted = engine.plan->graph.outputs();
