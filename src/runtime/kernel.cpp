@@ -41,6 +41,7 @@ const std::vector<Implementation>& implementations(ir::Op op) {
     lower::add_conversions(lists);
     lower::add_movement(lists);
     lower::add_attention(lists);
+    lower::add_recurrent(lists);
     lower::add_reference(lists);
     return lists;
   }();

@@ -20,6 +20,7 @@ void add_norms(Table& table);        // LayerNormalization, RMSNormalization, So
 void add_conversions(Table& table);  // QuantizeLinear, DequantizeLinear, Cast, requantization
 void add_movement(Table& table);     // Transpose, Concat, Split, Slice, Gather, Pad, Resize, Expand, ...
 void add_attention(Table& table);
+void add_recurrent(Table& table);  // LSTM, GRU
 void add_reference(Table& table);  // everything, in plain loops
 
 }  // namespace narrow::runtime::lower
