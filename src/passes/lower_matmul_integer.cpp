@@ -14,8 +14,8 @@ namespace narrow::passes {
 namespace {
 
 struct Weights {
-  Tensor values;              // s8 around 0
-  std::vector<float> sums;    // over k, per column
+  Tensor values;            // s8 around 0
+  std::vector<float> sums;  // over k, per column
 };
 
 std::optional<Weights> weights_of(const Node* node) {
@@ -62,14 +62,17 @@ Result<bool> rewrite(Graph& graph, Node* node) {
   Value *a = node->input(0), *a_zero = node->input(2);
   Node* cast = only_reader(graph, node->output());
   auto weights = weights_of(node);
-  const bool one_zero = a_zero == nullptr ||
-                        (a_zero->type.is_static() && elements_of(a_zero->type.shape()) == 1);
+  const bool one_zero =
+      a_zero == nullptr || (a_zero->type.is_static() && elements_of(a_zero->type.shape()) == 1);
   if (!weights || !is_cast_to_float(cast) || !one_zero || !can_label(graph, a)) return false;
   const std::string name = node->output()->name;
-  a->type.quant = std::make_shared<const Quantization>(Quantization{.scale = {1}, .zero_point = {0}, .axis = -1});
+  a->type.quant =
+      std::make_shared<const Quantization>(Quantization{.scale = {1}, .zero_point = {0}, .axis = -1});
   Value* b = graph.add_constant(node->input(1)->name, std::move(weights->values));
-  b->type.quant = std::make_shared<const Quantization>(Quantization{.scale = {1}, .zero_point = {0}, .axis = -1});
-  NARROW_TRY(Value * sum, emit(graph, Op::FusedMatMul, {a, b}, name + "_sum", {{"out_dtype", std::string("f32")}}));
+  b->type.quant =
+      std::make_shared<const Quantization>(Quantization{.scale = {1}, .zero_point = {0}, .axis = -1});
+  NARROW_TRY(Value * sum,
+             emit(graph, Op::FusedMatMul, {a, b}, name + "_sum", {{"out_dtype", std::string("f32")}}));
   if (a_zero != nullptr) {
     NARROW_TRY(Value * real_zero, emit(graph, Op::Cast, {a_zero}, name + "_zero", cast->attrs));
     const auto columns = static_cast<int64_t>(weights->sums.size());

@@ -49,9 +49,9 @@ Result<bool> rewrite(Graph& graph, Node* quantize) {
     return use.node->op() == Op::DequantizeLinear && use.index == 0;
   });
   if (!axis || !only_dequantized || graph.is_graph_output(quantize->output())) return false;
-  Node* rows = graph.add_node(Op::QuantizeRows, {x},
-                              {quantize->output()->name + "_codes", scale->name + "_of_row"},
-                              {{"axis", *axis}}, quantize->name);
+  Node* rows =
+      graph.add_node(Op::QuantizeRows, {x}, {quantize->output()->name + "_codes", scale->name + "_of_row"},
+                     {{"axis", *axis}}, quantize->name);
   NARROW_DO(ir::infer_types(*rows));
   Value* codes = rows->outputs()[0];
   codes->type.quant = std::make_shared<const Quantization>(*parameters);

@@ -34,8 +34,14 @@ std::vector<Isa> isas() {
 /// The formula of rows.h, one element after the other.
 TEST(QuantizeRows, IsTheFormulaOnEveryIsaAndThreadCount) {
   Random random(3);
-  for (const auto& [rows, columns] :
-       {std::pair<int64_t, int64_t>{1, 1}, {3, 7}, {17, 64}, {5, 1000}, {1, 100003}, {3, 40000}, {0, 8}, {4, 0}}) {
+  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{1, 1},
+                                      {3, 7},
+                                      {17, 64},
+                                      {5, 1000},
+                                      {1, 100003},
+                                      {3, 40000},
+                                      {0, 8},
+                                      {4, 0}}) {
     const RowsSpec spec{.rows = rows, .columns = columns};
     std::vector<float> x(static_cast<size_t>(rows * columns));
     for (size_t i = 0; i < x.size(); ++i)
@@ -59,7 +65,8 @@ TEST(QuantizeRows, IsTheFormulaOnEveryIsaAndThreadCount) {
 }
 
 TEST(QuantizeRows, ZerosAndWhatIsNotFinite) {
-  constexpr float kInf = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInf = std::numeric_limits<float>::infinity(),
+                  kNan = std::numeric_limits<float>::quiet_NaN();
   for (const int64_t columns : {int64_t{4}, int64_t{70000}})
     for (const Isa isa : isas()) {
       std::vector<float> x(static_cast<size_t>(3 * columns), 0.0F);
