@@ -30,12 +30,13 @@ struct Opened {
 Result<TensorMap> inputs_for(const Options& o, const runtime::Session& session, ThreadPool& pool) {
   if (o.data.empty()) return bench::random_inputs(session.graph(), o.batch, o.length, o.common.seed);
   NARROW_TRY(const auto dataset, data::open_dataset(o.data, verify::input_specs(session)));
-  if (dataset->size() < o.batch)
+  const int64_t count = dataset->batch_of(o.batch);
+  if (dataset->size() < count)
     return Error{.code = Code::invalid_data,
                  .subject = o.data,
-                 .expected = fmt::format("at least {} samples for --batch", o.batch),
+                 .expected = fmt::format("at least {} samples for --batch", count),
                  .got = fmt::format("{}", dataset->size())};
-  NARROW_TRY(const data::Batch batch, dataset->read(0, o.batch, pool));
+  NARROW_TRY(const data::Batch batch, dataset->read(0, count, pool));
   return batch.inputs;
 }
 

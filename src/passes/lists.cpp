@@ -21,6 +21,8 @@ const Pass kShareCommon = NARROW_PASS(share_common, "computes equal nodes and ke
 const Pass kAutoPad = NARROW_PASS(resolve_auto_pad, "auto_pad becomes explicit pads where extents are known");
 const Pass kConv1d =
     NARROW_PASS(conv1d_to_conv2d, "convolutions over sequences become those over images one pixel high");
+const Pass kConvTranspose =
+    NARROW_PASS(conv_transpose_to_conv, "ConvTranspose becomes Conv and DepthToSpace");
 const Pass kFoldBatchnorm = NARROW_PASS(fold_batchnorm, "BatchNormalization into the layer before it");
 const Pass kFoldAffine =
     NARROW_PASS(fold_affine, "per-channel Mul, Div, Add, Sub by constants into the layer before them");
@@ -60,7 +62,8 @@ const Pass kChannelsLast =
 
 const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, kFoldParameters,
                               kFoldBatchnorm, kFoldAffine,
-                              kConv1d,  // before what is left becomes Conv, over images only
+                              kConvTranspose,  // with what was folded into it
+                              kConv1d,         // before what is left becomes Conv, over images only
                               kBatchnormToConv, kFoldAffine,  // again: a Mul or Add behind a
                                                               // BatchNormalization that just became a Conv
                               kFoldConstants, kCleanUp};
@@ -81,8 +84,9 @@ const std::array kObservable = {kFoldConstants, kAutoPad, kLowerConv, kLowerMatm
 
 // Constants are folded only once nothing is quantized: weights become plain numbers then.
 const std::array kGiven = {kExpandQlinear, kWidenHalf, kFoldConstants, kCleanUp};
-const std::array kOriginal = {kStripQuantization, kFoldNarrow, kFoldConstants,   kCleanUp,       kShareCommon,
-                              kFoldBatchnorm,     kFoldAffine, kBatchnormToConv, kFoldConstants, kCleanUp};
+const std::array kOriginal = {kStripQuantization, kFoldNarrow,    kFoldConstants, kCleanUp,
+                              kShareCommon,       kFoldBatchnorm, kFoldAffine,    kConv1d,
+                              kBatchnormToConv,   kFoldConstants, kCleanUp};
 
 }  // namespace
 

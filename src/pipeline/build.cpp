@@ -268,18 +268,20 @@ class Builder {
   }
 
   Status measure() {
-    NARROW_TRY(const data::Batch sample, layer_data().read(0, 1, *pool_));
+    // A model whose batch is fixed, or whose states lie along other axes, is timed at the batch it takes.
+    const int64_t fixed = layer_data().info().largest_batch, count = layer_data().batch_of(1),
+                  batch = fixed > 0 ? fixed : options_.batch;
+    NARROW_TRY(const data::Batch sample, layer_data().read(0, count, *pool_));
     std::vector<bench::Contestant> contestants;
     for (size_t i = 0; i < variants_.size(); ++i)
       contestants.push_back({.name = variants_[i].name,
                              .session = variants_[i].session.get(),
-                             .inputs = repeat(sample.inputs, options_.batch),
+                             .inputs = fixed > 0 ? sample.inputs : repeat(sample.inputs, batch),
                              .load_ms = variants_[i].load_ms,
                              .bytes = variants_[i].file_bytes});
-    NARROW_TRY(
-        std::vector<bench::Record> records,
-        bench::measure(contestants, {.seconds = options_.bench_seconds, .rounds = 5, .batch = options_.batch},
-                       progress_));
+    NARROW_TRY(std::vector<bench::Record> records,
+               bench::measure(contestants, {.seconds = options_.bench_seconds, .rounds = 5, .batch = batch},
+                              progress_));
     for (size_t i = 0; i < records.size(); ++i) result_.builds[i].record = std::move(records[i]);
     return keep_plans(contestants);
   }

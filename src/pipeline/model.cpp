@@ -131,11 +131,22 @@ int64_t macs_of(const ir::Node& node) {
 }
 
 std::map<std::string, Shape> default_shapes(const ir::Graph& graph, int64_t batch, int64_t free) {
+  // A symbol is one number wherever it stands: [batch, seq] beside a state [2, batch, 64].
+  std::map<std::string, int64_t> numbers;
+  for (const ir::Value* input : graph.inputs())
+    if (!input->type.dims.empty() && !input->type.dims[0].symbol.empty())
+      numbers[input->type.dims[0].symbol] = batch;
   std::map<std::string, Shape> shapes;
   for (const ir::Value* input : graph.inputs()) {
     Shape shape;
-    for (size_t i = 0; i < input->type.dims.size(); ++i)
-      shape.push_back(input->type.dims[i].known() ? input->type.dims[i].value : i == 0 ? batch : free);
+    for (size_t i = 0; i < input->type.dims.size(); ++i) {
+      const ir::Dim& dim = input->type.dims[i];
+      const auto number = numbers.find(dim.symbol);
+      shape.push_back(dim.known()                                      ? dim.value
+                      : !dim.symbol.empty() && number != numbers.end() ? number->second
+                      : i == 0                                         ? batch
+                                                                       : free);
+    }
     shapes[input->name] = shape;
   }
   return shapes;

@@ -47,8 +47,8 @@ class HalfConversion {
     }
     for (size_t i = 0; i < graph_.outputs().size(); ++i) {
       Value* value = graph_.outputs()[i].value;
-      if (is_float(dtype_of(value)) && dtype_of(value) != DType::f32)
-        graph_.set_output(i, converted(value, DType::f32));
+      if (is_float(dtype_of(value)) && dtype_of(value) != value->type.dtype)  // still the type it had
+        graph_.set_output(i, converted(value, value->type.dtype));
     }
   }
 

@@ -15,7 +15,8 @@ const Node* dequantize_before(const Value* value) {
 }
 
 bool is_product(const Node& node) {
-  return node.op() == Op::Conv || node.op() == Op::ConvTranspose || node.op() == Op::MatMul || node.op() == Op::Gemm;
+  return node.op() == Op::Conv || node.op() == Op::ConvTranspose || node.op() == Op::MatMul ||
+         node.op() == Op::Gemm;
 }
 
 /// Why a product with weights does not run in integers, or nothing.
@@ -24,7 +25,8 @@ const char* stays_wide(const Node& node) {
   if (x == nullptr && w == nullptr) return "the model quantizes neither its data nor its weights";
   if (x == nullptr) return "the model does not quantize its data";
   if (w == nullptr) return "the model does not quantize its weights";
-  if (!is_int8(x->input(0)->type.dtype) || !is_int8(w->input(0)->type.dtype)) return "its integers are not of 8 bits";
+  if (!is_int8(x->input(0)->type.dtype) || !is_int8(w->input(0)->type.dtype))
+    return "its integers are not of 8 bits";
   return nullptr;
 }
 
@@ -47,8 +49,8 @@ Recipe given_recipe(const ir::Graph& graph) {
       if (const auto quant = scalar_parameters(*node)) recipe.activations[node->input(0)->name] = *quant;
     if (!is_product(*node)) continue;
     const char* reason = stays_wide(*node);
-    recipe.nodes[key_of(*node)] = reason == nullptr ? NodeChoice{NodeFormat::int8, ""}
-                                                    : NodeChoice{NodeFormat::fp32, reason};
+    recipe.nodes[key_of(*node)] =
+        reason == nullptr ? NodeChoice{NodeFormat::int8, ""} : NodeChoice{NodeFormat::fp32, reason};
   }
   recipe.notes.emplace_back("scales are the model's own, taken exactly; nothing was calibrated for it");
   return recipe;

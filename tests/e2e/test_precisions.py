@@ -1,0 +1,96 @@
+"""int8-dynamic and weight-only builds: figures, sizes, files the peers read."""
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, numpy_helper
+
+from conftest import DIGITS, MODEL, digits, onnx_runtime
+
+CALIB, EVAL = DIGITS / "calib.toml", DIGITS / "eval.toml"
+PRECISIONS = ["int8-dynamic", "int4", "int3", "int2"]
+
+
+@pytest.fixture(scope="module")
+def narrowed(narrow, tmp_path_factory):
+    out = tmp_path_factory.mktemp("narrowed") / "out"
+    narrow("build", MODEL, "--calib", CALIB, "--eval", EVAL, "--out", out, "--seconds", "0.05",
+           "--precisions", ",".join(["fp32", *PRECISIONS]), "--group-size", "16")
+    return out
+
+
+def builds(folder):
+    return {b["name"]: b for b in json.loads((folder / "manifest.json").read_text())["builds"]}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_peers_answer_alike(narrow, narrowed, tmp_path, precision):
+    feeds, _ = digits("eval")
+    ours = narrow.outputs(narrowed / f"{precision}.narrow", feeds, tmp_path)["logits"]
+    theirs = onnx_runtime(narrowed / f"{precision}.onnx", feeds)["logits"]
+    assert np.mean(ours.argmax(1) == theirs.argmax(1)) >= 0.99
+    onnx.checker.check_model(onnx.load(narrowed / f"{precision}.onnx"), full_check=True)
+
+
+def test_figures_are_in_order(narrowed):
+    b = builds(narrowed)
+    sqnr = [b[p]["figures"]["sqnr"]["value"] for p in PRECISIONS]
+    assert sqnr == sorted(sqnr, reverse=True) and sqnr[0] > 35
+    sizes = [b[p]["bytes"] for p in ["int4", "int3", "int2"]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_weights_are_stored_in_their_bits(narrowed):
+    """Codes, FP16 scales and zero points of every group, counted here from the portable file."""
+    for precision, bits in (("int4", 4), ("int3", 3), ("int2", 2)):
+        model = onnx.load(narrowed / f"{precision}.onnx")
+        tensors = {t.name: t for t in model.graph.initializer}
+        stored = weights = 0
+        for node in model.graph.node:
+            if node.op_type != "DequantizeLinear":
+                continue
+            codes = tensors[node.input[0]]
+            elements = int(np.prod(codes.dims))
+            blocked = any(a.name == "block_size" for a in node.attribute)
+            assert codes.data_type == (TensorProto.UINT4 if blocked else TensorProto.INT8)
+            if not blocked:
+                continue
+            assert numpy_helper.to_array(codes).astype(np.int64).max() < 2**bits
+            weights += elements
+            groups = int(np.prod(tensors[node.input[2]].dims))
+            stored += elements * bits + groups * (16 + bits)
+        said = builds(narrowed)[precision]["recipe"]["weights"]
+        counted = sum(w["bits_per_weight"] for w in said.values() if w["bits"] == bits)
+        layers = sum(1 for w in said.values() if w["bits"] == bits)
+        assert weights and layers and abs(counted / layers - stored / weights) < 0.3
+        assert bits < stored / weights < bits + 20 / 16 + 0.5
+
+
+def test_a_sample_does_not_see_its_batch(narrow, narrowed, tmp_path):
+    feeds, _ = digits("eval")
+    one = {"input": feeds["input"][:1]}
+    loud = {"input": np.concatenate([feeds["input"][:1], 100 * feeds["input"][1:4]])}
+    alone = narrow.outputs(narrowed / "int8-dynamic.narrow", one, tmp_path)["logits"]
+    together = narrow.outputs(narrowed / "int8-dynamic.narrow", loud, tmp_path)["logits"]
+    assert np.array_equal(alone[0], together[0])
+
+
+def test_isas_differ_by_single_codes(narrow, narrowed, tmp_path):
+    feeds, _ = digits("eval")
+    answers = [narrow.outputs(narrowed / "int8-dynamic.narrow", feeds, tmp_path, environment={"NARROW_MAX_ISA": isa})["logits"]
+               for isa in ("plain", "avx2", "avx512", "avx512_vnni", "amx")]
+    # Integers are equal; FP32 sums of the depthwise layers may put a value on the other side of a tie: a step of 1/127.
+    for other in answers[1:]:
+        assert np.abs(other - answers[0]).max() <= np.abs(answers[0]).max() / 127
+
+
+def test_quantize_writes_them_without_calibration(narrow, tmp_path):
+    for precision in PRECISIONS:
+        narrow("quantize", MODEL, "--precision", precision, "--out", tmp_path / f"{precision}.onnx")
+        assert (tmp_path / f"{precision}.onnx").stat().st_size < 0.5 * MODEL.stat().st_size
+
+
+def test_wrong_group_size_is_a_usage_error(narrow, tmp_path):
+    for size in ("0", "1", "-4", "x"):
+        narrow("quantize", MODEL, "--precision", "int4", "--group-size", size, "--out", tmp_path / "o.onnx", code=2)
