@@ -46,6 +46,8 @@ Attributes image_attributes(const Node* node) {
     if (list == nullptr || list->empty()) continue;
     if (name == "pads" && list->size() == 2)
       *list = {0, (*list)[0], 0, (*list)[1]};
+    else if (name == "output_padding")
+      *list = with_first(*list, 0);
     else if (name == "kernel_shape" || name == "strides" || name == "dilations")
       *list = with_first(*list, 1);
   }
@@ -73,7 +75,7 @@ class Lifter {
  private:
   Status visit(Node* node) {
     const Op op = node->op();
-    if (op == Op::Conv) return conv(node);
+    if (op == Op::Conv || op == Op::ConvTranspose) return conv(node);
     const bool plain_pool = is_any_of(op, {Op::MaxPool, Op::AveragePool}) && node->outputs().size() == 1 &&
                             node->ints_attr("kernel_shape").size() == 1;
     if (plain_pool && is_sequence(node->input(0))) return replace(node, {0}, image_attributes(node));
@@ -91,6 +93,7 @@ class Lifter {
   Status conv(Node* node) {
     const Value* w = node->input(1);
     if (w == nullptr || !w->is_constant() || w->constant().rank() != 3 || !is_float_constant(w)) return {};
+    if (node->has("output_shape")) return {};
     const Shape& shape = w->constant().shape();
     Attributes attrs = image_attributes(node);
     attrs["kernel_shape"] = std::vector<int64_t>{1, shape[2]};

@@ -62,8 +62,8 @@ const Pass kChannelsLast =
 
 const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, kFoldParameters,
                               kFoldBatchnorm, kFoldAffine,
-                              kConvTranspose,  // with what was folded into it
                               kConv1d,         // before what is left becomes Conv, over images only
+                              kConvTranspose,  // with what was folded into it
                               kBatchnormToConv, kFoldAffine,  // again: a Mul or Add behind a
                                                               // BatchNormalization that just became a Conv
                               kFoldConstants, kCleanUp};

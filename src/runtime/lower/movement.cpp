@@ -1,4 +1,4 @@
-// Transpose, Concat, Split, Slice, Gather, Expand, Pad, Resize -> kernels/layout.
+// Transpose, DepthToSpace, SpaceToDepth, Concat, Split, Slice, Gather, Expand, Pad, Resize -> kernels/layout.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -32,6 +32,28 @@ Result<std::unique_ptr<Kernel>> create_transpose(const NodeCase& c) {
   const kernels::CopySpec spec = kernels::transpose_spec(shape, perm, element_bytes(c.in(0)));
   return make_kernel([spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
     kernels::copy_nd(spec, b.inputs[0], b.outputs[0], isa, pool);
+  });
+}
+
+/// [N,C*b*b,H,W] -> [N,C,H*b,W*b], or the other way round: an axis per factor, moved.
+///   channels first, DCR: N b b C H W    CRD: N C b b H W    ->  N C H b W b
+///   channels last,  DCR: N H W b b C    CRD: N H W C b b    ->  N H b W b C
+Result<std::unique_ptr<Kernel>> create_blocks(const NodeCase& c) {
+  const bool to_space = c.node.op() == Op::DepthToSpace, last = c.node.int_attr("channels_last", 0) != 0;
+  const bool dcr = c.node.string_attr("mode", "DCR") == "DCR";
+  const Shape deep = to_space ? c.in(0).shape() : c.out().shape();  // the side with many channels
+  const int64_t b = c.node.int_attr("blocksize", 1), n = deep[0], h = deep[last ? 1 : 2],
+                w = deep[last ? 2 : 3], channels = deep[last ? 3 : 1] / (b * b);
+  const Shape factors = last  ? (dcr ? Shape{n, h, w, b, b, channels} : Shape{n, h, w, channels, b, b})
+                        : dcr ? Shape{n, b, b, channels, h, w}
+                              : Shape{n, channels, b, b, h, w};
+  const std::vector<int64_t> perm = last && dcr    ? std::vector<int64_t>{0, 1, 3, 2, 4, 5}
+                                    : last || !dcr ? std::vector<int64_t>{0, 1, 4, 2, 5, 3}
+                                                   : std::vector<int64_t>{0, 3, 4, 1, 5, 2};
+  kernels::CopySpec spec = kernels::transpose_spec(factors, perm, element_bytes(c.in(0)));
+  if (!to_space) std::swap(spec.dst_strides, spec.src_strides);
+  return make_kernel([spec, isa = c.isa](const StepBuffers& buffers, ThreadPool& pool) {
+    kernels::copy_nd(spec, buffers.inputs[0], buffers.outputs[0], isa, pool);
   });
 }
 
@@ -346,6 +368,8 @@ void add_movement(Table& table) {
     table[op].push_back({.name = name, .isa = Isa::plain, .unsupported = unsupported, .create = create});
   };
   add(Op::Transpose, "copy", moves_unchanged, create_transpose);
+  add(Op::DepthToSpace, "copy", moves_unchanged, create_blocks);
+  add(Op::SpaceToDepth, "copy", moves_unchanged, create_blocks);
   add(Op::Expand, "copy", expand_unsupported, create_expand);
   add(Op::Concat, "copy", concat_unsupported, create_concat);
   add(
