@@ -84,9 +84,9 @@ const std::array kObservable = {kFoldConstants, kAutoPad, kLowerConv, kLowerMatm
 
 // Constants are folded only once nothing is quantized: weights become plain numbers then.
 const std::array kGiven = {kExpandQlinear, kWidenHalf, kFoldConstants, kCleanUp};
-const std::array kOriginal = {kStripQuantization, kFoldNarrow,    kFoldConstants, kCleanUp,
-                              kShareCommon,       kFoldBatchnorm, kFoldAffine,    kConv1d,
-                              kBatchnormToConv,   kFoldConstants, kCleanUp};
+const std::array kOriginal = {kStripQuantization, kFoldNarrow,      kFoldConstants, kCleanUp,
+                              kShareCommon,       kFoldBatchnorm,   kFoldAffine,    kConv1d,
+                              kConvTranspose,     kBatchnormToConv, kFoldConstants, kCleanUp};
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "passes/pass.h"
 #include "runtime/reference/reference.h"
 
 namespace narrow::runtime {
@@ -30,17 +31,23 @@ std::vector<ValueView> views(const std::vector<ir::Value*>& list, const Values& 
   return shown;
 }
 
-Status run_node(const ir::Node& node, Values& values, Observer* observer) {
+std::vector<const Tensor*> inputs_of(const ir::Node& node, const Values& values) {
   std::vector<const Tensor*> inputs;
   for (const ir::Value* input : node.inputs())
     inputs.push_back(input == nullptr       ? nullptr
                      : input->is_constant() ? &input->constant()
                                             : &values.at(input));
-  if (observer != nullptr) observer->before(node, views(node.inputs(), values));
-  NARROW_TRY(std::vector<Tensor> outputs, reference::evaluate(node, inputs));
-  for (size_t i = 0; i < outputs.size(); ++i) values[node.outputs()[i]] = std::move(outputs[i]);
-  if (observer != nullptr) observer->after(node, views(node.outputs(), values));
-  return {};
+  return inputs;
+}
+
+/// The branch that an If with this condition takes; nullptr: let the plain backend say what is wrong.
+const ir::Graph* branch_of(const ir::Node& node, const Tensor* condition) {
+  if (node.op() != ir::Op::If || condition == nullptr || condition->dtype() != DType::boolean ||
+      condition->elements() != 1)
+    return nullptr;
+  const auto it = node.attrs.find(to_ints(*condition)[0] != 0 ? "then_branch" : "else_branch");
+  const auto* body = it == node.attrs.end() ? nullptr : std::get_if<std::shared_ptr<ir::Graph>>(&it->second);
+  return body == nullptr ? nullptr : body->get();
 }
 
 }  // namespace
@@ -55,7 +62,8 @@ bool depends_on_data(const ir::Graph& graph) {
   });
 }
 
-Interpreter::Interpreter(ir::Graph graph) : graph_(std::move(graph)) {
+Interpreter::Interpreter(ir::Graph graph, std::shared_ptr<ThreadPool> pool, SessionOptions options)
+    : graph_(std::move(graph)), pool_(std::move(pool)), options_(std::move(options)) {
   for (const ir::Node* node : graph_.nodes()) {
     StepChoice step{.node = node->name,
                     .op = ir::to_string(node->op()),
@@ -72,14 +80,48 @@ Interpreter::Interpreter(ir::Graph graph) : graph_(std::move(graph)) {
   }
 }
 
-Result<TensorMap> Interpreter::run(std::span<const Tensor> inputs, Observer* observer) const {
+/// A branch is a model of its own, with a plan per shapes of what it captures.
+Result<std::vector<Tensor>> Interpreter::run_branch(const ir::Graph& body,
+                                                    std::span<const Tensor* const> captures) {
+  auto known = branches_.find(&body);
+  if (known == branches_.end()) {
+    ir::Graph own = body.clone();
+    const passes::PassContext context{.evaluate = reference::evaluate};
+    NARROW_DO(passes::run_passes(own, passes::portable_passes(), context, options_.disabled_passes));
+    NARROW_TRY(Session session, Session::create(own, pool_, options_));
+    known = branches_.emplace(&body, std::move(session)).first;
+  }
+  TensorMap given;
+  for (size_t i = 0; i < captures.size(); ++i) given[body.inputs()[i]->name] = *captures[i];
+  NARROW_TRY(TensorMap results, known->second.run(given));
+  std::vector<Tensor> outputs;
+  for (const ir::GraphOutput& output : body.outputs()) outputs.push_back(results.at(output.name));
+  return outputs;
+}
+
+Result<std::vector<Tensor>> Interpreter::evaluate(const ir::Node& node,
+                                                  const std::vector<const Tensor*>& inputs) {
+  const ir::Graph* body = branch_of(node, inputs.empty() ? nullptr : inputs[0]);
+  const bool all_there =
+      std::none_of(inputs.begin(), inputs.end(), [](const Tensor* t) { return t == nullptr; });
+  // Who wants to see every value gets those of the plain backend.
+  if (body == nullptr || !all_there || body->inputs().size() + 1 != inputs.size() ||
+      options_.reference_only || options_.observe_all)
+    return reference::evaluate(node, inputs);
+  return run_branch(*body, std::span(inputs).subspan(1));
+}
+
+Result<TensorMap> Interpreter::run(std::span<const Tensor> inputs, Observer* observer) {
   Values values;
   for (size_t i = 0; i < inputs.size(); ++i)
     values[graph_.inputs()[i]] = observer != nullptr ? inputs[i].clone() : inputs[i];
   const std::vector<ir::Node*> nodes = graph_.nodes();
   auto readers = count_readers(graph_, nodes);
   for (const ir::Node* node : nodes) {
-    NARROW_DO(run_node(*node, values, observer));
+    if (observer != nullptr) observer->before(*node, views(node->inputs(), values));
+    NARROW_TRY(std::vector<Tensor> outputs, evaluate(*node, inputs_of(*node, values)));
+    for (size_t i = 0; i < outputs.size(); ++i) values[node->outputs()[i]] = std::move(outputs[i]);
+    if (observer != nullptr) observer->after(*node, views(node->outputs(), values));
     for (const ir::Value* input : node->inputs())
       if (--readers[input] == 0) values.erase(input);
   }

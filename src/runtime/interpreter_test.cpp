@@ -76,6 +76,44 @@ TEST(Interpreter, RunsOnlyWhatFollowsTheFirstOpenShape) {
   EXPECT_EQ(to_ints(outputs.at("places")), (std::vector<int64_t>{0}));
 }
 
+/// flag ? a + a : -a, with a captured from outside
+ir::Graph branching() {
+  const auto body = [](ir::Op op) {
+    auto graph = std::make_shared<ir::Graph>();
+    ir::Value* a = graph->add_input("a", ir::TensorType::unranked(DType::f32));
+    const std::vector<ir::Value*> inputs =
+        op == ir::Op::Add ? std::vector<ir::Value*>{a, a} : std::vector<ir::Value*>{a};
+    graph->add_output("out", graph->add_node(op, inputs, {"out"})->output());
+    EXPECT_TRUE(ir::infer_types(*graph).ok());
+    return graph;
+  };
+  ir::Graph graph;
+  ir::Value* flag = graph.add_input("flag", ir::TensorType::of(DType::boolean, {}));
+  ir::Value* a = graph.add_input("a", ir::TensorType::of(DType::f32, {3}));
+  ir::Node* node = graph.add_node(
+      ir::Op::If, {flag, a}, {"y"},
+      {{"then_branch", body(ir::Op::Add)}, {"else_branch", body(ir::Op::Neg)}, {"captures", int64_t{1}}});
+  graph.add_output("y", node->output());
+  EXPECT_TRUE(ir::infer_types(graph).ok());
+  return graph;
+}
+
+TEST(Interpreter, TakesTheBranchThatTheConditionSays) {
+  for (const bool plain : {false, true}) {
+    SessionOptions options;
+    options.reference_only = plain;
+    auto session = Session::create(branching(), std::make_shared<ThreadPool>(1), options);
+    ASSERT_TRUE(session.ok());
+    const Tensor a = Tensor::of<float>({3}, {1, 2, 3});
+    for (const bool flag : {true, false, true}) {
+      const auto outputs = session->run({{"flag", Tensor::scalar(flag)}, {"a", a}});
+      ASSERT_TRUE(outputs.ok()) << outputs.error().message();
+      EXPECT_EQ(to_floats(outputs->at("y")),
+                (flag ? std::vector<float>{2, 4, 6} : std::vector<float>{-1, -2, -3}));
+    }
+  }
+}
+
 TEST(Interpreter, RunIntoRefusesTensorsOfOtherShapes) {
   auto session = Session::create(places(), std::make_shared<ThreadPool>(1));
   ASSERT_TRUE(session.ok());

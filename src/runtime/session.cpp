@@ -28,7 +28,7 @@ namespace {
 /// begin to depend on data.
 struct Engine {
   std::shared_ptr<const Plan> plan;
-  std::shared_ptr<const Interpreter> interpreter;
+  std::shared_ptr<Interpreter> interpreter;
 
   const ir::Graph& graph() const { return plan ? plan->graph : interpreter->graph(); }
   PlanInfo info() const {
@@ -84,7 +84,8 @@ Result<Engine> Session::State::make_engine(const ShapeMap& shapes) {
     NARROW_DO(passes::run_passes(bound, passes::observable_passes(), context, options.disabled_passes));
     const bool open = depends_on_data(bound);
     if (open && options.observe_all)
-      return Engine{.plan = nullptr, .interpreter = std::make_shared<Interpreter>(std::move(bound))};
+      return Engine{.plan = nullptr,
+                    .interpreter = std::make_shared<Interpreter>(std::move(bound), pool, options)};
     bound = graph.clone();
     NARROW_DO(ir::bind_shapes(bound, shapes));
     if (open) return make_split_engine(std::move(bound));
@@ -110,11 +111,11 @@ Result<Engine> Session::State::make_split_engine(ir::Graph bound) {
   NARROW_TRY(Split split, split_static(bound));
   Engine engine{.plan = nullptr, .interpreter = nullptr};
   if (split.head.nodes().empty()) {
-    engine.interpreter = std::make_shared<Interpreter>(std::move(bound));
+    engine.interpreter = std::make_shared<Interpreter>(std::move(bound), pool, options);
     return engine;
   }
   NARROW_TRY(engine.plan, plan_of(std::move(split.head)));
-  engine.interpreter = std::make_shared<Interpreter>(std::move(split.tail));
+  engine.interpreter = std::make_shared<Interpreter>(std::move(split.tail), pool, options);
   return engine;
 }
 
