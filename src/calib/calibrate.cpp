@@ -33,8 +33,9 @@ class Recorder final : public runtime::Observer {
     ValueProfile& value = profile_.values[name];
     constexpr size_t kPiece = 1 << 16;
     const size_t pieces = std::max<size_t>(1, values.size() / kPiece);
+    Extremes extremes;
     if (pieces == 1) {
-      value.histogram.add(values);
+      extremes = value.histogram.add(values);
     } else {
       const size_t workers = std::min<size_t>(pieces, static_cast<size_t>(pool_.threads()));
       std::vector<Histogram> partial(workers);
@@ -43,12 +44,31 @@ class Recorder final : public runtime::Observer {
                      last = values.size() * (static_cast<size_t>(w) + 1) / workers;
         partial[static_cast<size_t>(w)].add(values.subspan(first, last - first));
       });
-      for (const Histogram& h : partial) value.histogram.merge(h);
+      for (const Histogram& h : partial) {
+        value.histogram.merge(h);
+        extremes = joined(extremes, {h.min(), h.max(), h.count()});
+      }
     }
+    average(name, value, extremes);
     if (axis >= 0) record_channels(name, value, values, shape, axis);
   }
 
   const std::optional<std::string>& bad_node() const { return bad_; }
+
+  static Extremes joined(const Extremes& a, const Extremes& b) {
+    if (a.count == 0) return b;
+    return b.count == 0 ? a : Extremes{std::min(a.min, b.min), std::max(a.max, b.max), a.count + b.count};
+  }
+
+  /// The averages of profile.h, a batch further.
+  void average(const std::string& name, ValueProfile& value, const Extremes& batch) {
+    if (batch.count == 0) return;
+    const double share = std::max(1.0 / static_cast<double>(++batches_[name]), kAveraging);
+    value.average_min +=
+        static_cast<float>(share * (static_cast<double>(batch.min) - static_cast<double>(value.average_min)));
+    value.average_max +=
+        static_cast<float>(share * (static_cast<double>(batch.max) - static_cast<double>(value.average_max)));
+  }
 
   /// Channel means follow from the sums once all samples were seen.
   void finish() {
@@ -117,21 +137,52 @@ class Recorder final : public runtime::Observer {
   ThreadPool& pool_;
   Isa isa_ = usable_isa();
   std::map<std::string, Sums> sums_;
+  std::map<std::string, int64_t> batches_;
   std::optional<std::string> bad_;
 };
+
+/// What a run takes: the values of one batch, read and computed, and a histogram for each value.
+Result<int64_t> memory_for(runtime::Session& session, const TensorMap& inputs) {
+  std::map<std::string, Shape> shapes;
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : inputs) shapes[name] = tensor.shape(), bytes += tensor.bytes();
+  NARROW_TRY(const runtime::PlanInfo plan, session.plan_info(shapes));
+  constexpr int64_t kPerValue = Histogram::kBins * static_cast<int64_t>(sizeof(int64_t));
+  return bytes + plan.arena_bytes + static_cast<int64_t>(plan.steps.size()) * kPerValue;
+}
+
+/// The largest batch, halved from the wanted one, whose run fits.
+Result<int64_t> batch_within(const CalibrateOptions& options, runtime::Session& session,
+                             const data::Dataset& dataset, ThreadPool& pool) {
+  for (int64_t batch = dataset.batch_of(std::min(options.batch, dataset.size()));; batch /= 2) {
+    NARROW_TRY(const data::Batch first, dataset.read(0, batch, pool));
+    NARROW_TRY(const int64_t bytes, memory_for(session, first.inputs));
+    if (bytes <= options.memory) return batch;
+    if (batch == dataset.batch_of(1))
+      return Error{.code = Code::invalid_argument,
+                   .subject = "--memory",
+                   .expected = fmt::format("at least {} bytes, what one sample needs", bytes),
+                   .got = fmt::format("{}", options.memory),
+                   .hint = "allow more, or calibrate on smaller inputs"};
+  }
+}
 
 }  // namespace
 
 Result<Profile> calibrate(const ir::Graph& graph, const std::string& model_hash, const data::Dataset& dataset,
                           std::shared_ptr<ThreadPool> pool, const CalibrateOptions& options,
                           const Progress& progress) {
-  Profile profile{.model_hash = model_hash, .data_hash = dataset.info().hash, .samples = 0, .values = {}};
+  Profile profile{
+      .model_hash = model_hash, .data_hash = dataset.info().hash, .samples = 0, .values = {}, .methods = {}};
   runtime::SessionOptions session_options;
   session_options.observe_all = true;
   NARROW_TRY(runtime::Session session, runtime::Session::create(graph, pool, session_options));
   Recorder recorder(profile, *pool);
   const int64_t total = options.samples > 0 ? std::min(options.samples, dataset.size()) : dataset.size();
-  const int64_t batch_size = dataset.batch_of(options.batch);
+  int64_t batch_size = dataset.batch_of(options.batch);
+  if (options.memory > 0) {
+    NARROW_TRY(batch_size, batch_within(options, session, dataset, *pool));
+  }
   for (int64_t first = 0; first < total; first += batch_size) {
     report(progress, "calibrate", first, total);
     NARROW_TRY(const data::Batch batch, dataset.read(first, std::min(batch_size, total - first), *pool));

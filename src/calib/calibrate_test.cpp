@@ -165,5 +165,74 @@ TEST(Profile, HostileFilesAreRefused) {
   EXPECT_EQ(read_profile(folder / "missing.json").error().code, Code::not_found);
 }
 
+/// Batches of two: maxima 1, 5, 3 average to 3; minima likewise. The third batch moves the mean by a third.
+TEST(Calibrate, MovingAverageIsTheMeanOfBatches) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[N,2]) {
+    %y = Neg(%x)
+    return %y as "y"
+  })");
+  const TensorMap data = {{"x", Tensor::of<float>({6, 2}, {1, -2, 0, 0, 5, -4, 1, 1, 0, -6, 3, 0})}};
+  const auto profile = profile_of(graph, data, 2, {.samples = 0, .batch = 2});
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  const Range range = range_of(*profile, "x", {.method = Method::moving_average}),
+              turned = range_of(*profile, "y", {.method = Method::moving_average});
+  EXPECT_FLOAT_EQ(range.low, -4);
+  EXPECT_FLOAT_EQ(range.high, 3);
+  EXPECT_FLOAT_EQ(turned.low, -3);
+  EXPECT_FLOAT_EQ(turned.high, 4);
+}
+
+/// After a hundred batches the average forgets: a step from 0 to 1 is followed by 1 - 0.99^n.
+TEST(Calibrate, MovingAverageForgets) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[N,1]) {
+    %y = Neg(%x)
+    return %y as "y"
+  })");
+  Tensor x = Tensor::zeros(DType::f32, {400, 1});
+  for (size_t i = 200; i < 400; ++i) x.mutable_data<float>()[i] = 1;
+  const auto profile = profile_of(graph, {{"x", x}}, 1, {.samples = 0, .batch = 1});
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  EXPECT_NEAR(profile->values.at("x").average_max, 1 - std::pow(0.99, 200), 1e-4);
+}
+
+TEST(Calibrate, MemoryBoundsTheBatchAndChangesNoHistogram) {
+  const TensorMap data = testing_graphs::inputs_for(graph_from(kConv), 1, 16);
+  const auto free = profile_of(graph_from(kConv), data, 2, {.samples = 0, .batch = 16});
+  ASSERT_TRUE(free.ok()) << free.error().message();
+  int64_t accepted = 0, refused = 0;
+  for (const int64_t memory :
+       {int64_t{1} << 40, int64_t{1} << 19, int64_t{1} << 18, int64_t{1} << 17, int64_t{1000}}) {
+    const auto bounded =
+        profile_of(graph_from(kConv), data, 2, {.samples = 0, .batch = 16, .memory = memory});
+    if (!bounded.ok()) {
+      ++refused;
+      EXPECT_EQ(bounded.error().code, Code::invalid_argument);
+      EXPECT_EQ(bounded.error().subject, "--memory");
+      continue;
+    }
+    ++accepted;
+    for (const auto& [name, value] : free->values)
+      EXPECT_EQ(bounded->values.at(name).histogram.to_json(), value.histogram.to_json()) << name;
+  }
+  EXPECT_GE(accepted, 2);
+  EXPECT_GE(refused, 1);
+}
+
+TEST(Profile, MethodsAndAveragesSurviveTheFile) {
+  const TensorMap data = testing_graphs::inputs_for(graph_from(kConv), 1, 5);
+  auto profile = profile_of(graph_from(kConv), data);
+  ASSERT_TRUE(profile.ok());
+  profile->methods = {{"a", Method::entropy}, {"b", Method::moving_average}};
+  const TestFolder folder;
+  ASSERT_TRUE(write_profile(folder.path() / "c.json", *profile).ok());
+  const auto read = read_profile(folder.path() / "c.json");
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_EQ(read->methods, profile->methods);
+  for (const auto& [name, value] : profile->values) {
+    EXPECT_EQ(read->values.at(name).average_min, value.average_min);
+    EXPECT_EQ(read->values.at(name).average_max, value.average_max);
+  }
+}
+
 }  // namespace
 }  // namespace narrow::calib

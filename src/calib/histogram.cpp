@@ -72,12 +72,13 @@ void Histogram::widen(float magnitude) {
   }
 }
 
-void Histogram::add(std::span<const float> values) {
+Extremes Histogram::add(std::span<const float> values) {
   const Isa isa = usable_isa();
   const kernels::Extent e = kernels::extent_of(values.data(), static_cast<int64_t>(values.size()), isa);
   non_finite_ += static_cast<int64_t>(values.size()) - e.finite;
   has_nan_ = has_nan_ || e.nans > 0;
-  if (e.finite == 0) return;
+  if (e.finite == 0) return {};
+  const Extremes extremes{e.min, e.max, e.finite};
   min_ = count_ == 0 ? e.min : std::min(min_, e.min);
   max_ = count_ == 0 ? e.max : std::max(max_, e.max);
   widen(std::max(std::fabs(e.min), std::fabs(e.max)));
@@ -87,10 +88,14 @@ void Histogram::add(std::span<const float> values) {
   // on rounding.
   const auto scale = static_cast<float>(kBins / (2 * limit_));
   const bool all_finite = e.finite == static_cast<int64_t>(values.size());
-  if (!all_finite || values.size() < kManyValues) return count_few(values, scale, isa, bins_);
+  if (!all_finite || values.size() < kManyValues) {
+    count_few(values, scale, isa, bins_);
+    return extremes;
+  }
   constexpr size_t kPiece = size_t{1} << 31;
   for (; !values.empty(); values = values.subspan(std::min(kPiece, values.size())))
     count_many(values.first(std::min(kPiece, values.size())), scale, isa, bins_);
+  return extremes;
 }
 
 void Histogram::merge(const Histogram& other) {

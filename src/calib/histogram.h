@@ -11,6 +11,12 @@
 
 namespace narrow::calib {
 
+/// Of finite values; count 0: there were none.
+struct Extremes {
+  float min = 0, max = 0;
+  int64_t count = 0;
+};
+
 /// kBins equal bins over [-limit, limit), limit a power of two. When a larger value comes the limit doubles
 /// and bins merge in pairs, so the result depends on the data only, never on the order or the split into
 /// batches.
@@ -18,8 +24,8 @@ class Histogram {
  public:
   static constexpr int64_t kBins = 4096;
 
-  /// NaN and Inf are counted apart and do not enter the range.
-  void add(std::span<const float> values);
+  /// NaN and Inf are counted apart and do not enter the range. Gives the extremes of these values.
+  Extremes add(std::span<const float> values);
   void merge(const Histogram& other);
 
   int64_t count() const { return count_; }  // finite values

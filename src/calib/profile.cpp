@@ -1,5 +1,6 @@
 #include "calib/profile.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -17,11 +18,28 @@ Json to_json(const Profile& profile) {
       entry["channel_max"] = value.channel_max;
       entry["channel_mean"] = value.channel_mean;
     }
+    entry["average"] = {value.average_min, value.average_max};
     values[name] = std::move(entry);
   }
+  Json methods = Json::object();
+  for (const auto& [name, method] : profile.methods) methods[name] = to_string(method);
   return {{"kind", "narrow calibration"}, {"version", 1},
           {"model", profile.model_hash},  {"data", profile.data_hash},
-          {"samples", profile.samples},   {"values", std::move(values)}};
+          {"samples", profile.samples},   {"values", std::move(values)},
+          {"methods", std::move(methods)}};
+}
+
+Range range_of(const Profile& profile, const std::string& value, const RangeOptions& options) {
+  const auto found = profile.values.find(value);
+  if (found == profile.values.end()) return {};
+  RangeOptions chosen = options;
+  if (options.method == Method::automatic) {
+    const auto method = profile.methods.find(value);
+    chosen.method = method == profile.methods.end() ? Method::mse : method->second;
+  }
+  if (chosen.method == Method::moving_average)
+    return {std::min(found->second.average_min, 0.0F), std::max(found->second.average_max, 0.0F)};
+  return choose_range(found->second.histogram, chosen);
 }
 
 namespace {
@@ -65,7 +83,8 @@ Result<Profile> read_profile(const std::filesystem::path& path) {
   Profile profile{.model_hash = json["model"].get<std::string>(),
                   .data_hash = json["data"].get<std::string>(),
                   .samples = json["samples"].get<int64_t>(),
-                  .values = {}};
+                  .values = {},
+                  .methods = {}};
   for (const auto& [name, entry] : json["values"].items()) {
     const std::string subject = path.string() + ": value '" + name + "'";
     ValueProfile value;
@@ -73,11 +92,25 @@ Result<Profile> read_profile(const std::filesystem::path& path) {
     NARROW_TRY(value.channel_min, floats(entry, "channel_min", subject));
     NARROW_TRY(value.channel_max, floats(entry, "channel_max", subject));
     NARROW_TRY(value.channel_mean, floats(entry, "channel_mean", subject));
+    NARROW_TRY(const std::vector<float> average, floats(entry, "average", subject));
+    if (average.size() == 2) {
+      value.average_min = average[0], value.average_max = average[1];
+    } else if (!average.empty()) {
+      return bad("value '" + name + "' whose average is not two numbers");
+    } else {
+      value.average_min = value.histogram.min(), value.average_max = value.histogram.max();
+    }
     if (value.channel_max.size() != value.channel_min.size() ||
         value.channel_mean.size() != value.channel_min.size())
       return bad("value '" + name + "' with lists per channel of different lengths");
     profile.values.emplace(name, std::move(value));
   }
+  if (json.contains("methods") && json["methods"].is_object())
+    for (const auto& [name, method] : json["methods"].items()) {
+      const auto known = method.is_string() ? parse_method(method.get<std::string>()) : std::nullopt;
+      if (!known || *known == Method::automatic) return bad("an unknown method of value '" + name + "'");
+      profile.methods[name] = *known;
+    }
   return profile;
 }
 

@@ -9,7 +9,7 @@
 namespace narrow::calib {
 namespace {
 
-constexpr std::array kNames = {"minmax", "percentile", "mse", "entropy"};
+constexpr std::array kNames = {"minmax", "percentile", "mse", "entropy", "moving-average", "auto"};
 
 Range with_zero(const Histogram& h, double low, double high) {
   low = std::clamp(low, static_cast<double>(h.min()), static_cast<double>(h.max()));
@@ -155,14 +155,14 @@ SquaredError expected_squared_error(const Histogram& h, Range range, int64_t lev
 Range choose_range(const Histogram& h, const RangeOptions& options) {
   if (h.count() == 0) return {};
   switch (options.method) {
-    case Method::minmax:
-      return with_zero(h, h.min(), h.max());
     case Method::percentile:
       return percentile_range(h, options.percentile);
     case Method::mse:
       return mse_range(h, options.levels);
     case Method::entropy:
       return entropy_range(h, options.levels);
+    default:
+      break;
   }
   return with_zero(h, h.min(), h.max());
 }

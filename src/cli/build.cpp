@@ -14,7 +14,7 @@ struct Options {
   std::string model, calib, eval, out, precisions = "fp32,bf16,fp16,int8,mixed", objective = "latency",
                                        proof = "point", method = "mse", metric_command, config;
   std::vector<std::string> gates;
-  int64_t batch = 1, group_size = 32;
+  int64_t batch = 1, group_size = 32, memory = 0;
   double percentile = 99.99, seconds = 1;
 };
 
@@ -52,6 +52,7 @@ Result<pipeline::BuildOptions> to_build_options(const Options& o) {
   build.metric_command = o.metric_command;
   build.batch = o.batch;
   build.group_size = o.group_size;
+  build.memory = o.memory;
   build.threads = o.common.threads;
   build.seed = o.common.seed;
   build.bench_seconds = o.seconds;
@@ -192,6 +193,7 @@ Command add_build(CLI::App& root) {
   app->add_option("--seconds", o->seconds, "timing per build (default 1)")->check(CLI::Range(0.01, 600.0));
   app->add_option("--config", o->config, "options from a TOML file, named like the options above");
   add_ranges(*app, o->method, o->percentile);
+  add_memory(*app, o->memory);
   add_common(*app, o->common);
   return {app, [o] { return run(*o); }};
 }

@@ -1,9 +1,9 @@
-#include "calib/calibrate.h"
 
 #include <fmt/format.h>
 
 #include "cli/command.h"
 #include "data/dataset.h"
+#include "pipeline/calibration.h"
 #include "pipeline/model.h"
 #include "verify/evaluate.h"
 
@@ -12,8 +12,9 @@ namespace {
 
 struct Options {
   Common common;
-  std::string model, data, out;
-  int64_t samples = 0;
+  std::string model, data, out, method = "mse";
+  int64_t samples = 0, memory = 0;
+  double percentile = 99.99;
 };
 
 Result<int> run(const Options& o) {
@@ -21,8 +22,10 @@ Result<int> run(const Options& o) {
   const pipeline::Model& model = original.model;
   NARROW_TRY(const auto dataset, data::open_dataset(o.data, verify::input_specs(model.graph)));
   auto pool = std::make_shared<ThreadPool>(o.common.threads);
-  NARROW_TRY(const calib::Profile profile, calib::calibrate(model.graph, model.hash, *dataset, pool,
-                                                            {.samples = o.samples}, make_progress(o.common)));
+  NARROW_TRY(const calib::RangeOptions ranges, parse_ranges(o.method, o.percentile));
+  NARROW_TRY(const calib::Profile profile,
+             pipeline::calibrate_model(model, *dataset, pool, {.samples = o.samples, .memory = o.memory},
+                                       ranges, make_progress(o.common)));
   NARROW_DO(calib::write_profile(o.out, profile));
   print_text(o.common,
              fmt::format("{} values over {} samples: {}\n", profile.values.size(), profile.samples, o.out));
@@ -42,12 +45,15 @@ Command add_calibrate(CLI::App& root) {
       root.add_subcommand("calibrate", "record what a model's values do on representative inputs");
   app->description(
       "Runs the FP32 model over the data and writes a distribution per value, keyed to the hashes of model "
-      "and data.\nThe method that turns distributions into ranges is chosen later, by quantize or build.");
+      "and data.\nThe method that turns distributions into ranges is named later, by quantize; only auto, "
+      "which needs the data, chooses here.");
   app->add_option("MODEL", o->model, "FP32 .onnx file")->required();
   app->add_option("--data", o->data, "representative inputs")->required();
   app->add_option("--out", o->out, "calibration.json to write")->required();
   app->add_option("--samples", o->samples, "use only the first N samples")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  add_ranges(*app, o->method, o->percentile);
+  add_memory(*app, o->memory);
   add_common(*app, o->common);
   return {app, [o] { return run(*o); }};
 }

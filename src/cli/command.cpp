@@ -23,11 +23,19 @@ void add_common(CLI::App& app, Common& common) {
 }
 
 void add_ranges(CLI::App& app, std::string& method, double& percentile) {
-  app.add_option("--calib-method", method,
-                 "how ranges follow from the data: minmax, percentile, mse (default) or entropy");
+  app.add_option(
+      "--calib-method", method,
+      "how ranges follow from the data: minmax, percentile, mse (default), entropy, moving-average, or auto: "
+      "for each value the one that disturbs the outputs least");
   app.add_option("--percentile", percentile,
                  "share of values kept by --calib-method percentile, in percent (default 99.99)")
       ->check(CLI::Range(50.0, 100.0));
+}
+
+void add_memory(CLI::App& app, int64_t& bytes) {
+  app.add_option("--memory", bytes,
+                 "what calibration may take beside the weights, in bytes or as 512M, 2G: smaller batches")
+      ->transform(CLI::AsSizeValue(false));
 }
 
 Result<calib::RangeOptions> parse_ranges(const std::string& method, double percentile) {
@@ -35,7 +43,7 @@ Result<calib::RangeOptions> parse_ranges(const std::string& method, double perce
   if (!parsed)
     return Error{.code = Code::usage,
                  .subject = "--calib-method",
-                 .expected = "minmax, percentile, mse or entropy",
+                 .expected = "minmax, percentile, mse, entropy, moving-average or auto",
                  .got = "'" + method + "'"};
   return calib::RangeOptions{.method = *parsed, .percentile = percentile, .levels = 256};
 }

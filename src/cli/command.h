@@ -36,6 +36,8 @@ struct Command {
 void add_common(CLI::App& app, Common& common);
 /// --calib-method --percentile.
 void add_ranges(CLI::App& app, std::string& method, double& percentile);
+/// --memory BYTES.
+void add_memory(CLI::App& app, int64_t& bytes);
 Result<calib::RangeOptions> parse_ranges(const std::string& method, double percentile);
 Result<std::vector<verify::Gate>> parse_gates(const std::vector<std::string>& texts);
 

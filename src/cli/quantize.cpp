@@ -67,6 +67,12 @@ Result<int> run(const Options& o) {
   if (!o.calibration.empty()) {
     NARROW_TRY(profile, calib::read_profile(o.calibration));
     NARROW_DO(calib::check_origin(profile, model.hash, ""));
+    if (ranges.method == calib::Method::automatic && profile.methods.empty())
+      return Error{.code = Code::invalid_argument,
+                   .subject = o.calibration,
+                   .expected = "a method chosen for each value, for --calib-method auto",
+                   .got = "none",
+                   .hint = "`narrow calibrate --calib-method auto` chooses them: it needs the data"};
   }
   NARROW_TRY(const quant::Wide wide, wide_nodes(o, model.graph));
   quant::Recipe recipe;

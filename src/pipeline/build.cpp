@@ -6,8 +6,8 @@
 
 #include "base/file.h"
 #include "base/json_text.h"
-#include "calib/calibrate.h"
 #include "data/dataset.h"
+#include "pipeline/calibration.h"
 #include "pipeline/findings.h"
 #include "pipeline/manifest.h"
 #include "pipeline/metric_command.h"
@@ -75,7 +75,8 @@ class Builder {
   }
 
   Status calibrate() {
-    NARROW_TRY(profile_, calib::calibrate(model_.graph, model_.hash, *calib_, pool_, {}, progress_));
+    NARROW_TRY(profile_, calibrate_model(model_, *calib_, pool_, {.memory = options_.memory}, options_.ranges,
+                                         progress_));
     result_.calib_samples = profile_.samples;
     return calib::write_profile(folder_ / "calibration.json", profile_);
   }

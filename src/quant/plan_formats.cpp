@@ -30,7 +30,7 @@ Result<Quantization> range_of(const ir::Value* value, const calib::Profile& prof
                  .expected = "ranges of value '" + value->name + "'",
                  .got = "none",
                  .hint = "calibrate this model again with this version of narrow"};
-  const calib::Range range = calib::choose_range(it->second.histogram, options);
+  const calib::Range range = calib::range_of(profile, it->first, options);
   const AffineParameters affine = affine_from_range(range.low, range.high, kRangeU8);
   return Quantization{.scale = {affine.scale}, .zero_point = {affine.zero_point}, .axis = -1};
 }
