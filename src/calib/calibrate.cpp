@@ -9,6 +9,7 @@
 
 #include "kernels/statistics/statistics.h"
 #include "runtime/session.h"
+#include "runtime/states.h"
 
 namespace narrow::calib {
 namespace {
@@ -156,7 +157,9 @@ Result<int64_t> batch_within(const CalibrateOptions& options, runtime::Session& 
                              const data::Dataset& dataset, ThreadPool& pool) {
   for (int64_t batch = dataset.batch_of(std::min(options.batch, dataset.size()));; batch /= 2) {
     NARROW_TRY(const data::Batch first, dataset.read(0, batch, pool));
-    NARROW_TRY(const int64_t bytes, memory_for(session, first.inputs));
+    NARROW_TRY(const runtime::CarriedStates states,
+               runtime::CarriedStates::create(dataset.info().states, session.graph()));
+    NARROW_TRY(const int64_t bytes, memory_for(session, states.with(first.inputs)));
     if (bytes <= options.memory) return batch;
     if (batch == dataset.batch_of(1))
       return Error{.code = Code::invalid_argument,
@@ -183,14 +186,17 @@ Result<Profile> calibrate(const ir::Graph& graph, const std::string& model_hash,
   if (options.memory > 0) {
     NARROW_TRY(batch_size, batch_within(options, session, dataset, *pool));
   }
+  NARROW_TRY(runtime::CarriedStates states, runtime::CarriedStates::create(dataset.info().states, graph));
   for (int64_t first = 0; first < total; first += batch_size) {
     report(progress, "calibrate", first, total);
     NARROW_TRY(const data::Batch batch, dataset.read(first, std::min(batch_size, total - first), *pool));
-    for (const auto& [name, tensor] : batch.inputs)
+    const TensorMap inputs = states.with(batch.inputs);
+    for (const auto& [name, tensor] : inputs)
       if (tensor.dtype() == DType::f32)
         recorder.record(name, tensor.data<float>(), tensor.shape(),
                         tensor.rank() >= 4 ? 1 : tensor.rank() - 1);
-    NARROW_DO(session.run(batch.inputs, &recorder));
+    NARROW_TRY(const TensorMap outputs, session.run(inputs, &recorder));
+    states.take(outputs);
     if (recorder.bad_node())
       return Error{.code = Code::numerical,
                    .subject = *recorder.bad_node(),

@@ -9,6 +9,7 @@
 
 #include "numerics/quantization.h"
 #include "runtime/session.h"
+#include "runtime/states.h"
 
 namespace narrow::calib {
 namespace {
@@ -50,7 +51,8 @@ bool alike(const Range& a, const Range& b) {
          std::fabs(static_cast<double>(a.high) - static_cast<double>(b.high)) < 1e-3 * width;
 }
 
-std::vector<Candidate> candidates_for(const Profile& profile, const std::string& value, RangeOptions options) {
+std::vector<Candidate> candidates_for(const Profile& profile, const std::string& value,
+                                      RangeOptions options) {
   std::vector<Candidate> list;
   for (const Method method : kTried) {
     options.method = method;
@@ -70,11 +72,16 @@ class Chooser {
     const int64_t batch = dataset.batch_of(std::min(options_.batch, dataset.size())),
                   batches = std::max<int64_t>(1, std::min(options_.samples, dataset.size()) / batch),
                   available = std::max<int64_t>(1, dataset.size() / batch);
+    const bool sequence = !dataset.info().states.empty();
+    NARROW_TRY(runtime::CarriedStates states,
+               runtime::CarriedStates::create(dataset.info().states, session_.graph()));
     for (int64_t b = 0; b < batches; ++b) {
-      const int64_t first = b * available / batches * batch;
-      NARROW_TRY(data::Batch sample, dataset.read(first, std::min(batch, dataset.size() - first), pool));
-      NARROW_TRY(TensorMap outputs, session_.run(sample.inputs));
-      inputs_.push_back(std::move(sample.inputs));
+      const int64_t first = sequence ? b * batch : b * available / batches * batch;
+      NARROW_TRY(const data::Batch sample,
+                 dataset.read(first, std::min(batch, dataset.size() - first), pool));
+      inputs_.push_back(states.with(sample.inputs));
+      NARROW_TRY(TensorMap outputs, session_.run(inputs_.back()));
+      states.take(outputs);
       outputs_.push_back(std::move(outputs));
     }
     return {};
@@ -135,7 +142,8 @@ Result<std::map<std::string, Method>> choose_methods(const ir::Graph& graph, con
   NARROW_DO(chooser.read(dataset, *pool));
   std::map<std::string, Method> chosen;
   for (const std::string& value : values) {
-    report(progress, "choose ranges", static_cast<int64_t>(chosen.size()), static_cast<int64_t>(values.size()));
+    report(progress, "choose ranges", static_cast<int64_t>(chosen.size()),
+           static_cast<int64_t>(values.size()));
     NARROW_TRY(chosen[value], chooser.choose(profile, value));
   }
   report(progress, "choose ranges", static_cast<int64_t>(values.size()), static_cast<int64_t>(values.size()));

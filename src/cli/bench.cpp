@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/table.h"
 #include "data/dataset.h"
+#include "runtime/states.h"
 #include "verify/evaluate.h"
 
 namespace narrow::cli {
@@ -37,7 +38,9 @@ Result<TensorMap> inputs_for(const Options& o, const runtime::Session& session, 
                  .expected = fmt::format("at least {} samples for --batch", count),
                  .got = fmt::format("{}", dataset->size())};
   NARROW_TRY(const data::Batch batch, dataset->read(0, count, pool));
-  return batch.inputs;
+  NARROW_TRY(const runtime::CarriedStates states,
+             runtime::CarriedStates::create(dataset->info().states, session.graph()));
+  return states.with(batch.inputs);
 }
 
 Result<Opened> open(const Options& o, const std::string& path, const std::shared_ptr<ThreadPool>& pool) {

@@ -5,6 +5,7 @@
 
 #include "artifact/artifact.h"
 #include "base/file.h"
+#include "base/json_text.h"
 #include "cli/command.h"
 #include "cli/table.h"
 #include "pipeline/model.h"
@@ -87,52 +88,61 @@ Result<Json> explain_plan(const Options& o, const fs::path& file, std::string& t
               {"weight_bytes", info.weight_bytes}};
 }
 
-/// Which nodes an artifact keeps wider than its precision, and why.
+/// Which nodes an artifact keeps wider than its precision, and why. What has another form than expected, here
+/// and below, is passed over.
 void explain_recipe(const Json& recipe, std::string& text) {
-  if (!recipe.is_object() || !recipe.contains("nodes")) return;
+  const Json& nodes = member(recipe, "nodes");
+  if (!nodes.is_object()) return;
   std::map<std::string, int> counts;
-  for (const auto& [name, node] : recipe["nodes"].items()) {
-    ++counts[node.value("format", "")];
-    if (node.contains("reason"))
-      text +=
-          fmt::format("{} computes in {}: {}\n", name, node.value("format", ""), node.value("reason", ""));
+  for (const auto& [name, node] : nodes.items()) {
+    const std::string format = text_member(node, "format"), reason = text_member(node, "reason");
+    ++counts[format];
+    if (!reason.empty()) text += fmt::format("{} computes in {}: {}\n", name, format, reason);
   }
   for (const auto& [format, count] : counts) text += fmt::format("{} nodes in {}\n", count, format);
 }
 
-void add_lines(const Json& owner, const char* key, std::string& text) {
-  if (!owner.is_object() || !owner.contains(key)) return;
-  for (const Json& line : owner[key]) text += line.get<std::string>() + "\n";
+/// The texts of a list.
+std::vector<std::string> texts(const Json& list) {
+  std::vector<std::string> result;
+  if (!list.is_array()) return result;
+  for (const Json& line : list)
+    if (line.is_string()) result.push_back(line.get<std::string>());
+  return result;
+}
+
+void add_lines(const Json& list, std::string& text) {
+  for (const std::string& line : texts(list)) text += line + "\n";
+}
+
+Result<Json> read_manifest(const fs::path& path) {
+  NARROW_TRY(const auto file, MappedFile::open(path));
+  NARROW_TRY(Json manifest, parse_json(file->text(), path.string()));
+  if (!member(manifest, "decision").is_object() || !member(manifest, "builds").is_array())
+    return Error{.code = Code::invalid_data,
+                 .subject = path.string(),
+                 .expected = "the manifest of a build",
+                 .got = "something else",
+                 .hint = "build again"};
+  return manifest;
 }
 
 Result<Json> explain_folder(const Options& o, std::string& text) {
   const fs::path folder = o.path;
-  NARROW_TRY(const auto file, MappedFile::open(folder / "manifest.json"));
-  Json manifest = Json::parse(file->text(), nullptr, false);
-  const auto bad = [&] {
-    return Error{.code = Code::invalid_data,
-                 .subject = (folder / "manifest.json").string(),
-                 .expected = "the manifest of a build",
-                 .got = "something else",
-                 .hint = "build again"};
-  };
-  if (manifest.is_discarded() || !manifest.contains("decision") || !manifest.contains("builds") ||
-      !manifest["builds"].is_array())
-    return bad();
+  NARROW_TRY(const Json manifest, read_manifest(folder / "manifest.json"));
   const Json& decision = manifest["decision"];
-  text += decision.value("explanation", "") + "\n";
-  if (decision.contains("verdicts"))
-    for (const auto& [name, verdict] : decision["verdicts"].items())
-      text += fmt::format("  {:6} {}\n", name, verdict.value("text", ""));
+  text += text_member(decision, "explanation") + "\n";
+  if (const Json& verdicts = member(decision, "verdicts"); verdicts.is_object())
+    for (const auto& [name, verdict] : verdicts.items())
+      text += fmt::format("  {:6} {}\n", name, text_member(verdict, "text"));
   if (decision.contains("fallback"))
-    text += fmt::format("fallback order: {}\n",
-                        fmt::join(decision["fallback"].get<std::vector<std::string>>(), " → "));
+    text += fmt::format("fallback order: {}\n", fmt::join(texts(decision["fallback"]), " → "));
   for (const Json& build : manifest["builds"]) {
-    text += fmt::format("\n{}\n", build.value("name", ""));
-    if (build.contains("recipe")) explain_recipe(build["recipe"], text);
-    add_lines(build, "findings", text);  // the recipe's notes are among them
+    text += fmt::format("\n{}\n", text_member(build, "name"));
+    explain_recipe(member(build, "recipe"), text);
+    add_lines(member(build, "findings"), text);  // the recipe's notes are among them
   }
-  const std::string chosen = decision.value("chosen", "");
+  const std::string chosen = text_member(decision, "chosen");
   Json json = {{"decision", decision}};
   std::error_code error;
   if (!chosen.empty() && fs::exists(folder / (chosen + ".narrow"), error)) {
@@ -151,10 +161,9 @@ Result<int> run(const Options& o) {
   } else {
     if (artifact::is_artifact(o.path)) {
       NARROW_TRY(const artifact::Package package, artifact::read(o.path));
-      if (package.about.contains("recipe")) {
-        explain_recipe(package.about["recipe"], text);
-        add_lines(package.about["recipe"], "notes", text);
-      }
+      const Json& recipe = member(package.about, "recipe");
+      explain_recipe(recipe, text);
+      add_lines(member(recipe, "notes"), text);
       text += "\n";
     }
     NARROW_TRY(json, explain_plan(o, o.path, text));

@@ -2,6 +2,7 @@
 
 #include "artifact/artifact.h"
 #include "base/cpu.h"
+#include "base/json_text.h"
 #include "cli/command.h"
 #include "cli/table.h"
 #include "ir/schema.h"
@@ -87,8 +88,8 @@ Result<int> run(const Options& o) {
     text += fmt::format("output  {}: {}\n", output.name, ir::to_string(output.value->type));
     outputs.push_back({{"name", output.name}, {"type", ir::to_string(output.value->type)}});
   }
-  if (about.contains("precision"))
-    text += fmt::format("precision {}\n", about["precision"].get<std::string>());
+  if (const std::string precision = text_member(about, "precision"); !precision.empty())
+    text += fmt::format("precision {}\n", precision);
   else
     text += fmt::format(
         "int8 would run {} of {} nodes in integers (--layers says which, and why not the others)\n", integer,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 // The distribution's library is compiled with exceptions; without them the header has to bring its own code.
@@ -56,6 +57,20 @@ class Keys {
       return true;
     });
     return list;
+  }
+  std::map<std::string, std::string> pairs(const char* key) {
+    std::map<std::string, std::string> found;
+    const toml::node* node = find(key);
+    if (node == nullptr) return found;
+    const toml::table* table = node->as_table();
+    const char* expected = "a table of texts: states = { h = \"h_out\" }";
+    if (table == nullptr) return fail(key, expected), found;
+    for (const auto& [name, value] : *table) {
+      const auto text = value.value<std::string>();
+      if (!text) return fail(key, expected), found;
+      found[std::string(name.str())] = *text;
+    }
+    return found;
   }
   bool has(const char* key) const { return table_.contains(key); }
   void fail(const char* key, const std::string& expected, const std::string& got = "something else") {
@@ -202,6 +217,7 @@ Result<Config> read_config(const fs::path& path) {
   config.metric = keys.text("metric", "");
   config.next_token = keys.text("next_token", "");
   config.targets = keys.texts("targets");
+  config.states = keys.pairs("states");
   NARROW_DO(keys.finish());
   return config;
 }

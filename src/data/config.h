@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct Config {
   std::vector<float> mean, std;
   std::string input, labels, metric, next_token;
   std::vector<std::string> targets;
+  std::map<std::string, std::string> states;  // input -> the output that is its next value
 };
 
 /// Errors: invalid_data naming the key; unknown keys are errors too.

@@ -8,6 +8,26 @@
 namespace narrow::data {
 namespace fs = std::filesystem;
 
+namespace {
+
+/// The inputs that the data must hold.
+Result<std::vector<InputSpec>> inputs_without_states(const Config& config,
+                                                     const std::vector<InputSpec>& inputs,
+                                                     const std::string& subject) {
+  std::vector<InputSpec> fed;
+  for (const InputSpec& input : inputs)
+    if (!config.states.contains(input.name)) fed.push_back(input);
+  if (fed.size() + config.states.size() == inputs.size()) return fed;
+  std::string names;
+  for (const InputSpec& input : inputs) names += (names.empty() ? "" : ", ") + input.name;
+  return Error{.code = Code::invalid_data,
+               .subject = subject + ": key 'states'",
+               .expected = "inputs of the model (" + names + ")",
+               .got = fmt::format("{} names of which some are none", config.states.size())};
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Dataset>> open_dataset(const fs::path& given, const std::vector<InputSpec>& inputs) {
   fs::path path = given;
   std::error_code error;
@@ -39,7 +59,11 @@ Result<std::unique_ptr<Dataset>> open_dataset(const fs::path& given, const std::
                  .expected = "a .toml, a folder with dataset.toml, an .npz or an .npy",
                  .got = fs::exists(path, error) ? "another kind of file" : "nothing there"};
   NARROW_TRY(const Config config, read_config(path));
-  return config.kind == "images" ? open_images(config, path, inputs) : open_tensors(config, path, inputs);
+  NARROW_TRY(const std::vector<InputSpec> fed, inputs_without_states(config, inputs, path.string()));
+  NARROW_TRY(std::unique_ptr<Dataset> dataset,
+             config.kind == "images" ? open_images(config, path, fed) : open_tensors(config, path, fed));
+  dataset->carry(config.states);
+  return dataset;
 }
 
 Status check_normalisation(const Config& config, int64_t channels, const std::string& subject) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,6 +39,9 @@ struct DatasetInfo {
   std::string next_token;  // the input whose tokens are predicted by their predecessors; may be empty
   /// 0: any; the model's batch where it is fixed; 1 where an input's samples do not lie along its first axis.
   int64_t largest_batch = 0;
+  /// Inputs the data does not hold: each is the output of that name of the run before, zeros at first.
+  /// Samples are then one sequence, read in order, one at a time.
+  std::map<std::string, std::string> states;
 };
 
 class Dataset {
@@ -47,6 +51,11 @@ class Dataset {
   /// Samples [first, first + count), decoded on the pool. count respects info().largest_batch.
   virtual Result<Batch> read(int64_t first, int64_t count, ThreadPool& pool) const = 0;
   const DatasetInfo& info() const { return info_; }
+  /// The samples are a sequence from now on.
+  void carry(std::map<std::string, std::string> states) {
+    info_.states = std::move(states);
+    if (!info_.states.empty() && info_.largest_batch == 0) info_.largest_batch = 1;
+  }
   /// Samples per read that suit both memory and the model: `wanted` where the batch is free.
   int64_t batch_of(int64_t wanted) const { return info_.largest_batch > 0 ? info_.largest_batch : wanted; }
 

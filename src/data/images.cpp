@@ -173,7 +173,8 @@ Result<std::unique_ptr<Dataset>> open_images(const Config& given, const fs::path
                    .has_labels = !labels.empty(),
                    .targets = {},
                    .next_token = {},
-                   .largest_batch = fixed_batch(input)};
+                   .largest_batch = fixed_batch(input),
+                   .states = {}};
   return std::unique_ptr<Dataset>(std::make_unique<Images>(config, std::move(input), std::move(files),
                                                            std::move(labels), std::move(info)));
 }

@@ -301,7 +301,8 @@ Result<std::unique_ptr<Dataset>> assemble(const Config& config, const std::vecto
                    .has_labels = !config.labels.empty(),
                    .targets = config.targets,
                    .next_token = config.next_token,
-                   .largest_batch = batch};
+                   .largest_batch = batch,
+                   .states = {}};
   return std::unique_ptr<Dataset>(
       std::make_unique<Tensors>(config, inputs, std::move(parts), std::move(info)));
 }

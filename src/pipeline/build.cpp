@@ -16,6 +16,7 @@
 #include "quant/given.h"
 #include "quant/plan_formats.h"
 #include "report/report.h"
+#include "runtime/states.h"
 #include "search/mixed.h"
 #include "verify/evaluate.h"
 
@@ -273,11 +274,14 @@ class Builder {
     const int64_t fixed = layer_data().info().largest_batch, count = layer_data().batch_of(1),
                   batch = fixed > 0 ? fixed : options_.batch;
     NARROW_TRY(const data::Batch sample, layer_data().read(0, count, *pool_));
+    NARROW_TRY(const runtime::CarriedStates states,
+               runtime::CarriedStates::create(layer_data().info().states, model_.graph));
+    const TensorMap inputs = states.with(sample.inputs);
     std::vector<bench::Contestant> contestants;
     for (size_t i = 0; i < variants_.size(); ++i)
       contestants.push_back({.name = variants_[i].name,
                              .session = variants_[i].session.get(),
-                             .inputs = fixed > 0 ? sample.inputs : repeat(sample.inputs, batch),
+                             .inputs = fixed > 0 ? inputs : repeat(inputs, batch),
                              .load_ms = variants_[i].load_ms,
                              .bytes = variants_[i].file_bytes});
     NARROW_TRY(std::vector<bench::Record> records,

@@ -8,7 +8,8 @@
 namespace narrow::pipeline {
 
 Result<calib::Profile> calibrate_model(const Model& model, const data::Dataset& dataset,
-                                       std::shared_ptr<ThreadPool> pool, const calib::CalibrateOptions& options,
+                                       std::shared_ptr<ThreadPool> pool,
+                                       const calib::CalibrateOptions& options,
                                        const calib::RangeOptions& ranges, const Progress& progress) {
   NARROW_TRY(calib::Profile profile,
              calib::calibrate(model.graph, model.hash, dataset, pool, options, progress));

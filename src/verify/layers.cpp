@@ -7,6 +7,8 @@
 #include <map>
 #include <unordered_map>
 
+#include "runtime/states.h"
+
 namespace narrow::verify {
 namespace {
 
@@ -155,19 +157,24 @@ Result<std::vector<LayerReport>> compare_layers(runtime::Session& reference, run
   std::vector<Entry> entries;
   std::unordered_map<const ir::Value*, size_t> index;
   const int64_t total = std::min(samples, dataset.size()), step = dataset.batch_of(1);
+  const bool sequence = !dataset.info().states.empty();
+  NARROW_TRY(runtime::CarriedStates states,
+             runtime::CarriedStates::create(dataset.info().states, reference.graph()));
   for (int64_t i = 0; i < total; i += step) {
     report(progress, "layers", i, total);
-    // Spread over the data set: neighbours are often alike.
-    const int64_t first = std::min(dataset.size() - step, i * (dataset.size() / total));
+    // Spread over the data set: neighbours are often alike. A sequence is taken from its start.
+    const int64_t first = sequence ? i : std::min(dataset.size() - step, i * (dataset.size() / total));
     NARROW_TRY(const data::Batch batch, dataset.read(std::max<int64_t>(0, first), step, pool));
     Captured captured;
-    for (const auto& [name, tensor] : batch.inputs)
+    const TensorMap inputs = states.with(batch.inputs);
+    for (const auto& [name, tensor] : inputs)
       if (tensor.dtype() == DType::f32) captured[name] = tensor;
     Capture capture(captured);
-    NARROW_DO(reference.run(batch.inputs, &capture));
+    NARROW_TRY(const TensorMap outputs, reference.run(inputs, &capture));
+    states.take(outputs);
     Compare accumulated(captured, false, entries, index), isolated(captured, true, entries, index);
-    NARROW_DO(build.run(batch.inputs, &accumulated));
-    NARROW_DO(build.run(batch.inputs, &isolated));
+    NARROW_DO(build.run(inputs, &accumulated));
+    NARROW_DO(build.run(inputs, &isolated));
   }
   report(progress, "layers", total, total);
   std::vector<LayerReport> reports;
