@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/cpu.h"
@@ -53,9 +54,22 @@ void ThreadPool::run_job(int64_t count, Call call, void* context) {
     return;
   }
   NARROW_CHECK(!busy_.exchange(true, std::memory_order_acquire));
-  for (int64_t first = 0; first < count; first += kMaxTasks)
+  for (int64_t first = 0; first < count && !failed_.load(std::memory_order_relaxed); first += kMaxTasks)
     run_shares(first, std::min(count - first, kMaxTasks), call, context);
+  const std::exception_ptr exception = take_exception();
   busy_.store(false, std::memory_order_release);
+  if (exception) std::rethrow_exception(exception);
+}
+
+/// Of the task that failed first; called in its handler.
+void ThreadPool::keep_exception() {
+  if (!failed_.exchange(true, std::memory_order_relaxed)) exception_ = std::current_exception();
+}
+
+/// No task runs; the next job starts afresh.
+std::exception_ptr ThreadPool::take_exception() {
+  failed_.store(false, std::memory_order_relaxed);
+  return std::exchange(exception_, nullptr);
 }
 
 void ThreadPool::run_shares(int64_t first, int64_t count, Call call, void* context) {
@@ -87,7 +101,12 @@ bool ThreadPool::take(Share& share, uint32_t generation, bool own) {
     void* const context = context_.load();
     const int64_t first = first_.load();
     if (!share.range.compare_exchange_weak(range, own ? range + kOneBegin : range - 1)) continue;
-    call(context, first + static_cast<int64_t>(own ? begin_of(range) : end_of(range) - 1));
+    try {
+      if (!failed_.load(std::memory_order_relaxed))
+        call(context, first + static_cast<int64_t>(own ? begin_of(range) : end_of(range) - 1));
+    } catch (...) {
+      keep_exception();
+    }
     done_.fetch_add(1, std::memory_order_release);
     return true;
   }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -15,7 +16,8 @@ namespace narrow {
 /// contiguous share, the same share of every job of that size, so what a layer wrote is still in the cache of
 /// the core that reads it in the next; who is done takes from the end of another's share. Workers spin for a
 /// bounded time after a job, then park, so an idle pool costs nothing. One run() at a time; calling run()
-/// from inside a task runs it serially.
+/// from inside a task runs it serially. What a task throws (memory ran out), run() throws: the first of them,
+/// once no task runs any more; tasks not begun by then may be left out, and the pool is as before.
 class ThreadPool {
  public:
   /// threads <= 0: one per core of this process.
@@ -53,6 +55,8 @@ class ThreadPool {
   void work(int self);
   void drain(uint32_t generation, int self);
   bool take(Share& share, uint32_t generation, bool own);
+  void keep_exception();
+  std::exception_ptr take_exception();
 
   std::vector<std::thread> workers_;
   std::vector<Share> shares_;  // one per thread, the caller's first
@@ -62,7 +66,9 @@ class ThreadPool {
   std::atomic<uint32_t> generation_{0};
   std::atomic<bool> stop_{false};
   std::atomic<bool> busy_{false};
-  std::mutex mutex_;  // guards parked_ and the parking itself
+  std::atomic<bool> failed_{false};  // a task of this job threw; who set it writes exception_
+  std::exception_ptr exception_;     // read by run() after done_ counted that task
+  std::mutex mutex_;                 // guards parked_ and the parking itself
   std::condition_variable wake_;
   int parked_ = 0;
 };

@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <new>
 #include <numeric>
+#include <stdexcept>
 #include <vector>
+
+#include "base/memory.h"
 
 namespace narrow {
 namespace {
@@ -74,6 +78,67 @@ TEST(ThreadPool, ComesAndGoesWithoutWork) {
     ThreadPool pool(1 + i % 5);
     if (i % 2 == 0) expect_each_once(pool, 5);
   }
+}
+
+/// A task of 64 throws where `fails(index)`; the pool serves on afterwards.
+template <class Fails>
+void expect_thrown(ThreadPool& pool, Fails&& fails) {
+  std::atomic<int> running{0};
+  EXPECT_THROW(pool.run(64,
+                        [&](int64_t i) {
+                          ++running;
+                          const bool failed = fails(i);
+                          --running;
+                          if (failed) throw std::bad_alloc();
+                        }),
+               std::bad_alloc);
+  EXPECT_EQ(running.load(), 0);  // nobody is left inside
+  expect_each_once(pool, 64);
+}
+
+TEST(ThreadPool, WhatATaskThrowsTheCallerGets) {
+  for (const int threads : {1, 2, 4}) {
+    ThreadPool pool(threads);
+    for (int round = 0; round < 200; ++round) {
+      for (const int64_t at : {0, 1, 31, 63}) expect_thrown(pool, [at](int64_t i) { return i == at; });
+      expect_thrown(pool, [](int64_t) { return true; });
+    }
+  }
+}
+
+TEST(ThreadPool, ThrowsFromTheCallersThreadAndFromAnother) {
+  ThreadPool pool(3);
+  const auto caller = std::this_thread::get_id();
+  for (int round = 0; round < 20; ++round)
+    for (const bool from_caller : {true, false}) {
+      // The others wait in their first task, or they might do all of them.
+      std::atomic<bool> thrown{false};
+      expect_thrown(pool, [&](int64_t) {
+        if ((std::this_thread::get_id() == caller) == from_caller) return thrown = true;
+        while (!thrown) std::this_thread::yield();
+        return false;
+      });
+    }
+}
+
+TEST(ThreadPool, ThrowsOutOfARunInsideATaskAndOnATeamOfOne) {
+  ThreadPool pool(3);
+  const auto inner = [&](int64_t) { pool.run(4, [](int64_t) { throw std::length_error("inner"); }); };
+  EXPECT_THROW(pool.run(8, inner), std::length_error);
+  EXPECT_THROW(pool.run(1, inner), std::length_error);
+  expect_each_once(pool, 100);
+}
+
+TEST(ThreadPool, MemoryThatRunsOutInATaskIsAnError) {
+  ThreadPool pool(3);
+  const Status status = within_memory("model 'm'", [&]() -> Status {
+    pool.run(16, [](int64_t i) {
+      if (i % 5 == 2) throw std::bad_alloc();
+    });
+    return {};
+  });
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().subject, "model 'm'");
 }
 
 TEST(ParallelFor, CoversTheRangeInPieces) {
