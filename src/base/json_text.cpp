@@ -44,4 +44,16 @@ Result<Json> parse_json(std::string_view text, const std::string& subject) {
   return json;
 }
 
+const Json& member(const Json& json, const char* key) {
+  static const Json kNull;
+  if (!json.is_object()) return kNull;
+  const auto it = json.find(key);
+  return it == json.end() ? kNull : *it;
+}
+
+std::string text_member(const Json& json, const char* key) {
+  const Json& text = member(json, key);
+  return text.is_string() ? text.get<std::string>() : "";
+}
+
 }  // namespace narrow

@@ -19,4 +19,10 @@ constexpr int kMostJsonDepth = 64;
 /// Errors: invalid_data naming `subject` (no JSON, nested too deeply).
 Result<Json> parse_json(std::string_view text, const std::string& subject);
 
+/// The member, or null when `json` is no object or has none.
+const Json& member(const Json& json, const char* key);
+
+/// The member, when it is a text; otherwise "".
+std::string text_member(const Json& json, const char* key);
+
 }  // namespace narrow

@@ -77,6 +77,18 @@ TEST(Json, NestingIsLimited) {
     EXPECT_FALSE(parse_json(text, "x").ok()) << text;
 }
 
+TEST(Json, MembersOfWhatHasAnotherFormAreNull) {
+  const Json json = {{"text", "a"}, {"number", 1}};
+  EXPECT_EQ(member(json, "number"), 1);
+  EXPECT_TRUE(member(json, "none").is_null());
+  EXPECT_EQ(text_member(json, "text"), "a");
+  EXPECT_EQ(text_member(json, "number"), "");
+  for (const Json& other : {Json(), Json(1), Json("text"), Json::array({1})}) {
+    EXPECT_TRUE(member(other, "text").is_null());
+    EXPECT_EQ(text_member(other, "text"), "");
+  }
+}
+
 TEST(Json, IsAlwaysWritten) {
   const Json json = {{"name\xff", "\xfe\n"}};
   EXPECT_EQ(json_text(json), "{\"name\xef\xbf\xbd\":\"\xef\xbf\xbd\\n\"}");

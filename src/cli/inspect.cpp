@@ -9,6 +9,7 @@
 #include "ir/text.h"
 #include "pipeline/model.h"
 #include "quant/regions.h"
+#include "tensorrt/rules.h"
 
 namespace narrow::cli {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 struct Options {
   Common common;
   std::string model;
-  bool layers = false, graph = false;
+  bool layers = false, graph = false, tensorrt = false;
 };
 
 /// Why a node would not compute in int8; empty when it would.
@@ -98,6 +99,19 @@ Result<int> run(const Options& o) {
     text += "\n" + table({"node", "op", "result", "parameters", "MMAC", "int8"}, rows,
                          {false, false, false, true, true, false});
   if (o.graph) text += "\n" + ir::print(graph);
+  Json violations = Json::array();
+  if (o.tensorrt) {
+    const std::vector<tensorrt::Violation> found = tensorrt::check_rules(graph);
+    for (const tensorrt::Violation& v : found) {
+      text += v.rule + ": " + v.message() + "\n";
+      violations.push_back({{"rule", v.rule},
+                            {"node", v.node},
+                            {"expected", v.expected},
+                            {"got", v.got},
+                            {"remedy", v.remedy}});
+    }
+    if (found.empty()) text += "TensorRT's rules of explicit quantization hold\n";
+  }
   print_text(o.common, text);
   print_json(o.common, {{"inputs", inputs},
                         {"outputs", outputs},
@@ -106,7 +120,8 @@ Result<int> run(const Options& o) {
                         {"parameters", s.parameters},
                         {"macs", s.macs},
                         {"about", about},
-                        {"layers", layers}});
+                        {"layers", layers},
+                        {"tensorrt_violations", violations}});
   return kDone;
 }
 
@@ -117,6 +132,8 @@ Command add_inspect(CLI::App& root) {
   CLI::App* app =
       root.add_subcommand("inspect", "layers, shapes, parameters, MACs; what would quantize and why not");
   app->add_option("MODEL", o->model, ".onnx or .narrow file")->required();
+  app->add_flag("--tensorrt", o->tensorrt,
+                "what breaks TensorRT's rules of explicit quantization, and the remedy");
   app->add_flag("--layers", o->layers, "a line per node");
   app->add_flag("--graph", o->graph, "the graph in text form");
   add_common(*app, o->common);

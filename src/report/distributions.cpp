@@ -4,16 +4,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_text.h"
+
 namespace narrow::reports {
 namespace {
-
-/// The member, or null when `json` is no object or has none.
-const Json& member(const Json& json, const char* key) {
-  static const Json kNull;
-  if (!json.is_object()) return kNull;
-  const auto it = json.find(key);
-  return it == json.end() ? kNull : *it;
-}
 
 /// (SQNR, value) of the layers of one build whose result is stored as integers.
 std::vector<std::pair<double, std::string>> integer_layers(const Json& build) {

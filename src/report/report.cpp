@@ -1,6 +1,7 @@
 #include "report/report.h"
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "report/assets.h"
 #include "report/distributions.h"
 #include "report/page.h"
@@ -14,12 +15,12 @@ constexpr int64_t kBars = 96;  // two pixels each where a chart is narrowest
 
 Result<Json> read_manifest(const fs::path& path) {
   NARROW_TRY(const auto file, MappedFile::open(path));
-  Json json = Json::parse(file->text(), nullptr, false);
-  if (json.is_discarded() || !json.is_object() || !json.contains("decision") || !json.contains("builds"))
+  NARROW_TRY(Json json, parse_json(file->text(), path.string()));
+  if (!member(json, "decision").is_object() || !member(json, "builds").is_array())
     return Error{.code = Code::invalid_data,
                  .subject = path.string(),
                  .expected = "the manifest of a build",
-                 .got = json.is_discarded() ? "no JSON" : "something else",
+                 .got = "something else",
                  .hint = "build again"};
   return json;
 }

@@ -148,10 +148,24 @@ TEST(WriteReport, IsTheSameFromTheFilesOfAFolder) {
   EXPECT_EQ(TestFolder::read(*path), make_report(small_manifest(), small_profile()));
 }
 
+TEST(WriteReport, TakesAManifestWhoseMembersHaveOtherTypes) {
+  const TestFolder folder;
+  ASSERT_TRUE(calib::write_profile(folder / "calibration.json", small_profile()).ok());
+  for (const char* text : {R"({"decision": {}, "builds": [1, null, [], {"recipe": 7, "layers": {}}]})",
+                           R"({"decision": {"chosen": []}, "builds": [{"recipe": {"activations": {"a": 1}},
+                               "layers": [{"value": "a", "isolated": {"sqnr_db": "low"}}, "x"]}]})"}) {
+    folder.write("manifest.json", text);
+    EXPECT_TRUE(write_report(folder.path()).ok()) << text;
+  }
+}
+
 TEST(WriteReport, NamesTheFileThatIsWrong) {
   const TestFolder folder;
   EXPECT_THAT(write_report(folder.path()).error().message(), HasSubstr("manifest.json"));
-  for (const char* text : {"", "{", "[]", "{}", R"({"builds": []})"}) {
+  const std::string deep = R"({"decision": {}, "builds": )" + std::string(100'000, '[');
+  for (const std::string& text : {std::string(), std::string("{"), std::string("[]"), std::string("{}"),
+                                  std::string(R"({"builds": []})"), deep + std::string(100'000, ']') + "}",
+                                  deep, std::string(R"({"builds": {}, "decision": 1})")}) {
     folder.write("manifest.json", text);
     EXPECT_EQ(write_report(folder.path()).error().code, Code::invalid_data) << text;
   }

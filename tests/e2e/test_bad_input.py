@@ -1,4 +1,5 @@
 """Wrong input: the exit code, a message that names the culprit, and nothing left behind."""
+import json
 import resource
 import shutil
 import subprocess
@@ -66,6 +67,23 @@ def test_truncated_and_damaged_artifact(narrow, built, tmp_path):
     flipped[len(whole) // 3] ^= 1
     (tmp_path / "flipped.narrow").write_bytes(flipped)
     refuse(narrow, tmp_path, "bench", tmp_path / "flipped.narrow", names=["checksum"])
+
+
+@pytest.mark.parametrize("text", ["", "[", "[]", "7", "{}", '{"decision": 1, "builds": []}', '{"decision": {}, "builds": {}}',
+                                  '{"decision": {}, "builds": ' + "[" * 100000, "[" * 100000 + "]" * 100000])
+def test_manifest_that_is_none(narrow, tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    for command in ("explain", "report"):
+        refuse(narrow, tmp_path, command, tmp_path, names=["manifest.json"])
+
+
+def test_manifest_whose_members_have_other_types(narrow, tmp_path):
+    decision = {"explanation": 1, "verdicts": {"int8": 7, "fp32": {"text": []}}, "fallback": [1, "int8", None], "chosen": {}}
+    builds = [1, None, [], {"name": 2, "recipe": [], "findings": {"a": 1}},
+              {"name": "x", "recipe": {"nodes": {"n": 1, "m": {"format": 8, "reason": "why"}}}, "findings": ["f", 1]}]
+    for change in ({}, {"verdicts": "a", "fallback": "b"}, {"verdicts": [1], "fallback": {"a": 1}}):
+        (tmp_path / "manifest.json").write_text(json.dumps({"decision": {**decision, **change}, "builds": builds}))
+        assert "m computes in : why" in narrow("explain", tmp_path).stdout
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
