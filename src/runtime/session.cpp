@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "artifact/artifact.h"
+#include "base/memory.h"
 #include "ir/schema.h"
 #include "onnx/import.h"
 #include "passes/pass.h"
@@ -59,9 +60,13 @@ struct Session::State {
   Result<TensorMap> run_interpreted(const std::vector<Tensor>& given, Observer* observer);
   /// Sets `inputs` and `last`.
   Status start(const TensorMap& given);
+  Result<TensorMap> run(const TensorMap& given, Observer* observer);
+  Status run_into(const TensorMap& given, TensorMap& results);
 };
 
 namespace {
+constexpr const char* kSubject = "model";  // of errors when memory runs out
+
 bool has_static_inputs(const ir::Graph& graph) {
   return std::all_of(graph.inputs().begin(), graph.inputs().end(),
                      [](const ir::Value* input) { return input->type.is_static(); });
@@ -69,11 +74,13 @@ bool has_static_inputs(const ir::Graph& graph) {
 }  // namespace
 
 Result<Engine> Session::State::engine_for(const ShapeMap& shapes) {
-  const auto known = engines.find(shapes);
-  if (known != engines.end()) return known->second;
-  NARROW_TRY(Engine engine, make_engine(shapes));
-  engines.emplace(shapes, engine);
-  return engine;
+  return within_memory(kSubject, [&]() -> Result<Engine> {
+    const auto known = engines.find(shapes);
+    if (known != engines.end()) return known->second;
+    NARROW_TRY(Engine engine, make_engine(shapes));
+    engines.emplace(shapes, engine);
+    return engine;
+  });
 }
 
 Result<Engine> Session::State::make_engine(const ShapeMap& shapes) {
@@ -146,14 +153,16 @@ Result<Session> Session::create(const ir::Graph& graph, std::shared_ptr<ThreadPo
 
 Result<Session> Session::open(const std::filesystem::path& path, std::shared_ptr<ThreadPool> pool,
                               const SessionOptions& options) {
-  if (artifact::is_artifact(path)) {
-    NARROW_TRY(artifact::Package package, artifact::read(path));
-    return create(package.graph, std::move(pool), options);
-  }
-  NARROW_TRY(onnx::ImportedModel model, onnx::import_file(path));
-  const passes::PassContext context{.evaluate = reference::evaluate};
-  NARROW_DO(passes::run_passes(model.graph, passes::portable_passes(), context));
-  return create(model.graph, std::move(pool), options);
+  return within_memory(path.string(), [&]() -> Result<Session> {
+    if (artifact::is_artifact(path)) {
+      NARROW_TRY(artifact::Package package, artifact::read(path));
+      return create(package.graph, std::move(pool), options);
+    }
+    NARROW_TRY(onnx::ImportedModel model, onnx::import_file(path));
+    const passes::PassContext context{.evaluate = reference::evaluate};
+    NARROW_DO(passes::run_passes(model.graph, passes::portable_passes(), context));
+    return create(model.graph, std::move(pool), options);
+  });
 }
 
 const std::vector<ir::Value*>& Session::inputs() const { return state_->graph.inputs(); }
@@ -267,31 +276,38 @@ Status Session::State::start(const TensorMap& given) {
   return {};
 }
 
+Result<TensorMap> Session::State::run(const TensorMap& given, Observer* observer) {
+  NARROW_DO(start(given));
+  const std::vector<Tensor> tensors = std::exchange(inputs, {});  // does not outlive the run
+  if (last->interpreter) return run_interpreted(tensors, observer);
+  return execute(*last->plan, tensors, workspace, *pool, observer);
+}
+
+Status Session::State::run_into(const TensorMap& given, TensorMap& results) {
+  NARROW_DO(start(given));
+  const Engine& engine = *last;
+  if (engine.interpreter) {
+    NARROW_TRY(const TensorMap made, run_interpreted(inputs, nullptr));
+    return copy_into(made, results);
+  }
+  const std::vector<ir::GraphOutput>& wanted = engine.plan->graph.outputs();
+  outputs.resize(wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const auto it = results.find(wanted[i].name);
+    if (it == results.end() || !has_type(it->second, wanted[i].value->type))
+      return misfit(wanted[i].name, ir::to_string(wanted[i].value->type),
+                    it == results.end() ? nullptr : &it->second);
+    outputs[i] = it->second;
+  }
+  return execute_into(*engine.plan, inputs, outputs, workspace, *pool);
+}
+
 Result<TensorMap> Session::run(const TensorMap& inputs, Observer* observer) {
-  NARROW_DO(state_->start(inputs));
-  const std::vector<Tensor> tensors = std::exchange(state_->inputs, {});  // does not outlive the run
-  const Engine& engine = *state_->last;
-  if (engine.interpreter) return state_->run_interpreted(tensors, observer);
-  return execute(*engine.plan, tensors, state_->workspace, *state_->pool, observer);
+  return within_memory(kSubject, [&] { return state_->run(inputs, observer); });
 }
 
 Status Session::run_into(const TensorMap& inputs, TensorMap& outputs) {
-  NARROW_DO(state_->start(inputs));
-  const Engine& engine = *state_->last;
-  if (engine.interpreter) {
-    NARROW_TRY(const TensorMap results, state_->run_interpreted(state_->inputs, nullptr));
-    return copy_into(results, outputs);
-  }
-  const std::vector<ir::GraphOutput>& wanted = engine.plan->graph.outputs();
-  state_->outputs.resize(wanted.size());
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    const auto it = outputs.find(wanted[i].name);
-    if (it == outputs.end() || !has_type(it->second, wanted[i].value->type))
-      return misfit(wanted[i].name, ir::to_string(wanted[i].value->type),
-                    it == outputs.end() ? nullptr : &it->second);
-    state_->outputs[i] = it->second;
-  }
-  return execute_into(*engine.plan, state_->inputs, state_->outputs, state_->workspace, *state_->pool);
+  return within_memory(kSubject, [&] { return state_->run_into(inputs, outputs); });
 }
 
 Status Session::prepare(const ShapeMap& shapes) {

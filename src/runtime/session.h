@@ -72,6 +72,7 @@ struct PlanInfo {
   int64_t weight_bytes = 0;       // packed
 };
 
+/// Memory that runs out is an error of whatever call needed it.
 class Session {
  public:
   /// From a portable graph (standard ONNX, Q/DQ and casts honoured).

@@ -300,6 +300,20 @@ TEST(Session, BadIndicesInDataAreErrors) {
   }
 }
 
+TEST(Session, MemoryThatRunsOutInARunIsAnError) {
+  class Greedy : public Observer {
+    void after(const ir::Node&, std::span<const ValueView>) override { throw std::bad_alloc(); }
+  } greedy;
+  Session session = session_of(graph_from(kTwoInputs));
+  const TensorMap inputs = {{"x", Tensor::zeros(DType::f32, {2, 3})},
+                            {"ids", Tensor::zeros(DType::s64, {2, 2})}};
+  const TensorMap before = run(session, inputs);
+  const auto outputs = session.run(inputs, &greedy);
+  ASSERT_FALSE(outputs.ok());
+  EXPECT_EQ(outputs.error().code, Code::unsupported);
+  expect_same_bits(run(session, inputs), before);  // the session serves on
+}
+
 TEST(Session, MissingFileIsAnError) {
   for (const char* name : {"/no/such/model.onnx", "/no/such/model.narrow"})
     EXPECT_EQ(Session::open(name, std::make_shared<ThreadPool>(1)).error().code, Code::not_found);
