@@ -40,7 +40,7 @@ Json small_manifest() {
 }
 
 calib::Profile small_profile() {
-  calib::Profile profile{.model_hash = "m", .data_hash = "d", .samples = 1, .values = {}};
+  calib::Profile profile{.model_hash = "m", .data_hash = "d", .samples = 1, .values = {}, .methods = {}};
   const std::vector<float> values = {-1, 0, 0.5F, 3};
   for (const char* name : {"a", "b", "c"}) profile.values[name].histogram.add(values);
   return profile;
