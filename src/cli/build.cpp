@@ -12,7 +12,8 @@ namespace {
 struct Options {
   Common common;
   std::string model, calib, eval, out, precisions = "fp32,bf16,fp16,int8,mixed", objective = "latency",
-                                       proof = "point", method = "mse", metric_command, config;
+                                       proof = "point", method = "mse", target = "portable", metric_command,
+                                       config;
   std::vector<std::string> gates;
   int64_t batch = 1, group_size = 32, memory = 0;
   double percentile = 99.99, seconds = 1;
@@ -52,6 +53,7 @@ Result<pipeline::BuildOptions> to_build_options(const Options& o) {
   build.metric_command = o.metric_command;
   build.batch = o.batch;
   build.group_size = o.group_size;
+  NARROW_TRY(build.target, parse_target(o.target));
   build.memory = o.memory;
   build.threads = o.common.threads;
   build.seed = o.common.seed;
@@ -194,6 +196,7 @@ Command add_build(CLI::App& root) {
   app->add_option("--config", o->config, "options from a TOML file, named like the options above");
   add_ranges(*app, o->method, o->percentile);
   add_memory(*app, o->memory);
+  add_target(*app, o->target);
   add_common(*app, o->common);
   return {app, [o] { return run(*o); }};
 }

@@ -1,10 +1,12 @@
 
 #include <fmt/format.h>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "data/dataset.h"
 #include "pipeline/calibration.h"
 #include "pipeline/model.h"
+#include "tensorrt/calibration_cache.h"
 #include "verify/evaluate.h"
 
 namespace narrow::cli {
@@ -12,10 +14,22 @@ namespace {
 
 struct Options {
   Common common;
-  std::string model, data, out, method = "mse";
+  std::string model, data, out, method = "mse", tensorrt_cache;
   int64_t samples = 0, memory = 0;
   double percentile = 99.99;
 };
+
+/// The ranges as TensorRT's implicit quantization reads them.
+Status write_tensorrt_cache(const std::string& path, const calib::Profile& profile,
+                            const calib::RangeOptions& ranges) {
+  std::map<std::string, float> scales;
+  for (const auto& [name, value] : profile.values) {
+    const calib::Range range = calib::range_of(profile, name, ranges);
+    scales[name] = tensorrt::cache_scale(range.low, range.high);
+  }
+  NARROW_TRY(const std::string text, tensorrt::calibration_cache(scales));
+  return write_file(path, text);
+}
 
 Result<int> run(const Options& o) {
   NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.model));
@@ -27,6 +41,7 @@ Result<int> run(const Options& o) {
              pipeline::calibrate_model(model, *dataset, pool, {.samples = o.samples, .memory = o.memory},
                                        ranges, make_progress(o.common)));
   NARROW_DO(calib::write_profile(o.out, profile));
+  if (!o.tensorrt_cache.empty()) NARROW_DO(write_tensorrt_cache(o.tensorrt_cache, profile, ranges));
   print_text(o.common,
              fmt::format("{} values over {} samples: {}\n", profile.values.size(), profile.samples, o.out));
   print_json(o.common, {{"file", o.out},
@@ -54,6 +69,8 @@ Command add_calibrate(CLI::App& root) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   add_ranges(*app, o->method, o->percentile);
   add_memory(*app, o->memory);
+  app->add_option("--tensorrt-cache", o->tensorrt_cache,
+                  "also write the ranges as TensorRT's calibration.cache");
   add_common(*app, o->common);
   return {app, [o] { return run(*o); }};
 }

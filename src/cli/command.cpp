@@ -32,6 +32,20 @@ void add_ranges(CLI::App& app, std::string& method, double& percentile) {
       ->check(CLI::Range(50.0, 100.0));
 }
 
+void add_target(CLI::App& app, std::string& target) {
+  app.add_option("--target", target,
+                 "whose rules files obey: portable (default), or tensorrt: symmetric int8, zero points 0");
+}
+
+Result<quant::Target> parse_target(const std::string& name) {
+  if (name == "portable") return quant::Target::portable;
+  if (name == "tensorrt") return quant::Target::tensorrt;
+  return Error{.code = Code::usage,
+               .subject = "--target",
+               .expected = "portable or tensorrt",
+               .got = "'" + name + "'"};
+}
+
 void add_memory(CLI::App& app, int64_t& bytes) {
   app.add_option("--memory", bytes,
                  "what calibration may take beside the weights, in bytes or as 512M, 2G: smaller batches")

@@ -17,6 +17,7 @@ struct Options {
   Common common;
   std::string model, precision, calibration, out, method = "mse";
   std::vector<std::string> wide;
+  std::string target = "portable";
   double percentile = 99.99;
   int64_t group_size = 32;
 };
@@ -53,6 +54,7 @@ Result<int> run(const Options& o) {
                  .subject = "--out",
                  .expected = "a name that ends in .narrow or .onnx",
                  .got = "'" + o.out + "'"};
+  NARROW_TRY(const quant::Target target, parse_target(o.target));
   NARROW_TRY(const calib::RangeOptions ranges, parse_ranges(o.method, o.percentile));
   NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.model));
   const pipeline::Model& model = original.model;
@@ -82,9 +84,10 @@ Result<int> run(const Options& o) {
     graph = original.given->clone();
   } else {
     NARROW_TRY(recipe, quant::plan(model.graph, o.calibration.empty() ? nullptr : &profile, *precision,
-                                   {.ranges = ranges, .group_size = o.group_size}, wide));
+                                   {.ranges = ranges, .target = target, .group_size = o.group_size}, wide));
     NARROW_TRY(graph, quant::apply(model.graph, recipe));
   }
+  if (target == quant::Target::tensorrt) NARROW_DO(pipeline::check_tensorrt(graph, o.out));
   NARROW_DO(pipeline::write_variant(
       graph, recipe,
       {{"tool", "narrow 0.1.0"}, {"model", model.hash}, {"calibration_data", profile.data_hash}}, out));
@@ -119,6 +122,7 @@ Command add_quantize(CLI::App& root) {
       ->check(CLI::Range(2, 65536));
   app->add_option("--out", o->out, "FILE.narrow or FILE.onnx")->required();
   app->add_option("--keep-wide", o->wide, "nodes that stay FP32, by ONNX name");
+  add_target(*app, o->target);
   add_ranges(*app, o->method, o->percentile);
   add_common(*app, o->common);
   return {app, [o] { return run(*o); }};

@@ -2,9 +2,10 @@
 // floats.
 //
 // Quantizers leave out a Relu or Clip that the integer range makes superfluous: where the zero point is the
-// lowest integer, the range is a clamp of the model, and becomes a Clip. Between the two may lie what only moves elements or takes maxima: it is done on the floats. Weights behind
-// DequantizeLinear stay for fold_narrow_constants. A DequantizeLinear of other integers (the model's inputs,
-// what integer arithmetic made) stays.
+// lowest integer, the range is a clamp of the model, and becomes a Clip. Between the two may lie what only
+// moves elements or takes maxima: it is done on the floats. Weights behind DequantizeLinear stay for
+// fold_narrow_constants. A DequantizeLinear of other integers (the model's inputs, what integer arithmetic
+// made) stays.
 #include <unordered_map>
 
 #include "ir/schema.h"

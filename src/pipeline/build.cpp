@@ -82,10 +82,23 @@ class Builder {
     return calib::write_profile(folder_ / "calibration.json", profile_);
   }
 
+  static bool narrows_anything(const quant::Recipe& recipe) {
+    return !recipe.tables.empty() ||
+           std::any_of(recipe.nodes.begin(), recipe.nodes.end(),
+                       [](const auto& node) { return node.second.format != NodeFormat::fp32; });
+  }
+
+  bool has_bodies() const {
+    for (const ir::Op op : {ir::Op::If, ir::Op::Loop, ir::Op::Scan})
+      if (!model_.graph.nodes_of(op).empty()) return true;
+    return false;
+  }
+
   Result<quant::Recipe> recipe_for(Precision precision) {
     if (precision == Precision::int8 && given_) return quant::given_recipe(*given_);
-    return quant::plan(model_.graph, &profile_, precision,
-                       {.ranges = options_.ranges, .group_size = options_.group_size});
+    return quant::plan(
+        model_.graph, &profile_, precision,
+        {.ranges = options_.ranges, .target = options_.target, .group_size = options_.group_size});
   }
 
   /// FP32 is always made: it is the reference. Its files are shipped only when asked for.
@@ -98,6 +111,12 @@ class Builder {
         continue;
       report(progress_, fmt::format("quantize {}", to_string(precision)), 0, 0);
       NARROW_TRY(quant::Recipe recipe, recipe_for(precision));
+      if (precision != Precision::fp32 && !narrows_anything(recipe)) {
+        result_.skipped.push_back(
+            fmt::format("{}: nothing in this model would be narrower{}", to_string(precision),
+                        has_bodies() ? " (layers inside If, Loop and Scan stay fp32)" : ""));
+        continue;
+      }
       NARROW_DO(add_variant(std::move(recipe)));
     }
     return {};
@@ -111,6 +130,7 @@ class Builder {
     } else {
       NARROW_TRY(graph, quant::apply(model_.graph, recipe));
     }
+    if (options_.target == quant::Target::tensorrt) NARROW_DO(check_tensorrt(graph, to_string(precision)));
     NARROW_TRY(Variant variant, make_variant(graph, std::move(recipe), origin_, folder_, pool_));
     Build build;
     build.precision = precision;
@@ -243,9 +263,10 @@ class Builder {
   }
 
   Result<quant::Recipe> mixed_recipe(NodeFormat wide, const quant::Wide& layers) {
-    NARROW_TRY(
-        quant::Recipe recipe,
-        quant::plan_int8(model_.graph, profile_, {.ranges = options_.ranges, .wide_format = wide}, layers));
+    NARROW_TRY(quant::Recipe recipe,
+               quant::plan_int8(model_.graph, profile_,
+                                {.ranges = options_.ranges, .target = options_.target, .wide_format = wide},
+                                layers));
     recipe.precision = Precision::mixed;
     return recipe;
   }

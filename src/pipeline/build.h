@@ -35,6 +35,7 @@ struct BuildOptions {
   int threads = 0;  // 0: one per core
   uint64_t seed = 1;
   calib::RangeOptions ranges;
+  quant::Target target = quant::Target::portable;
   int64_t memory = 0;         // bytes for calibration; 0: no bound
   int64_t group_size = 32;    // weights that share a scale in int4, int3, int2
   double bench_seconds = 1;   // per build

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "onnx/export.h"
+#include "tensorrt/rules.h"
 
 namespace narrow::pipeline {
 namespace fs = std::filesystem;
@@ -36,6 +37,18 @@ Status write_variant(const ir::Graph& graph, const quant::Recipe& recipe, const 
     return artifact::write(file, {.graph = graph.clone(), .about = about(recipe, origin)});
   NARROW_TRY(const std::string bytes, onnx::export_bytes(graph));
   return write_file(file, bytes);
+}
+
+Status check_tensorrt(const ir::Graph& graph, const std::string& subject) {
+  const std::vector<tensorrt::Violation> found = tensorrt::check_rules(graph);
+  if (found.empty()) return {};
+  const tensorrt::Violation& first = found.front();
+  return Error{
+      .code = Code::invalid_model,
+      .subject = subject + ": " + first.node,
+      .expected = first.expected,
+      .got = first.got + (found.size() > 1 ? " (and " + std::to_string(found.size() - 1) + " more)" : ""),
+      .hint = first.remedy};
 }
 
 Result<Variant> make_variant(const ir::Graph& graph, quant::Recipe recipe, const Json& origin,

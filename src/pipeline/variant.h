@@ -21,6 +21,9 @@ struct Variant {
   int64_t file_bytes = 0, onnx_bytes = 0;
 };
 
+/// Error invalid_model with the first breach of TensorRT's rules (tensorrt/rules.h) and their number.
+Status check_tensorrt(const ir::Graph& graph, const std::string& subject);
+
 /// Writes the graph that the recipe made as FOLDER/NAME.narrow and FOLDER/NAME.onnx, opens the former.
 Result<Variant> make_variant(const ir::Graph& graph, quant::Recipe recipe, const Json& origin,
                              const std::filesystem::path& folder, std::shared_ptr<ThreadPool> pool);

@@ -22,8 +22,10 @@ void quantize_activations(Graph& graph, const Recipe& recipe) {
         value->producer() != nullptr && format_of(recipe, *value->producer()) == NodeFormat::int8;
     const std::vector<ir::Use> uses = value->uses();
     Value* scale = graph.add_constant(name + "_scale", Tensor::scalar(quant.scale[0]));
-    Value* zero =
-        graph.add_constant(name + "_zero_point", Tensor::scalar(static_cast<uint8_t>(quant.zero_point[0])));
+    const Tensor zero_point = recipe.target == Target::tensorrt
+                                  ? Tensor::scalar(static_cast<int8_t>(quant.zero_point[0]))
+                                  : Tensor::scalar(static_cast<uint8_t>(quant.zero_point[0]));
+    Value* zero = graph.add_constant(name + "_zero_point", zero_point);
     Value* codes =
         graph
             .add_node(Op::QuantizeLinear, {value, scale, zero}, {name + "_quantized"}, {}, name + "_quantize")
@@ -56,6 +58,10 @@ void quantize_parameters(Graph& graph, const Recipe& recipe,
     const std::optional<Tensor> real =
         corrected_bias(recipe, *node, static_cast<int64_t>(quant.scale.size()));
     if (!real) continue;
+    if (recipe.target == Target::tensorrt) {
+      graph.set_input(node, 2, graph.add_constant(bias_name, *real));
+      continue;
+    }
     const float x_scale = input_scale.at(node);
     Quantization bias_quant{
         .scale = quant.scale, .zero_point = std::vector<int32_t>(quant.scale.size(), 0), .axis = 0};

@@ -22,7 +22,7 @@ std::set<std::string> names_of(const Wide& wide) {
 
 /// The scale and zero point of a stored value.
 Result<Quantization> range_of(const ir::Value* value, const calib::Profile& profile,
-                              const calib::RangeOptions& options) {
+                              const Int8Options& options) {
   const auto it = profile.values.find(value->origin.empty() ? value->name : value->origin);
   if (it == profile.values.end())
     return Error{.code = Code::invalid_data,
@@ -30,8 +30,10 @@ Result<Quantization> range_of(const ir::Value* value, const calib::Profile& prof
                  .expected = "ranges of value '" + value->name + "'",
                  .got = "none",
                  .hint = "calibrate this model again with this version of narrow"};
-  const calib::Range range = calib::range_of(profile, it->first, options);
-  const AffineParameters affine = affine_from_range(range.low, range.high, kRangeU8);
+  const calib::Range range = calib::range_of(profile, it->first, options.ranges);
+  const AffineParameters affine = options.target == Target::tensorrt
+                                      ? symmetric_from_magnitude(std::max(-range.low, range.high), kRangeS8)
+                                      : affine_from_range(range.low, range.high, kRangeU8);
   return Quantization{.scale = {affine.scale}, .zero_point = {affine.zero_point}, .axis = -1};
 }
 
@@ -70,9 +72,8 @@ Status plan_weights(const ir::Node& node, const calib::Profile& profile, const T
 }
 
 /// Scale and zero point of every value that lives in memory as bytes.
-Status plan_activations(const ir::Graph& graph, const calib::Profile& profile,
-                        const calib::RangeOptions& options, const IntegerRegions& regions,
-                        TieFreeScales& tie_free, Recipe& recipe) {
+Status plan_activations(const ir::Graph& graph, const calib::Profile& profile, const Int8Options& options,
+                        const IntegerRegions& regions, TieFreeScales& tie_free, Recipe& recipe) {
   for (const ir::Value* input : graph.inputs())
     if (regions.stored.contains(input)) {
       NARROW_TRY(recipe.activations[input->name], range_of(input, profile, options));
@@ -145,9 +146,10 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
                          const Wide& wide) {
   Recipe recipe;
   recipe.precision = wide.empty() ? Precision::int8 : Precision::mixed;
+  recipe.target = options.target;
   const IntegerRegions regions = integer_regions(graph, names_of(wide));
   TieFreeScales tie_free(regions, recipe);
-  NARROW_DO(plan_activations(graph, profile, options.ranges, regions, tie_free, recipe));
+  NARROW_DO(plan_activations(graph, profile, options, regions, tie_free, recipe));
   share_concat_scales(graph, regions, recipe);
   std::unordered_set<const ir::Node*> half;
   if (options.wide_format != NodeFormat::fp32 && !wide.empty()) half = half_region(graph, {});
@@ -157,7 +159,7 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
     if (regions.nodes.contains(node)) {
       recipe.nodes[key] = {NodeFormat::int8, ""};
       if (is_heavy(*node)) NARROW_DO(plan_weights(*node, profile, tie_free, recipe, overflows));
-    } else if (is_large_table(*node) && !wide.contains(key)) {
+    } else if (is_large_table(*node) && !wide.contains(key) && options.target == Target::portable) {
       recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
     } else if (wide.contains(key)) {
       recipe.nodes[key] = {half.contains(node) ? options.wide_format : NodeFormat::fp32, wide.at(key)};
@@ -243,18 +245,31 @@ Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Preci
     case Precision::fp16:
       return plan_half(graph, profile, NodeFormat::fp16, wide);
     case Precision::int8: {
-      NARROW_TRY(Recipe recipe, plan_int8(graph, *profile,
-                                          {.ranges = options.ranges, .wide_format = NodeFormat::fp32}, wide));
+      NARROW_TRY(
+          Recipe recipe,
+          plan_int8(graph, *profile,
+                    {.ranges = options.ranges, .target = options.target, .wide_format = NodeFormat::fp32},
+                    wide));
       recipe.precision = Precision::int8;
       return recipe;
     }
     case Precision::int8_dynamic:
+      if (options.target == Target::tensorrt)
+        return Error{.code = Code::invalid_argument,
+                     .subject = "int8-dynamic",
+                     .expected = "int8, int4, fp16, bf16 or fp32 for TensorRT",
+                     .got = "scales that are computed at run time",
+                     .hint = "TensorRT takes constant scales only"};
       return plan_int8_dynamic(graph, profile, wide);
     case Precision::int4:
     case Precision::int3:
     case Precision::int2: {
       const int bits = precision == Precision::int4 ? 4 : precision == Precision::int3 ? 3 : 2;
-      return plan_weight_only(graph, profile, {.bits = bits, .group_size = options.group_size}, wide);
+      const bool symmetric = options.target == Target::tensorrt;
+      return plan_weight_only(
+          graph, profile,
+          {.bits = bits, .group_size = options.group_size, .symmetric = symmetric, .f32_scales = symmetric},
+          options.target, wide);
     }
     default:
       return Recipe{};

@@ -17,6 +17,7 @@ using Wide = std::map<std::string, std::string>;
 
 struct Int8Options {
   calib::RangeOptions ranges;
+  Target target = Target::portable;
   /// What nodes in `wide` compute in instead.
   NodeFormat wide_format = NodeFormat::fp32;
 };
@@ -39,15 +40,16 @@ Recipe plan_int8_dynamic(const ir::Graph& graph, const calib::Profile* profile, 
 /// int4, int3, int2: heavy nodes' weights in groups along the contraction; weights whose contraction is
 /// shorter than a group are kept in int8, one scale per channel. `profile` (for bias correction) may be null.
 Recipe plan_weight_only(const ir::Graph& graph, const calib::Profile* profile, const GroupOptions& options,
-                        const Wide& wide = {});
+                        Target target = Target::portable, const Wide& wide = {});
 
 struct PlanOptions {
   calib::RangeOptions ranges;
+  Target target = Target::portable;
   int64_t group_size = 32;
 };
 
 /// The recipe of a uniform precision; fp32 gives an empty one. Error invalid_argument for mixed, which is a
-/// search, and when int8 or fp16 lack a profile.
+/// search, for int8-dynamic with TensorRT as the target, and when int8 or fp16 lack a profile.
 Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Precision precision,
                     const PlanOptions& options, const Wide& wide = {});
 

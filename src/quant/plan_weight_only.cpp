@@ -23,9 +23,10 @@ Precision precision_of_bits(int bits) {
 }  // namespace
 
 Recipe plan_weight_only(const ir::Graph& graph, const calib::Profile* profile, const GroupOptions& options,
-                        const Wide& wide) {
+                        Target target, const Wide& wide) {
   Recipe recipe;
   recipe.precision = precision_of_bits(options.bits);
+  recipe.target = target;
   int64_t in_groups = 0;
   for (const ir::Node* node : graph.nodes()) {
     const std::string& key = key_of(*node);
@@ -33,11 +34,16 @@ Recipe plan_weight_only(const ir::Graph& graph, const calib::Profile* profile, c
       recipe.nodes[key] = {NodeFormat::fp32, wide.at(key)};
       continue;
     }
-    if (is_large_table(*node)) recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
+    if (is_large_table(*node) && target == Target::portable)
+      recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
     if (!is_heavy(*node)) continue;
     const Tensor& weights = weights_of(*node)->constant();
     const int64_t axis = contraction_axis(*node), length = weights.dim(axis);
     const bool short_rows = length < options.group_size;
+    if (target == Target::tensorrt && (short_rows || node->op() == ir::Op::Conv)) {
+      recipe.nodes[key] = {NodeFormat::fp32, "TensorRT takes int4 for whole groups of matrices only"};
+      continue;
+    }
     recipe.nodes[key] = {format_of_bits(options.bits),
                          short_rows ? fmt::format("int8 weights: {} of them are summed, a group has {}",
                                                   length, options.group_size)

@@ -40,6 +40,7 @@ Json to_json(const Recipe& recipe) {
   for (const auto& [name, q] : recipe.activations)
     activations[name] = {{"scale", q.scale.at(0)}, {"zero_point", q.zero_point.at(0)}};
   Json json = {{"precision", to_string(recipe.precision)},
+               {"target", recipe.target == Target::tensorrt ? "tensorrt" : "portable"},
                {"nodes", std::move(nodes)},
                {"activations", std::move(activations)},
                {"notes", recipe.notes}};

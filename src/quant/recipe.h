@@ -33,10 +33,15 @@ struct NodeChoice {
   std::string reason;  // why it is not narrower; empty when it is as narrow as the precision asks
 };
 
+/// Whose rules a file obeys. tensorrt: s8 activations with zero point 0, biases in FP32, no integers but
+/// between QuantizeLinear and DequantizeLinear (tensorrt/rules.h).
+enum class Target : uint8_t { portable, tensorrt };
+
 struct Recipe {
   Precision precision = Precision::fp32;
+  Target target = Target::portable;
   std::map<std::string, NodeChoice> nodes;  // by the name of the node's first output
-  /// Values stored as u8: one scale and zero point each, by value name.
+  /// Values stored as u8 (for TensorRT s8): one scale and zero point each, by value name.
   std::map<std::string, Quantization> activations;
   /// Heavy nodes' weights, by the name of the node's first output: s8, zero points 0, axis 0 of the result
   /// channel.

@@ -6,20 +6,26 @@
 // build-time constants of the float side's type, zero points are 0); onnx-tensorrt, QuantDequantLinearHelper
 // (what its parser refuses).
 //
+// clang-format off
 //   rule             what it holds
-//   format           quantization only as Q/DQ nodes: no QLinearConv, MatMulInteger, DynamicQuantizeLinear,
-//   ... signed-int8      8-bit integers are s8 float8           8-bit floats are f8e4m3fn type integers and
-//   floats other than s8, s4, f8e4m3fn, f4e2m1 are not quantized types symmetric        zero points are
-//   constants and 0 scale-constant   scales are constants scale-value      scales are finite and positive
+//   format           quantization only as Q/DQ nodes: no QLinearConv, MatMulInteger, DynamicQuantizeLinear, ...
+//   signed-int8      8-bit integers are s8
+//   float8           8-bit floats are f8e4m3fn
+//   type             integers and floats other than s8, s4, f8e4m3fn, f4e2m1 are not quantized types
+//   symmetric        zero points are constants and 0
+//   scale-constant   scales are constants
+//   scale-value      scales are finite and positive
 //   scale-type       scales are f32, f16 or bf16, the type of the float side
 //   per-tensor       activations have one scale
 //   weight-axis      weights have one scale, or one per index of the axis that is the result channel
 //   blocks           blocks are for s4 and f4e2m1, along the axis that is summed over
 //   weight-only      s4 is for constant weights of MatMul and Gemm, in blocks
-//   pair             what QuantizeLinear makes, only DequantizeLinear reads; what that reads is made so or
-//   constant weight-constant  Conv, ConvTranspose and Gemm take quantized weights from constants float-bias
-//   biases are not quantized shape            sizes computed from Shape are not quantized opset scales along
-//   an axis from opset 13, f8e4m3fn and 16-bit scales 19, blocks and s4 21, f4e2m1 23
+//   pair             what QuantizeLinear makes, only DequantizeLinear reads; what that reads is made so or constant
+//   weight-constant  Conv, ConvTranspose and Gemm take quantized weights from constants
+//   float-bias       biases are not quantized
+//   shape            sizes computed from Shape are not quantized
+//   opset            scales along an axis from opset 13, f8e4m3fn and 16-bit scales 19, blocks and s4 21, f4e2m1 23
+// clang-format on
 #pragma once
 
 #include <string>

@@ -94,3 +94,23 @@ def test_quantize_writes_them_without_calibration(narrow, tmp_path):
 def test_wrong_group_size_is_a_usage_error(narrow, tmp_path):
     for size in ("0", "1", "-4", "x"):
         narrow("quantize", MODEL, "--precision", "int4", "--group-size", size, "--out", tmp_path / "o.onnx", code=2)
+
+
+def test_a_model_without_layers_says_so(narrow, tmp_path):
+    """All arithmetic inside the branches of an If: no build would differ from fp32, and none pretends to."""
+    value = lambda name, shape: onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    branches = []
+    for i in range(2):
+        w = numpy_helper.from_array(np.full((4, 4), 0.5 + i, np.float32), f"w{i}")
+        branches.append(onnx.helper.make_graph([onnx.helper.make_node("MatMul", ["x", f"w{i}"], [f"b{i}"])], f"branch{i}", [],
+                                               [value(f"b{i}", None)], [w]))
+    nodes = [onnx.helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
+             onnx.helper.make_node("Greater", ["sum", "zero"], ["positive"]),
+             onnx.helper.make_node("If", ["positive"], ["y"], then_branch=branches[0], else_branch=branches[1])]
+    graph = onnx.helper.make_graph(nodes, "g", [value("x", ["N", 4])], [value("y", None)],
+                                   [numpy_helper.from_array(np.float32(0), "zero")])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(1).normal(size=(8, 4)).astype(np.float32))
+    done = narrow("build", tmp_path / "m.onnx", "--calib", tmp_path / "x.npz", "--out", tmp_path / "out", "--seconds", "0.05")
+    assert "int8: nothing in this model would be narrower (layers inside If" in done.stdout
+    assert [f.name for f in (tmp_path / "out").glob("*.narrow")] == ["fp32.narrow"]
