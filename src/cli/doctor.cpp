@@ -3,10 +3,46 @@
 #include "base/cpu.h"
 #include "cli/command.h"
 #include "cli/table.h"
+#include "ir/schema.h"
 #include "pipeline/peaks.h"
+#include "runtime/kernel.h"
 
 namespace narrow::cli {
 namespace {
+
+/// Every operator narrow reads or makes, with its kernels, best first.
+Json operators() {
+  Json list = Json::array();
+  for (const ir::OpSchema& schema : ir::all_schemas()) {
+    Json kernels = Json::array();
+    for (const runtime::Implementation& kernel : runtime::implementations(schema.op)) {
+      Json formats = Json::array();
+      for (const std::string& format : CLI::detail::split(kernel.formats, ' ')) formats.push_back(format);
+      kernels.push_back({{"name", kernel.name}, {"isa", to_string(kernel.isa)}, {"formats", formats}});
+    }
+    list.push_back({{"op", ir::to_string(schema.op)},
+                    {"domain", schema.domain},
+                    {"since", schema.since},
+                    {"doc", schema.doc},
+                    {"kernels", kernels}});
+  }
+  return list;
+}
+
+Result<int> list_operators(const Common& common) {
+  const Json list = operators();
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& op : list) {
+    std::string kernels;
+    for (const Json& kernel : op["kernels"])
+      kernels += (kernels.empty() ? "" : ", ") + kernel["name"].get<std::string>();
+    rows.push_back({op["op"].get<std::string>(), op["domain"].get<std::string>(),
+                    std::to_string(op["since"].get<int>()), kernels});
+  }
+  print_text(common, table({"operator", "domain", "since", "kernels"}, rows, {false, false, true, false}));
+  print_json(common, {{"operators", list}});
+  return kDone;
+}
 
 Result<int> run(const Common& common) {
   const CpuFeatures& cpu = cpu_features();
@@ -59,10 +95,12 @@ Result<int> run(const Common& common) {
 
 Command add_doctor(CLI::App& root) {
   auto common = std::make_shared<Common>();
+  auto list = std::make_shared<bool>(false);
   CLI::App* app =
       root.add_subcommand("doctor", "this machine: ISA, cores, caches, bandwidth, peak, native formats");
   add_common(*app, *common);
-  return {app, [common] { return run(*common); }};
+  app->add_flag("--operators", *list, "the operators narrow knows, and the kernels of each, instead");
+  return {app, [common, list] { return *list ? list_operators(*common) : run(*common); }};
 }
 
 }  // namespace narrow::cli

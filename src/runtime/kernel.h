@@ -69,6 +69,8 @@ struct Implementation {
   /// Empty when it can run the node, else why not.
   std::function<std::string(const NodeCase&)> unsupported;
   std::function<Result<std::unique_ptr<Kernel>>(const NodeCase&)> create;
+  /// Element types of its data, for the docs' table.
+  std::string formats = "any";
 };
 
 /// The candidates for an op, best first; the reference backend is the last wherever it has the op.

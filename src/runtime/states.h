@@ -14,7 +14,8 @@ class CarriedStates {
  public:
   /// `states`: input name -> the output that is its next value. All start as zeros, free dimensions as 1.
   /// Errors: invalid_data when the model has no such input or output.
-  static Result<CarriedStates> create(const std::map<std::string, std::string>& states, const ir::Graph& graph);
+  static Result<CarriedStates> create(const std::map<std::string, std::string>& states,
+                                      const ir::Graph& graph);
 
   /// `inputs` and the states as they stand.
   TensorMap with(const TensorMap& inputs) const;

@@ -23,8 +23,7 @@ TEST(CarriedStates, StartAsZerosAndFollowTheOutputs) {
   ASSERT_TRUE(session.ok());
   float total = 0;
   for (int step = 1; step <= 4; ++step) {
-    const TensorMap inputs =
-        states->with({{"x", Tensor::of<float>({1, 2}, {static_cast<float>(step), 0})}});
+    const TensorMap inputs = states->with({{"x", Tensor::of<float>({1, 2}, {static_cast<float>(step), 0})}});
     EXPECT_EQ(inputs.at("h").shape(), (Shape{1, 1, 2}));
     EXPECT_EQ(inputs.at("h").data<float>()[0], total);
     const auto outputs = session->run(inputs);

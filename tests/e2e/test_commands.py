@@ -124,3 +124,14 @@ def test_stdout_may_be_closed(narrow):
     """`narrow ... | head -0` must not hang or crash."""
     done = subprocess.run(f"'{narrow.binary}' inspect '{MODEL}' --layers | head -n 0", shell=True, timeout=60)
     assert done.returncode == 0
+
+
+def test_doctor_lists_operators_and_their_kernels(narrow):
+    operators = {op["op"]: op for op in narrow("doctor", "--operators", "--json").json["operators"]}
+    assert len(operators) > 190 and operators["LayerNormalization"]["since"] == 17
+    fused = [kernel["name"] for kernel in operators["FusedConv"]["kernels"]]
+    assert {"conv_int8_amx", "conv_int8_avx2", "conv_f32_avx512", "reference"} <= set(fused)
+    for name, op in operators.items():
+        assert op["doc"], name
+        for kernel in op["kernels"]:
+            assert kernel["isa"] in ("plain", "avx2", "avx512", "avx512_vnni", "avx512_fp16", "amx") and kernel["formats"], name

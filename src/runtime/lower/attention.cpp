@@ -129,7 +129,8 @@ void add_attention(Table& table) {
                                         kernels::AttentionSpec spec;
                                         return make_attention(c, spec);
                                       },
-                                  .create = create_attention});
+                                  .create = create_attention,
+                                  .formats = "f32 bf16 f16"});
 }
 
 void add_products(Table& table) {
@@ -140,7 +141,8 @@ void add_products(Table& table) {
                                      kernels::MatMulSpec spec;
                                      return make_matmul(c, spec);
                                    },
-                               .create = create_matmul});
+                               .create = create_matmul,
+                               .formats = "f32 bf16 f16"});
 }
 
 }  // namespace narrow::runtime::lower

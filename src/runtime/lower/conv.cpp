@@ -67,6 +67,18 @@ std::string finish_spec(const NodeCase& c, ConvSpec& spec) {
   return "";
 }
 
+namespace {
+
+/// What a candidate's name says it computes on.
+const char* formats_of(const std::string& name) {
+  if (name.find("int8") != std::string::npos) return "u8 s8";
+  if (name.find("half") != std::string::npos) return "bf16 f16";
+  if (name.find("bf16") != std::string::npos) return "bf16";
+  return name.find("f16") != std::string::npos ? "f16" : "f32";
+}
+
+}  // namespace
+
 std::vector<Implementation> conv_implementations(MakeSpec make, MakeWeights weights) {
   std::vector<Implementation> list;
   for (const kernels::ConvCandidate& candidate : kernels::conv_candidates()) {
@@ -92,7 +104,8 @@ std::vector<Implementation> conv_implementations(MakeSpec make, MakeWeights weig
                       });
                       return std::unique_ptr<Kernel>(
                           std::make_unique<ConvStep>(chosen->create(spec, packed, c.threads), packed));
-                    }});
+                    },
+                    .formats = formats_of(candidate.name)});
   }
   return list;
 }

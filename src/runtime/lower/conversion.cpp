@@ -198,14 +198,21 @@ Result<std::unique_ptr<Kernel>> create_dynamic(const NodeCase& c) {
 
 void add_conversions(Table& table) {
   for (const Op op : {Op::QuantizeLinear, Op::DequantizeLinear})
-    table[op].push_back(
-        {.name = "quantize", .isa = Isa::plain, .unsupported = linear_unsupported, .create = create_linear});
+    table[op].push_back({.name = "quantize",
+                         .isa = Isa::plain,
+                         .unsupported = linear_unsupported,
+                         .create = create_linear,
+                         .formats = "f32 bf16 f16 u8 s8"});
   table[Op::DequantizeLinear].push_back({.name = "dequantize_blocks",
                                          .isa = Isa::plain,
                                          .unsupported = blocks_unsupported,
-                                         .create = create_blocks});
-  table[Op::QuantizeRows].push_back(
-      {.name = "quantize_rows", .isa = Isa::plain, .unsupported = rows_unsupported, .create = create_rows});
+                                         .create = create_blocks,
+                                         .formats = "u4 s4 u2 s2 u8 s8 f8 f6 f4"});
+  table[Op::QuantizeRows].push_back({.name = "quantize_rows",
+                                     .isa = Isa::plain,
+                                     .unsupported = rows_unsupported,
+                                     .create = create_rows,
+                                     .formats = "f32"});
   table[Op::DynamicQuantizeLinear].push_back({.name = "dynamic_quantize",
                                               .isa = Isa::plain,
                                               .unsupported =
@@ -213,13 +220,15 @@ void add_conversions(Table& table) {
                                                     return std::string(
                                                         c.in(0).dtype == DType::f32 ? "" : "data is not f32");
                                                   },
-                                              .create = create_dynamic});
+                                              .create = create_dynamic,
+                                              .formats = "f32"});
   table[Op::Cast].push_back(
       {.name = "convert", .isa = Isa::plain, .unsupported = cast_unsupported, .create = create_cast});
   table[Op::Identity].push_back({.name = "requantize",
                                  .isa = Isa::plain,
                                  .unsupported = requantize_unsupported,
-                                 .create = create_requantize});
+                                 .create = create_requantize,
+                                 .formats = "f32 bf16 f16 u8 s8"});
 }
 
 }  // namespace narrow::runtime::lower

@@ -155,8 +155,11 @@ void add_elementwise(Table& table) {
         Op::HardSwish,  Op::Mish, Op::Gelu,      Op::Swish, Op::Exp,     Op::Log,      Op::Sqrt,
         Op::Reciprocal, Op::Abs,  Op::Neg,       Op::Sign,  Op::Erf,     Op::Floor,    Op::Ceil,
         Op::Round,      Op::Sin,  Op::Cos,       Op::Tan,   Op::Atan,    Op::Softplus, Op::Softsign})
-    table[op].push_back(
-        {.name = "unary", .isa = Isa::plain, .unsupported = unary_unsupported, .create = create_unary});
+    table[op].push_back({.name = "unary",
+                         .isa = Isa::plain,
+                         .unsupported = unary_unsupported,
+                         .create = create_unary,
+                         .formats = "f32 bf16 f16 u8 s8"});
   for (const auto& [op, kind] : kBinary)
     table[op].push_back({.name = "binary",
                          .isa = Isa::plain,
@@ -165,7 +168,8 @@ void add_elementwise(Table& table) {
                                kernels::BinarySpec spec;
                                return make_binary(c, spec);
                              },
-                         .create = create_binary});
+                         .create = create_binary,
+                         .formats = "f32 bf16 f16 u8 s8"});
 }
 
 }  // namespace narrow::runtime::lower

@@ -98,13 +98,22 @@ Result<std::unique_ptr<Kernel>> create_softmax(const NodeCase& c) {
 
 void add_norms(Table& table) {
   for (const Op op : {Op::LayerNormalization, Op::RMSNormalization})
-    table[op].push_back(
-        {.name = "norm", .isa = Isa::plain, .unsupported = norm_unsupported, .create = create_norm});
-  table[Op::LRN].push_back(
-      {.name = "lrn", .isa = Isa::plain, .unsupported = lrn_unsupported, .create = create_lrn});
+    table[op].push_back({.name = "norm",
+                         .isa = Isa::plain,
+                         .unsupported = norm_unsupported,
+                         .create = create_norm,
+                         .formats = "f32 bf16 f16 u8 s8"});
+  table[Op::LRN].push_back({.name = "lrn",
+                            .isa = Isa::plain,
+                            .unsupported = lrn_unsupported,
+                            .create = create_lrn,
+                            .formats = "f32 bf16 f16 u8 s8"});
   for (const Op op : {Op::Softmax, Op::LogSoftmax})
-    table[op].push_back(
-        {.name = "softmax", .isa = Isa::plain, .unsupported = softmax_unsupported, .create = create_softmax});
+    table[op].push_back({.name = "softmax",
+                         .isa = Isa::plain,
+                         .unsupported = softmax_unsupported,
+                         .create = create_softmax,
+                         .formats = "f32 bf16 f16 u8 s8"});
 }
 
 }  // namespace narrow::runtime::lower

@@ -65,7 +65,8 @@ void add_pools(Table& table) {
                            return make_kernel([spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
                              kernels::pool(spec, b.inputs[0], b.outputs[0], isa, pool);
                            });
-                         }});
+                         },
+                         .formats = "f32 bf16 f16 u8 s8"});
 }
 
 }  // namespace narrow::runtime::lower

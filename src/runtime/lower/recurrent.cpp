@@ -123,7 +123,7 @@ Result<std::unique_ptr<Kernel>> create_recurrent(const NodeCase& c) {
 
 void add_recurrent(Table& table) {
   for (const Op op : {Op::LSTM, Op::GRU})
-    table[op].push_back({"recurrent", Isa::plain, recurrent_unsupported, create_recurrent});
+    table[op].push_back({"recurrent", Isa::plain, recurrent_unsupported, create_recurrent, "f32"});
 }
 
 }  // namespace narrow::runtime::lower
