@@ -31,7 +31,8 @@ computed shape) is planned up to there and interpreted node by node behind it.
 
 ONNX = """## ONNX operators
 
-*Since*: the opset of that domain that first had it. *Kernels*: best first, the instruction set in brackets; none: the reference backend runs it.
+*Since*: the opset of that domain that first had it. *Kernels*: best first; in brackets the least instruction set and the element types;
+`plain` runs everywhere and takes AVX2 or AVX-512 where it finds them. None: the reference backend runs it.
 Convolutions and products run as `FusedConv` and `FusedMatMul` of the second table. *Cases* are the node cases of the onnx package {version} that use
 the operator: how many give the expected answers, of how many. {passed} of {total} pass.
 

@@ -1,4 +1,4 @@
-// Runs many small models in one process: for tests/e2e/test_node_cases.py and scripts/node_cases_table.py.
+// Runs many small models in one process: for tests/e2e/test_node_cases.py and scripts/operator_table.py.
 //
 //   narrow-node-cases FOLDER < names
 // For each name on stdin: FOLDER/name.onnx with the arrays of FOLDER/name.in.npz, answers in
