@@ -1,5 +1,7 @@
 #include "passes/fuse_tail.h"
 
+#include <algorithm>
+
 #include <limits>
 
 namespace narrow::passes {
@@ -101,9 +103,11 @@ bool is_constant_weight(const Value* value) {
   if (value->is_constant()) return true;
   const Node* node = value->producer();
   if (node == nullptr || (node->op() != Op::DequantizeLinear && node->op() != Op::Cast)) return false;
-  for (const Value* input : node->inputs())
-    if (input != nullptr && !input->is_constant()) return false;
-  return true;
+  // Scales may be stored in halves and widened: a Cast before the DequantizeLinear.
+  return std::all_of(node->inputs().begin(), node->inputs().end(), [](const Value* input) {
+    const Node* cast = input == nullptr ? nullptr : producer_of(input, Op::Cast);
+    return input == nullptr || input->is_constant() || (cast != nullptr && cast->input(0)->is_constant());
+  });
 }
 
 Value* widened_bias(Graph& graph, Value* bias) {
