@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <optional>
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include "base/file.h"
+#include "data/toml_text.h"
 
 namespace narrow::cli {
 namespace {
@@ -56,13 +54,8 @@ Result<std::vector<std::string>> expand_config(std::vector<std::string> argument
   const std::string file = *(at + 1);
   arguments.erase(at, at + 2);
   NARROW_TRY(const auto content, MappedFile::open(file));
-  const toml::parse_result parsed = toml::parse(content->text(), std::string(file));
-  if (!parsed)
-    return Error{.code = Code::invalid_argument,
-                 .subject = fmt::format("{}:{}", file, parsed.error().source().begin.line),
-                 .expected = "TOML",
-                 .got = std::string(parsed.error().description())};
-  for (const auto& [key, node] : parsed.table()) {
+  NARROW_TRY(const toml::table table, data::parse_toml(content->text(), file));
+  for (const auto& [key, node] : table) {
     const std::string name(key.str());
     if (std::find(arguments.begin(), arguments.end(), "--" + name) != arguments.end()) continue;
     NARROW_TRY(const std::vector<std::string> added, arguments_of(name, node, file));

@@ -8,14 +8,8 @@
 #include <map>
 #include <set>
 
-// The distribution's library is compiled with exceptions; without them the header has to bring its own code.
-#undef TOML_HEADER_ONLY
-#undef TOML_SHARED_LIB
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include "base/file.h"
+#include "data/toml_text.h"
 
 namespace narrow::data {
 namespace fs = std::filesystem;
@@ -143,53 +137,10 @@ void read_normalisation(Keys& keys, Config& config) {
 
 }  // namespace
 
-namespace {
-
-/// The line of the first character that is a control or no ASCII, outside strings and comments; 0 when there
-/// is none. TOML has no use for one there, and the library's search among the spaces of other scripts is
-/// undefined for the rest.
-int64_t stray_line(std::string_view text) {
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark
-  int64_t line = 1;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    const bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
-    if (!space && (c <= ' ' || c == 0x7f || static_cast<unsigned char>(c) >= 0x80)) return line;
-    if (c == '\n') ++line;
-    if (c == '#') i = std::min(text.find('\n', i), text.size()) - 1;
-    if (c != '"' && c != '\'') continue;
-    const std::string_view triple = text.substr(i, 3);
-    const bool block = triple == "\"\"\"" || triple == "'''";
-    const std::string_view quote = block ? triple : triple.substr(0, 1);
-    for (i += quote.size(); i < text.size() && !text.substr(i).starts_with(quote); ++i) {
-      if (text[i] == '\n' && !block) break;  // not closed: the parser says so
-      if (text[i] == '\n') ++line;
-      if (c == '"' && text[i] == '\\') ++i;
-    }
-    if (i < text.size() && text[i] == '\n')
-      --i;  // counted by the outer loop
-    else
-      i += quote.size() - 1;
-  }
-  return 0;
-}
-
-}  // namespace
-
 Result<Config> read_config(const fs::path& path) {
   NARROW_TRY(const std::shared_ptr<const MappedFile> file, MappedFile::open(path));
-  if (const int64_t line = stray_line(file->text()); line > 0)
-    return Error{.code = Code::invalid_data,
-                 .subject = fmt::format("{}:{}", path.string(), line),
-                 .expected = "ASCII without control characters outside of strings and comments",
-                 .got = "another character"};
-  const toml::parse_result parsed = toml::parse(file->text(), path.string());
-  if (!parsed)
-    return Error{.code = Code::invalid_data,
-                 .subject = fmt::format("{}:{}", path.string(), parsed.error().source().begin.line),
-                 .expected = "TOML",
-                 .got = std::string(parsed.error().description())};
-  Keys keys(parsed.table(), path.string());
+  NARROW_TRY(const toml::table table, parse_toml(file->text(), path.string()));
+  Keys keys(table, path.string());
   Config config;
   config.kind = keys.text("kind", "");
   if (config.kind != "images" && config.kind != "tensors")

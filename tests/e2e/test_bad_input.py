@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from conftest import DIGITS, MODEL, digits
+from conftest import DIGITS, MODEL, ROOT, digits
 
 CALIB, EVAL = DIGITS / "calib.toml", DIGITS / "eval.toml"
 
@@ -75,6 +75,12 @@ def test_manifest_that_is_none(narrow, tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     for command in ("explain", "report"):
         refuse(narrow, tmp_path, command, tmp_path, names=["manifest.json"])
+
+
+@pytest.mark.parametrize("name", ["character_of_another_script_as_space", "zero_byte_in_a_key", "table_without_a_name"])
+def test_configuration_that_is_no_toml(narrow, tmp_path, name):
+    file = ROOT / "tests" / "regressions" / f"{name}.toml"
+    refuse(narrow, tmp_path, "build", "--config", file, names=[f"{name}.toml:"])
 
 
 def test_manifest_whose_members_have_other_types(narrow, tmp_path):
