@@ -19,4 +19,5 @@ fi
 scripts/format.sh --check
 scripts/check_layers.py
 scripts/check_links.py
-echo "unit tests passed · end-to-end tests $python · peer tests $peers · format, layers, links passed"
+scripts/command_tables.py --check
+echo "unit tests passed · end-to-end tests $python · peer tests $peers · format, layers, links, option tables passed"

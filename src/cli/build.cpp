@@ -180,6 +180,7 @@ Command add_build(CLI::App& root) {
                   "METRIC[.drop|.rise] OP VALUE[UNIT], repeatable: top1.drop<=0.5pp, sqnr>=20dB, p99<=10ms, "
                   "size<=0.3x")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app->add_option("--objective", o->objective, "latency (default), throughput, size or cost");
   app->add_option("--proof", o->proof,

@@ -2,9 +2,11 @@
 // codes.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <new>
 
+#include "base/cpu.h"
 #include "base/printable.h"
 #include "cli/command.h"
 #include "cli/config_file.h"
@@ -22,6 +24,12 @@ int main(int argc, char** argv) {
   const std::vector<Command> commands = {
       add_build(app),  add_inspect(app), add_calibrate(app), add_quantize(app), add_run(app),
       add_verify(app), add_bench(app),   add_explain(app),   add_report(app),   add_doctor(app)};
+  if (const char* cap = std::getenv("NARROW_MAX_ISA"); cap != nullptr && !narrow::parse_isa(cap)) {
+    std::fprintf(stderr,
+                 "error: NARROW_MAX_ISA: expected plain, avx2, avx512, avx512_vnni or amx, got '%s'\n",
+                 narrow::printable(cap).c_str());
+    return kUsage;
+  }
   try {
     narrow::Result<std::vector<std::string>> arguments = expand_config({argv + 1, argv + argc});
     if (!arguments.ok()) return print_error(arguments.error());

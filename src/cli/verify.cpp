@@ -157,6 +157,7 @@ Command add_verify(CLI::App& root) {
   app->add_option("--data", o->data, "inputs (with labels) to judge on")->required();
   app->add_option("--gate", o->gates, "METRIC[.drop|.rise] OP VALUE[UNIT], repeatable")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app->add_option("--proof", o->proof, "point (default) or ci: the whole 95% interval must pass");
   app->add_option(

@@ -135,3 +135,14 @@ def test_doctor_lists_operators_and_their_kernels(narrow):
         assert op["doc"], name
         for kernel in op["kernels"]:
             assert kernel["isa"] in ("plain", "avx2", "avx512", "avx512_vnni", "avx512_fp16", "amx") and kernel["formats"], name
+
+
+def test_options_before_the_model(narrow, tmp_path):
+    narrow("build", "--calib", DIGITS / "calib.toml", "--precisions", "fp32", "--out", tmp_path / "out", "--seconds", "0.05",
+           "--gate", "p99<=10000ms", MODEL)
+    narrow("verify", "--reference", MODEL, "--data", DIGITS / "eval.toml", "--gate", "sqnr>=20dB", tmp_path / "out" / "fp32.narrow")
+
+
+def test_unknown_isa_is_an_error(narrow):
+    done = narrow("inspect", MODEL, environment={"NARROW_MAX_ISA": "sse9"}, code=2)
+    assert "NARROW_MAX_ISA" in done.stderr and "avx512_vnni" in done.stderr
