@@ -2,6 +2,7 @@
 # Installs what is missing (clang), builds the fuzz targets (fuzz/, preset `fuzz`) and runs each for SECONDS (default
 # 60), as many at a time as there are cores, over seeds that are made anew, the regression files and its own corpus.
 #   scripts/fuzz.sh [SECONDS] [TARGET...]     targets: onnx text artifact calibration dataset npz jpeg
+# NARROW_FUZZ_SEED (a number) makes runs alike: what is mutated in which order; without it each run looks elsewhere.
 # NARROW_FUZZ_BUILD names another build folder than build/fuzz; the corpus stays there from run to run (corpus/), and so
 # does what was found (found/); what is fixed is kept, small, in tests/regressions. Exits 1 when something was found.
 set -euo pipefail
@@ -26,7 +27,7 @@ fuzz() {
   mkdir -p "$build/corpus/$1"
   # Too large must be an error, not a find: the limit is below libFuzzer's own.
   NARROW_MEMORY_LIMIT=1000000000 UBSAN_OPTIONS=print_stacktrace=1 \
-    "$build/narrow_$1_fuzz" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=4096 -malloc_limit_mb=2048 \
+    "$build/narrow_$1_fuzz" -max_total_time="$seconds" -seed="${NARROW_FUZZ_SEED:-0}" -timeout=30 -rss_limit_mb=4096 -malloc_limit_mb=2048 \
     -max_len=16384 -print_final_stats=1 -verbosity=0 -artifact_prefix="$build/found/$1-" \
     "$build/corpus/$1" "$build/seeds/$1" tests/regressions >"$build/found/$1.log" 2>&1
 }
