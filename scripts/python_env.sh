@@ -3,7 +3,7 @@
 #
 # usage: python_env.sh [peers] [nncf]     adds, and keeps from then on, what the tests against other tools need:
 #   peers   OpenVINO and what ONNX Runtime's quantizers import (290 MB on disk, 70 MB to fetch)
-#   nncf    NNCF, optional: its tests skip without it (240 MB on disk, 50 MB to fetch)
+#   nncf    NNCF: its tests skip without it (240 MB on disk, 50 MB to fetch)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 base=(numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 pytest==9.2.0)
