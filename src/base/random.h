@@ -34,8 +34,9 @@ class Random {
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   /// Uniform integer in [low, high], both included.
   int64_t integer(int64_t low, int64_t high) {
-    const auto range = static_cast<uint64_t>(high - low) + 1;
-    return low + static_cast<int64_t>(range == 0 ? next() : next() % range);
+    const auto from = static_cast<uint64_t>(low);  // modulo 2^64: high - low may exceed an int64_t
+    const uint64_t range = static_cast<uint64_t>(high) - from + 1;
+    return static_cast<int64_t>(from + (range == 0 ? next() : next() % range));
   }
   /// Standard normal (Box-Muller, one of the pair).
   double normal() {
