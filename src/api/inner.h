@@ -30,7 +30,11 @@ NARROW_BEGIN_NAMESPACE
 static_assert(static_cast<int>(Code::internal) == static_cast<int>(inner::Code::internal));
 static_assert(static_cast<int>(DType::boolean) == static_cast<int>(inner::DType::boolean));
 
-inline inner::DType lower(DType type) { return static_cast<inner::DType>(type); }
+/// A number that is no type becomes undefined.
+inline inner::DType lower(DType type) {
+  const auto lowered = static_cast<inner::DType>(type);
+  return lowered <= inner::DType::u2 ? lowered : inner::DType::undefined;
+}
 inline DType lift(inner::DType type) { return static_cast<DType>(type); }
 inline Error lift(inner::Error error) {
   return {.code = static_cast<Code>(error.code),

@@ -59,6 +59,7 @@ TEST(PublicTensor, WrongUseIsAnError) {
   EXPECT_NE(refused(Tensor::zeros(DType::f32, {kLarge, kLarge})), "");
   EXPECT_NE(refused(Tensor::zeros(DType::undefined, {1})), "");
   EXPECT_NE(refused(Tensor::zeros(static_cast<DType>(99), {1})), "");
+  EXPECT_STREQ(to_string(static_cast<DType>(255)), "undefined");
   EXPECT_NE(refused(Tensor::view(DType::f32, {1}, static_cast<void*>(nullptr))), "");
   EXPECT_TRUE(Tensor::view(DType::f32, {0, 3}, static_cast<void*>(nullptr)).ok());
   EXPECT_EQ(refused(Tensor::view({5}, std::span<float>(values))),
