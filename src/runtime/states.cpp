@@ -24,7 +24,8 @@ Tensor zeros_of(const ir::TensorType& type) {
 Result<CarriedStates> CarriedStates::create(const std::map<std::string, std::string>& states,
                                             const ir::Graph& graph) {
   CarriedStates carried;
-  for (const auto& [input, output] : states) {
+  for (const auto& pair : states) {
+    const std::string &input = pair.first, &output = pair.second;
     const auto value = std::find_if(graph.inputs().begin(), graph.inputs().end(),
                                     [&](const ir::Value* v) { return v->name == input; });
     if (value == graph.inputs().end()) return no_such("an input", input);
