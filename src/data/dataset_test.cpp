@@ -69,9 +69,11 @@ TEST_F(DatasetTest, BadDescriptionsNameTheKey) {
            {"kind = \"tensors\"\nnext_token = \"y\"", "'next_token'"},
            {"kind = \"tensors\"\nscale = inf", "'scale'"},
            {"kind = \"tensors\"\nmean = [nan]", "'mean'"},
+           {"kind = \"tensors\"\nfiles = \"50%*.npy\"", "50%*.npy"},
+           {"kind = \"tensors\"\x01", "control"},
            {"kind = [", "TOML"},
-           {"# h\xc3\xb6he\nkind = \"tensors\" \xe2\x80\xa6", "toml:2: expected ASCII"},
-           {"a = \"\"\"\n\xc3\xb6 \" \\\" '\n\"\"\" \xc3", "toml:3: expected ASCII"},
+           {"# h\xc3\xb6he\nkind = \"tensors\" \xe2\x80\xa6", "toml:2: expected TOML"},
+           {"a = \"\"\"\n\xc3\xb6 \" \\\" '\n\"\"\" \xc3", "toml:3: expected TOML"},
            {"a = \"\xc3\xb6\"\nb = '''\xc3\xb6'''\nkind = \"tensors\"", "'a'"},
            {"a = \"\xc3\xb6\nkind = \"tensors\"", "TOML"},
        })
