@@ -14,9 +14,7 @@ const Value* integer_side(const Node* node) {
 
 bool honours_label(const ir::Use& use) {
   if (use.index != 0) return false;
-  const bool is_maximum = (use.node->op() == Op::MaxPool && use.node->outputs().size() == 1) ||
-                          use.node->op() == Op::GlobalMaxPool;
-  return use.node->op() == Op::DequantizeLinear || is_maximum || is_movement(use.node);
+  return use.node->op() == Op::DequantizeLinear || is_maximum(use.node) || is_movement(use.node);
 }
 
 void label(Value* value, const Quantization& quant) {
@@ -82,6 +80,10 @@ Result<int64_t> label_quantized(Graph& graph) {
   }
   if (labelled > 0) NARROW_DO(ir::infer_types(graph));  // movements hand the label on
   return labelled;
+}
+
+bool is_maximum(const Node* node) {
+  return (node->op() == Op::MaxPool || node->op() == Op::GlobalMaxPool) && node->outputs().size() == 1;
 }
 
 bool is_movement(const Node* node) {

@@ -22,6 +22,9 @@ Result<int64_t> label_quantized(Graph& graph);
 /// Moves elements and changes none (on one data input): what does not care whether they are quantized.
 bool is_movement(const Node* node);
 
+/// MaxPool or GlobalMaxPool with one result: scales are positive, so maxima of codes are codes of maxima.
+bool is_maximum(const Node* node);
+
 /// Ops that compute on real numbers and read and store them in any format (floats, quantized integers): how
 /// many of the first inputs may differ in format from the result, -1 for all, 0 for ops that are not such.
 int format_free_inputs(const Node* node);

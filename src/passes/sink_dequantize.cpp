@@ -20,8 +20,7 @@ bool is_zero_pad(const Node* node) {
 
 /// Commutes with dequantization of a labelled value.
 bool keeps_elements(const Node* node) {
-  if (is_movement(node) || is_zero_pad(node)) return true;
-  if (node->op() == Op::MaxPool || node->op() == Op::GlobalMaxPool) return node->outputs().size() == 1;
+  if (is_movement(node) || is_maximum(node) || is_zero_pad(node)) return true;
   return node->op() == Op::Resize && node->string_attr("mode", "nearest") == "nearest";
 }
 

@@ -15,11 +15,6 @@
 namespace narrow::passes {
 namespace {
 
-bool keeps_elements(const Node* node) {
-  if (is_movement(node)) return true;
-  return (node->op() == Op::MaxPool || node->op() == Op::GlobalMaxPool) && node->outputs().size() == 1;
-}
-
 class Floats {
  public:
   explicit Floats(Graph& graph) : graph_(graph) {}
@@ -37,7 +32,7 @@ class Floats {
     const Node* node = value->producer();
     if (node == nullptr) return nullptr;
     if (node->op() == Op::QuantizeLinear) return clamped(node);
-    if (!keeps_elements(node) || node->input(0) == nullptr) return nullptr;
+    if (!(is_movement(node) || is_maximum(node)) || node->input(0) == nullptr) return nullptr;
     NARROW_TRY(Value * data, behind(node->input(0)));
     if (data == nullptr) return nullptr;
     std::vector<Value*> inputs = node->inputs();

@@ -36,17 +36,8 @@ bool computes_in_halves(const ir::Graph& graph) {
 }
 
 bool is_quantized_op(ir::Op op) {
-  switch (op) {
-    case ir::Op::QuantizeLinear:
-    case ir::Op::QLinearConv:
-    case ir::Op::QLinearMatMul:
-    case ir::Op::QGemm:
-    case ir::Op::QLinearAdd:
-    case ir::Op::QLinearMul:
-      return true;
-    default:
-      return false;
-  }
+  const std::string_view name = ir::to_string(op);
+  return name == "QuantizeLinear" || name == "QGemm" || name.starts_with("QLinear");
 }
 
 /// A node that multiplies integers whose scales are known at run time only: there is no float model inside.

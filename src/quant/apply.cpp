@@ -6,10 +6,6 @@
 
 namespace narrow::quant {
 
-using ir::Graph;
-using ir::Node;
-using ir::Value;
-
 NodeFormat format_of(const Recipe& recipe, const Node& node) {
   const auto it = recipe.nodes.find(key_of(node));
   return it == recipe.nodes.end() ? NodeFormat::fp32 : it->second.format;

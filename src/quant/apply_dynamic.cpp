@@ -11,11 +11,6 @@
 namespace narrow::quant {
 namespace {
 
-using ir::Graph;
-using ir::Node;
-using ir::Op;
-using ir::Value;
-
 constexpr float kTiny = 1e-30F;  // the scale of a row of zeros
 
 /// Data as integers and what to multiply a result with.

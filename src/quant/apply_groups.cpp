@@ -5,11 +5,6 @@
 namespace narrow::quant {
 namespace {
 
-using ir::Graph;
-using ir::Node;
-using ir::Op;
-using ir::Value;
-
 /// The scales in FP32: FP16 ones are stored so and widened by a Cast.
 Value* add_scales(Graph& graph, const GroupedWeights& weights, const std::string& name) {
   Value* stored = graph.add_constant(name + "_scale", weights.scale);

@@ -8,11 +8,6 @@
 namespace narrow::quant {
 namespace {
 
-using ir::Graph;
-using ir::Node;
-using ir::Op;
-using ir::Value;
-
 /// Inputs that stay FP32 beside narrow data: biases and normalisation parameters.
 bool stays_fp32(const Node& node, int index) {
   if (node.op() == Op::Conv || node.op() == Op::Gemm) return index == 2;

@@ -7,11 +7,6 @@
 namespace narrow::quant {
 namespace {
 
-using ir::Graph;
-using ir::Node;
-using ir::Op;
-using ir::Value;
-
 /// Q and DQ behind every stored value; readers that are integer nodes, or whose value exists only as
 /// integers, take them.
 void quantize_activations(Graph& graph, const Recipe& recipe) {

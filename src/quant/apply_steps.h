@@ -8,6 +8,11 @@
 
 namespace narrow::quant {
 
+using ir::Graph;
+using ir::Node;
+using ir::Op;
+using ir::Value;
+
 // ---------------------------------------------------------------- what they share
 
 NodeFormat format_of(const Recipe& recipe, const ir::Node& node);

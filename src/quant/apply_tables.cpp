@@ -4,10 +4,6 @@
 
 namespace narrow::quant {
 
-using ir::Node;
-using ir::Op;
-using ir::Value;
-
 void apply_tables(ir::Graph& graph, const Recipe& recipe) {
   for (Node* node : graph.nodes()) {
     const auto table = node->outputs().empty() ? recipe.tables.end() : recipe.tables.find(key_of(*node));

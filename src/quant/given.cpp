@@ -1,5 +1,6 @@
 #include "quant/given.h"
 
+#include "passes/quant_view.h"
 #include "quant/regions.h"
 
 namespace narrow::quant {
@@ -30,15 +31,6 @@ const char* stays_wide(const Node& node) {
   return nullptr;
 }
 
-std::optional<Quantization> scalar_parameters(const Node& quantize) {
-  const Value *scale = quantize.input(1), *zero = quantize.input(2);
-  if (scale == nullptr || !scale->is_constant() || scale->constant().elements() != 1) return {};
-  Quantization quant{.scale = to_floats(scale->constant()), .zero_point = {0}, .axis = -1};
-  if (zero != nullptr && zero->is_constant() && zero->constant().elements() == 1)
-    quant.zero_point[0] = static_cast<int32_t>(to_ints(zero->constant())[0]);
-  return quant;
-}
-
 }  // namespace
 
 Recipe given_recipe(const ir::Graph& graph) {
@@ -46,7 +38,8 @@ Recipe given_recipe(const ir::Graph& graph) {
   recipe.precision = Precision::int8;
   for (const Node* node : graph.nodes()) {
     if (node->op() == Op::QuantizeLinear)
-      if (const auto quant = scalar_parameters(*node)) recipe.activations[node->input(0)->name] = *quant;
+      if (const auto quant = passes::per_tensor_parameters(node))
+        recipe.activations[node->input(0)->name] = *quant;
     if (!is_product(*node)) continue;
     const char* reason = stays_wide(*node);
     recipe.nodes[key_of(*node)] =

@@ -4,17 +4,10 @@
 
 #include <cmath>
 
-#include "base/random.h"
+#include "quant/test_weights.h"
 
 namespace narrow::quant {
 namespace {
-
-Tensor random_weights(Shape shape, uint64_t seed) {
-  Random random(seed);
-  Tensor t = Tensor::allocate(DType::f32, std::move(shape));
-  for (float& x : t.mutable_data<float>()) x = static_cast<float>(random.normal() * random.uniform(0.1, 1));
-  return t;
-}
 
 /// Element i's index along `axis`.
 size_t channel_of(const Tensor& t, int64_t axis, size_t i) {
