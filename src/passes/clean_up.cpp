@@ -4,12 +4,16 @@
 //   Transpose/Reshape/Flatten/Squeeze/Unsqueeze/Expand/Slice/Pad
 //                       whose result provably is the operand, Concat/Sum/Mean/Min/Max of one
 //   Sum(a, b)           -> Add(a, b)
+//   CastLike(x, y: T)   -> Cast<T>(x)                  so that a constant x is folded
+//   Where(c, a, b)      -> a or b, when c is one constant answer and that operand has the result's shape
 //   T2(T1(x))           -> one Transpose
 //   R2(R1(x))           -> one Reshape, when R1 has no other reader (R: Reshape, Flatten, Squeeze, Unsqueeze)
 //   Conv(Pad0(x))       -> Conv with more pads; AveragePool too where the padding counts
 #include <algorithm>
+#include <functional>
 #include <limits>
 
+#include "ir/onnx_types.h"
 #include "passes/list.h"
 #include "passes/match.h"
 
@@ -159,6 +163,27 @@ bool sum_to_add(Graph& graph, Node* node) {
   return true;
 }
 
+bool cast_to_known_type(Graph& graph, Node* node) {
+  if (node->op() != Op::CastLike) return false;
+  Attributes attrs{{"to", ir::onnx_of_dtype(node->output()->type.dtype)}};
+  if (node->has("saturate")) attrs["saturate"] = node->int_attr("saturate", 1);
+  replace_with(graph, node->output(), Op::Cast, {node->input(0)}, std::move(attrs), node->name);
+  return true;
+}
+
+bool decided_where(Graph& graph, Node* node) {
+  if (node->op() != Op::Where || !node->input(0)->is_constant() || graph.is_graph_output(node->output()))
+    return false;
+  const std::vector<int64_t> answers = to_ints(node->input(0)->constant());
+  if (answers.empty() ||
+      std::adjacent_find(answers.begin(), answers.end(), std::not_equal_to<>()) != answers.end())
+    return false;
+  Value* chosen = node->input(answers[0] != 0 ? 1 : 2);
+  if (!same_type(chosen, node->output()) || !same_shape(chosen, node->output())) return false;
+  graph.replace_all_uses(node->output(), chosen);
+  return true;
+}
+
 // ---------------------------------------------------------------- padding
 
 /// Spatial pads of a Pad with constant 0, [begin..., end...]; nothing when it does anything else.
@@ -210,6 +235,7 @@ Result<int64_t> clean_up(Graph& graph, const PassContext& context) {
       if (graph.is_dead(node)) continue;
       const bool changed = drop(graph, node) || merge_transposes(graph, node) ||
                            merge_reshapes(graph, node) || sum_to_add(graph, node) ||
+                           cast_to_known_type(graph, node) || decided_where(graph, node) ||
                            fold_padding(graph, node);
       round += changed ? 1 : 0;
     }
