@@ -150,9 +150,8 @@ Result<int> run(const Options& o) {
   NARROW_TRY(const pipeline::BuildResult result, pipeline::build(options, make_progress(o.common)));
   const pipeline::ModelSummary& s = result.summary;
   print_text(o.common,
-             fmt::format("\n{} layers · {:.1f} M parameters · {:.2f} GMAC · {} calibration samples\n\n",
-                         s.layers, static_cast<double>(s.parameters) / 1e6, static_cast<double>(s.macs) / 1e9,
-                         result.calib_samples));
+             fmt::format("\n{} layers · {} parameters · {} MACs a sample · {} calibration samples\n\n",
+                         s.layers, count_text(s.parameters), count_text(s.macs), result.calib_samples));
   print_text(o.common, result_table(result) + closing(o, result));
   print_json(o.common, result.manifest);
   if (result.gates_passed()) return kDone;

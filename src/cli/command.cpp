@@ -148,6 +148,13 @@ std::string milliseconds(double ms) {
   return ms < 0.1 ? fmt::format("{:.4f}", ms) : fmt::format("{:.2f}", ms);
 }
 
+std::string count_text(int64_t count) {
+  const auto x = static_cast<double>(count);
+  if (x >= 1e9) return fmt::format("{:.2f} G", x / 1e9);
+  if (x >= 1e6) return fmt::format("{:.1f} M", x / 1e6);
+  return x >= 1e3 ? fmt::format("{:.0f} k", x / 1e3) : fmt::format("{}", count);
+}
+
 std::string megabytes(int64_t bytes) {
   return bytes < 1000000 ? fmt::format("{:.0f} kB", static_cast<double>(bytes) / 1e3)
                          : fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);

@@ -56,6 +56,8 @@ int print_error(const Error& error);
 
 /// "10.4 MB".
 std::string megabytes(int64_t bytes);
+/// "2.58 G", "101 k", "12".
+std::string count_text(int64_t count);
 /// "2.85"; a very small model's "0.0178".
 std::string milliseconds(double ms);
 

@@ -78,9 +78,8 @@ Result<int> run(const Options& o) {
                       {"reason", reason}});
   }
   std::string text =
-      fmt::format("{} nodes · {} layers with arithmetic · {:.2f} M parameters · {:.3f} GMAC a sample\n",
-                  bound.nodes().size(), s.layers, static_cast<double>(s.parameters) / 1e6,
-                  static_cast<double>(s.macs) / 1e9);
+      fmt::format("{} nodes · {} layers with arithmetic · {} parameters · {} MACs a sample\n",
+                  bound.nodes().size(), s.layers, count_text(s.parameters), count_text(s.macs));
   for (const ir::Value* input : graph.inputs()) {
     text += fmt::format("input   {}: {}\n", input->name, ir::to_string(input->type));
     inputs.push_back({{"name", input->name}, {"type", ir::to_string(input->type)}});
