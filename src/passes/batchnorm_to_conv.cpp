@@ -2,9 +2,11 @@
 //   BatchNormalization(x), Add(Mul(x, s), t) on [N,C,H,W]  ->  depthwise 1x1 Conv, W[c,0,0,0] = s[c], b[c] =
 //   t[c] BatchNormalization(x) on other ranks                   ->  Mul and Add
 // so that it runs as a convolution: quantizable, with a fused activation. Needs C known; s must really be per
-// channel.
+// channel. Mul and Add behind a layer stay, for fold_affine: a Caffe model's BatchNormalization, Mul, Add are
+// one layer.
 #include "passes/batchnorm.h"
 #include "passes/list.h"
+#include "passes/scale_layer.h"
 
 namespace narrow::passes {
 namespace {
@@ -67,7 +69,7 @@ bool rewrite_mul_add(Graph& graph, Node* add) {
     if (!shift) continue;
     for (int j = 0; j < 2; ++j) {
       const auto scale = channel_operand(mul, mul->input(j));
-      if (!scale) continue;
+      if (!scale || foldable_channels(graph, mul->input(j)) > 0) continue;
       to_depthwise(graph, mul->input(j), *scale, *shift, add->output());
       return true;
     }

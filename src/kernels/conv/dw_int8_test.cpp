@@ -1,6 +1,7 @@
 #include "kernels/conv/narrow_case.h"
 
 namespace narrow::kernels {
+ConvCandidate dwconv_int8_1x1_avx512vnni();
 ConvCandidate dwconv_int8_avx512vnni();
 ConvCandidate dwconv_int8_avx2();
 
@@ -114,6 +115,61 @@ TEST_P(DwConvInt8, SaysWhyNot) {
   EXPECT_EQ(candidate().unsupported(spec), "src is f32: wants u8 or s8");
 }
 
+// ---------------------------------------------------------------- 1x1
+
+ConvSpec pointwise(int64_t n, int64_t h, int64_t w, int64_t channels, DType src, DType dst) {
+  return int8_spec(shape(n, h, w, channels, 0, 1, 1, 1, 0), src, dst);
+}
+
+class ScaleInt8 : public DwConvInt8 {};
+
+TEST_P(ScaleInt8, TypesChannelsAndPixels) {
+  for (const DType src : {DType::u8, DType::s8})
+    for (const DType dst : {DType::u8, DType::s8})
+      for (const int64_t channels : {2, 15, 63, 64, 65, 130, 1024}) {
+        check(make_case(pointwise(1, 1, 1, channels, src, dst), 10));
+        check(make_case(pointwise(2, 5, 7, channels, src, dst), 11));
+      }
+  check(make_case(pointwise(1, 40, 41, 192, DType::u8, DType::u8), 12));  // more than one task a thread
+}
+
+TEST_P(ScaleInt8, ClampsScalesNoBias) {
+  for (const Activation act : {Activation{Act::relu}, Activation{Act::clip, -0.5F, 20}}) {
+    ConvSpec spec = pointwise(1, 6, 7, 100, DType::s8, DType::u8);
+    spec.activation = act;
+    check(make_case(spec, 13));
+    spec.weight_scale = {0.02F};
+    spec.bias = false;
+    check(make_case(spec, 14));
+  }
+}
+
+TEST_P(ScaleInt8, Extremes) {
+  for (const DType src : {DType::u8, DType::s8})
+    for (const uint8_t source : {0x00, 0x7f, 0x80, 0xff})
+      for (const uint8_t weight : {0x80, 0x7f})
+        for (const float scale : {0.9F, 1e-12F, 1e-45F}) {
+          Case c = make_case(pointwise(1, 3, 3, 65, src, DType::s8), 15);
+          std::fill(c.src.begin(), c.src.end(), source);
+          std::fill(c.weights.begin(), c.weights.end(), weight);
+          c.spec.dst_quant.scale = scale;
+          check(c);
+        }
+}
+
+TEST_P(ScaleInt8, LeavesTheRestToTheOthers) {
+  ConvSpec spec = pointwise(1, 4, 4, 8, DType::u8, DType::u8);
+  EXPECT_EQ(candidate().unsupported(spec), "");
+  spec.activation = Activation{Act::hard_swish};
+  EXPECT_EQ(candidate().unsupported(spec), "the activation is no clamp");
+  spec.residual = DType::u8;
+  EXPECT_EQ(candidate().unsupported(spec), "has a residual");
+  EXPECT_EQ(candidate().unsupported(int8_spec(shape(1, 8, 8, 8, 0, 1, 1, 2, 0), DType::u8, DType::u8)),
+            "window = 1 x 1: wants 1 x 1, no stride, no padding");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ScaleInt8, testing::Values(dwconv_int8_1x1_avx512vnni),
+                         [](const auto& instance) { return std::string(instance.param().name); });
 INSTANTIATE_TEST_SUITE_P(All, DwConvInt8, testing::Values(dwconv_int8_avx512vnni, dwconv_int8_avx2),
                          [](const auto& instance) { return std::string(instance.param().name); });
 
