@@ -69,14 +69,15 @@ const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, 
                               kFoldConstants, kCleanUp};
 
 const std::array kEngine = {
-    kExpandQlinear, kFoldConstants, kCleanUp,       kShareCommon,   kAutoPad,
+    kExpandQlinear, kFoldConstants, kCleanUp,       kShareCommon,    kAutoPad,
     kFuseCasts,  // patterns are recognised without the casts of mixed precision between
     kGelu,          kSilu,          kLayernorm,     kRmsnorm,
     kAttention,  // before dequantization sinks below the head split it absorbs
-    kCleanUp,       kShuffle,       kQuantizeRows,  kMatmulInteger, kSinkDequantize, kFoldConstants,
-    kShareCommon,   kFuseConv,      kFuseMatmul,    kFuseCasts,     kLowerQuantized,
+    kCleanUp,       kQuantizeRows,  kMatmulInteger, kSinkDequantize,
+    kShuffle,  // whose movements are neighbours once dequantization is below them
+    kFoldConstants, kShareCommon,   kFuseConv,      kFuseMatmul,     kFuseCasts,  kLowerQuantized,
     kFoldNarrow,  // after lowering, which wants to see the integers
-    kChannelsLast,  kCleanUp,       kFoldConstants, kFoldNarrow,    kShareCommon};
+    kChannelsLast,  kCleanUp,       kFoldConstants, kFoldNarrow,     kShareCommon};
 
 // No clean-up: a value that a clean-up would merge away must still be seen. Folding only touches what is
 // constant.

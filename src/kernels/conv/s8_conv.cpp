@@ -96,22 +96,27 @@ S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed) {
 
 /// How a product is cut into tasks.
 struct Split {
-  int64_t blocks, panels;  // per task
+  int64_t blocks, groups, panels;  // per task; all panels of several groups, or some of one
   bool panels_outside;
 };
 
 /// Weights that stay in L2 are shared by tasks over pixels. Larger ones stream in from L3 or memory: then
 /// each task takes some panels for all pixels. A block of pixels stays in L1 while the panels pass by, unless
 /// the panels of a task would leave L2 before the next block wants them again.
+///
+/// Groups go together too: two threads that write neighbouring channels of a pixel fight for its cache line.
 Split split(const S8Layout& l, int64_t positions, int threads) {
   constexpr int64_t kShared = 256 << 10, kResident = 640 << 10;
   const int64_t blocks = div_up(positions, l.tile.rows), tasks = threads == 1 ? 1 : 4 * threads;
-  const int64_t weight_bytes = l.panels * l.panel_bytes(), per_group = div_up(tasks, l.groups);
-  Split cut{blocks, l.panels, false};
-  if (weight_bytes <= kShared || blocks >= 4 * per_group)
-    cut.blocks = div_up(blocks, per_group);
-  else
-    cut.panels = div_up(l.panels, std::min(per_group, l.panels));
+  const int64_t weight_bytes = l.groups * l.panels * l.panel_bytes();
+  Split cut{blocks, l.groups, l.panels, false};
+  if (weight_bytes <= kShared || blocks >= 4 * tasks) {
+    cut.blocks = div_up(blocks, tasks);
+  } else {
+    cut.groups = div_up(l.groups, tasks);
+    const int64_t per_group = div_up(tasks, l.groups);
+    if (cut.groups == 1) cut.panels = div_up(l.panels, std::min(per_group, l.panels));
+  }
   cut.panels_outside = cut.panels * l.panel_bytes() > kResident;
   return cut;
 }
@@ -206,12 +211,15 @@ void S8Conv::multiply(const S8Args& args, ThreadPool& pool) const {
   const S8Layout& l = packed_->layout();
   const int64_t blocks = div_up(args.positions, l.tile.rows);
   const Split cut = split(l, args.positions, threads_);
-  const int64_t block_tasks = div_up(blocks, cut.blocks), panel_tasks = div_up(l.panels, cut.panels);
-  pool.run(l.groups * block_tasks * panel_tasks, [&](int64_t task) {
+  const int64_t block_tasks = div_up(blocks, cut.blocks), panel_tasks = div_up(l.panels, cut.panels),
+                group_tasks = div_up(l.groups, cut.groups);
+  pool.run(group_tasks * block_tasks * panel_tasks, [&](int64_t task) {
     const int64_t block = task % block_tasks * cut.blocks,
-                  panel = task / block_tasks % panel_tasks * cut.panels;
-    task_(args, {task / block_tasks / panel_tasks, block, std::min(block + cut.blocks, blocks), panel,
-                 std::min(panel + cut.panels, l.panels), cut.panels_outside});
+                  panel = task / block_tasks % panel_tasks * cut.panels,
+                  group = task / block_tasks / panel_tasks * cut.groups;
+    for (int64_t g = group; g < std::min(group + cut.groups, l.groups); ++g)
+      task_(args, {g, block, std::min(block + cut.blocks, blocks), panel,
+                   std::min(panel + cut.panels, l.panels), cut.panels_outside});
   });
 }
 

@@ -1,8 +1,9 @@
-// Depthwise 1x1 convolution of u8 and s8 (a factor, a shift and a clamp per channel): plain data between front
-// (scale_int8_conv.cpp) and ISA file.
+// Depthwise 1x1 convolution of u8 and s8 (a factor, a shift and a clamp per channel): plain data between
+// front (scale_int8_conv.cpp) and ISA file.
 //
 // Bytes are multiplied where they lie: vector v of a chunk's weights holds the weight of channel 4 * l + v in
-// byte v of its 32-bit lane l and zeros elsewhere, so that one dot product of four bytes takes that channel out.
+// byte v of its 32-bit lane l and zeros elsewhere, so that one dot product of four bytes takes that channel
+// out.
 #pragma once
 
 #include <cstdint>

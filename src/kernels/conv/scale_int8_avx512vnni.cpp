@@ -1,8 +1,8 @@
 // One factor, shift and clamp per channel, 64 channels at a time: nothing is unpacked on the way in, and one
 // byte shuffle restores the order on the way out.
 //
-// Limit: 20 vector instructions of arithmetic and 8 of packing for 64 bytes on two ports, 14 cycles: 4.6 bytes in and out
-// per cycle.
+// Limit: 20 vector instructions of arithmetic and 8 of packing for 64 bytes on two ports, 14 cycles: 4.6
+// bytes in and out per cycle.
 #include "kernels/conv/narrow_inline.h"
 #include "kernels/conv/scale_int8.h"
 #include "kernels/math/simd_avx512.h"
@@ -64,7 +64,8 @@ template <bool kSignedIn, bool kSignedOut>
 void scale(const ScaleInt8Plan& plan, const uint8_t* src, uint8_t* dst, int64_t begin, int64_t end) {
   const ScaleInt8Plan p = plan;  // a copy, which stores to dst cannot change
   const Store store = {_mm512_set1_epi16(static_cast<int16_t>(p.zero_point)),
-                       _mm512_set1_epi8(static_cast<char>(p.low)), _mm512_set1_epi8(static_cast<char>(p.high))};
+                       _mm512_set1_epi8(static_cast<char>(p.low)),
+                       _mm512_set1_epi8(static_cast<char>(p.high))};
   const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
   for (int64_t block = begin; block < end; block += kPixels) {
     const int64_t stop = block + kPixels < end ? block + kPixels : end;

@@ -1,5 +1,5 @@
-// dwconv_int8_1x1_avx512vnni: u8 or s8 source, s8 weights, integers out, clamp-like activation. Bit for bit as
-// kernels/requantize.h says.
+// dwconv_int8_1x1_avx512vnni: u8 or s8 source, s8 weights, integers out, clamp-like activation. Bit for bit
+// as kernels/requantize.h says.
 #include <fmt/format.h>
 
 #include "base/aligned.h"
@@ -78,8 +78,9 @@ class Kernel : public ConvKernel {
 
   void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
     pool.run(tasks_, [&](int64_t task) {
-      scale_int8_avx512vnni(plan_, static_cast<const uint8_t*>(buffers.src), static_cast<uint8_t*>(buffers.dst),
-                            pixels_ * task / tasks_, pixels_ * (task + 1) / tasks_);
+      scale_int8_avx512vnni(plan_, static_cast<const uint8_t*>(buffers.src),
+                            static_cast<uint8_t*>(buffers.dst), pixels_ * task / tasks_,
+                            pixels_ * (task + 1) / tasks_);
     });
   }
 
