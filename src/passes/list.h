@@ -27,6 +27,7 @@ NARROW_PASS(recognise_layernorm);
 NARROW_PASS(recognise_rmsnorm);
 NARROW_PASS(recognise_attention);
 NARROW_PASS(recognise_shuffle);
+NARROW_PASS(fold_shuffle);
 NARROW_PASS(recognise_quantize_rows);
 // fusion
 NARROW_PASS(fuse_conv);

@@ -36,6 +36,8 @@ const Pass kAttention =
     NARROW_PASS(recognise_attention, "MatMul, scale, mask, Softmax, MatMul become Attention");
 const Pass kShuffle =
     NARROW_PASS(recognise_shuffle, "reshapes and transposes that permute channels become Gather");
+const Pass kFoldShuffle =
+    NARROW_PASS(fold_shuffle, "a permutation of channels behind a FusedConv becomes an order of its filters");
 const Pass kQuantizeRows =
     NARROW_PASS(recognise_quantize_rows, "rows scaled by their own magnitude become QuantizeRows");
 const Pass kMatmulInteger = NARROW_PASS(
@@ -77,7 +79,7 @@ const std::array kEngine = {
     kShuffle,  // whose movements are neighbours once dequantization is below them
     kFoldConstants, kShareCommon,   kFuseConv,      kFuseMatmul,     kFuseCasts,  kLowerQuantized,
     kFoldNarrow,  // after lowering, which wants to see the integers
-    kChannelsLast,  kCleanUp,       kFoldConstants, kFoldNarrow,     kShareCommon};
+    kFoldShuffle,   kChannelsLast,  kCleanUp,       kFoldConstants,  kFoldNarrow, kShareCommon};
 
 // No clean-up: a value that a clean-up would merge away must still be seen. Folding only touches what is
 // constant.
