@@ -1,7 +1,8 @@
 // A permutation of channels behind a convolution becomes an order of its filters:
 //   Gather(FusedConv(x, W, b), p; axis = 1)   ->   FusedConv(x, W[p], b[p])
-// With groups, W becomes dense first, zeros between the groups: on a matrix unit, groups of a few dozen channels cost
-// what the dense product costs. Only for weights of 8 and 16 bits, whose units those are; FP32 keeps its groups.
+// With groups, W becomes dense first, zeros between the groups: on a matrix unit, groups of a few dozen
+// channels cost what the dense product costs. Only for weights of 8 and 16 bits, whose units those are; FP32
+// keeps its groups.
 #include <cstring>
 
 #include "passes/list.h"
@@ -22,7 +23,8 @@ bool is_permutation(const std::vector<int64_t>& p) {
   return true;
 }
 
-/// Filters (or biases, of one group) in the order of p, over all channels: [oc, c / groups, ...] -> [oc, c, ...].
+/// Filters (or biases, of one group) in the order of p, over all channels: [oc, c / groups, ...] -> [oc, c,
+/// ...].
 Tensor dense_in_order(const Tensor& w, int64_t groups, const std::vector<int64_t>& p) {
   Shape shape = w.shape();
   const auto bytes = static_cast<size_t>(w.elements() / w.dim(0) * bytes_of(w.dtype()));
@@ -66,12 +68,14 @@ bool fold(Graph& graph, Node* gather) {
     return false;
   const Value *w = conv->input(1), *b = conv->input(2);
   const std::string name = gather->output()->name;
-  Value* weights = graph.add_constant(name + "_w", dense_in_order(w->constant(), conv->int_attr("group", 1), *p));
+  Value* weights =
+      graph.add_constant(name + "_w", dense_in_order(w->constant(), conv->int_attr("group", 1), *p));
   weights->type.quant = w->type.quant;
   if (w->type.quant && w->type.quant->axis == 0)
     weights->type.quant = std::make_shared<const Quantization>(
         Quantization{in_order(w->type.quant->scale, *p), in_order(w->type.quant->zero_point, *p), 0});
-  Value* bias = b == nullptr ? nullptr : graph.add_constant(name + "_b", dense_in_order(b->constant(), 1, *p));
+  Value* bias =
+      b == nullptr ? nullptr : graph.add_constant(name + "_b", dense_in_order(b->constant(), 1, *p));
   Attributes attrs = conv->attrs;
   attrs.erase("group");
   const auto quant = gather->output()->type.quant;

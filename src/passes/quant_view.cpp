@@ -136,6 +136,7 @@ int format_free_inputs(const Node* node) {
     case Op::LogSoftmax:
     case Op::LayerNormalization:
     case Op::RMSNormalization:
+    case Op::LRN:
       return node->outputs().size() == 1 ? 1 : 0;
     case Op::Attention:
       return node->outputs().size() == 1 ? 3 : 0;

@@ -61,7 +61,7 @@ std::vector<Value*> data_inputs(const Node& node) {
 /// Has an integer kernel and keeps 8-bit precision meaningful.
 bool is_integer_able(const Node& node) {
   if (!is_float(node.input(0))) return false;
-  if (is_activation(node) || is_pool(node) || is_movement(node)) return true;
+  if (is_activation(node) || is_pool(node) || is_movement(node) || node.op() == Op::LRN) return true;
   if (node.op() == Op::Add || node.op() == Op::Concat)
     return std::none_of(node.inputs().begin(), node.inputs().end(),
                         [](const Value* v) { return v == nullptr || v->is_constant(); });
@@ -214,6 +214,7 @@ bool is_half_able(const Node& node) {
     case Op::Attention:
     case Op::LayerNormalization:
     case Op::RMSNormalization:
+    case Op::LRN:
     case Op::Resize:
       return true;
     case Op::Gather:

@@ -214,7 +214,8 @@ constexpr Window kWindows[] = {
     {3, 12, 9, 16, 16, 5, 5, 2, 2, 2, 1, 1, 1, 16},
     {1, 12, 10, 33, 33, 3, 3, 1, 2, 2, 2, 2, 2, 33},
     {1, 2, 2, 20, 20, 3, 3, 1, 1, 1, 1, 1, 1, 20},  // every window over a border
-    {1, 8, 9, 40, 40, 3, 4, 3, 1, 1, 0, 2, 1, 40}};
+    {1, 8, 9, 40, 40, 3, 4, 3, 1, 1, 0, 2, 1, 40},
+    {2, 7, 5, 70, 70, 1, 1, 1, 0, 0, 0, 0, 1, 70}};  // a scale per channel
 
 ConvShape shape_of(const Window& v) {
   ConvShape s{.n = v.n, .h = v.h, .w = v.w, .c = v.c, .oc = v.oc, .kh = v.kh, .kw = v.kw};

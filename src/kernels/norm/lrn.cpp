@@ -5,6 +5,7 @@
 
 #include "kernels/lanes/element.h"
 #include "kernels/lanes/lanes.h"
+#include "kernels/norm/lrn_row.h"
 
 namespace narrow::kernels {
 namespace {
@@ -34,20 +35,34 @@ __attribute__((optimize("O3"))) void windows(const float* squares, int64_t size,
 /// Channels [begin, end) of one row, at most kRun - kMostLrnSize of them.
 void segment(const LrnSpec& spec, const void* src, void* dst, int64_t row, int64_t begin, int64_t end,
              Isa isa) {
-  alignas(64) float x_buffer[kRun], squares[kRun], base[kRun], y_buffer[kRun];
+  alignas(64) float x_buffer[kRun], squares[kRun + 16], y_buffer[kRun];
   const int64_t before = (spec.size - 1) / 2, after = spec.size - 1 - before, n = end - begin;
   const int64_t first = std::max<int64_t>(0, begin - before), last = std::min(spec.channels, end + after);
   const float* x = run_as_f32(spec.src, src, row * spec.channels + first, last - first, x_buffer, isa);
   const int64_t lead = first - (begin - before);  // channels that do not exist count as 0
-  std::fill_n(squares, n + spec.size - 1, 0.0F);
+  std::fill_n(squares, n + spec.size + 15, 0.0F);
   for (int64_t i = 0; i < last - first; ++i) squares[lead + i] = x[i] * x[i];
-  windows(squares, spec.size, spec.bias, spec.alpha / static_cast<float>(spec.size), n, base);
   float* y = run_to_f32(spec.dst, dst, row * spec.channels + begin, y_buffer);
-  scale_by_power(x + (begin - first), base, spec.beta, n, y);
+  const LrnRun run = {x + (begin - first),
+                      squares,
+                      y,
+                      n,
+                      spec.size,
+                      spec.bias,
+                      spec.alpha / static_cast<float>(spec.size),
+                      spec.beta};
+  const bool has_roots = spec.beta == 0.75F || spec.beta == 0.5F || spec.beta == 1.0F;
+  isa >= Isa::avx512&& has_roots ? lrn_run_avx512(run) : lrn_run_plain(run);
   if (spec.dst.type != DType::f32) store_run(spec.dst, y, dst, row * spec.channels + begin, n, isa);
 }
 
 }  // namespace
+
+void lrn_run_plain(const LrnRun& run) {
+  float base[kRun];
+  windows(run.squares, run.size, run.bias, run.factor, run.n, base);
+  scale_by_power(run.x, base, run.beta, run.n, run.y);
+}
 
 void lrn_reference(const LrnSpec& spec, const void* src, void* dst) {
   const int64_t before = (spec.size - 1) / 2, after = spec.size - 1 - before;

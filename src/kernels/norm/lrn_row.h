@@ -1,0 +1,21 @@
+// A run of channels of a local response normalisation in FP32, per ISA.
+#pragma once
+
+#include <cstdint>
+
+namespace narrow::kernels {
+
+/// y[i] = x[i] * (bias + factor * (squares[i] + ... + squares[i + size - 1]))^-beta, i < n.
+struct LrnRun {
+  const float* x;
+  const float* squares;  // n + size - 1; 16 more may be read
+  float* y;              // may be x
+  int64_t n, size;
+  float bias, factor, beta;
+};
+
+void lrn_run_plain(const LrnRun& run);
+/// beta 1/2, 3/4 or 1.
+void lrn_run_avx512(const LrnRun& run);
+
+}  // namespace narrow::kernels
