@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cfloat>
+
 #include "kernels/lanes/test_support.h"
 
 namespace narrow::kernels {
@@ -70,6 +72,37 @@ TEST(Quantize, RoundsTiesToEvenAfterTrueDivision) {
     for (size_t i = 0; i < x.size(); ++i) {
       const float q = std::nearbyint(x[i] / scale) + 10;
       ASSERT_EQ(std::min(255.0F, std::max(0.0F, q)), static_cast<float>(got[i]));
+    }
+  }
+}
+
+/// Kernels may divide in other ways; nothing is as near to a tie as these, for scales with awkward mantissas
+/// and sizes.
+TEST(Quantize, EqualsTrueDivisionNextToEveryTie) {
+  Random random(23);
+  std::vector<float> scales = {0x1p-60F,       0x1p60F,    0x1.fffffep-61F, 0x1p-59F, 0x1.fffffep-3F,
+                               0x1.000002p-5F, 1.0F / 255, 0x1p-140F,       0x1p100F, 3e-39F};
+  for (int i = 0; i < 60; ++i) scales.push_back(static_cast<float>(std::exp(random.uniform(-30, 30))));
+  ThreadPool pool(1);
+  for (const float scale : scales) {
+    std::vector<float> x = {0, -0.0F, INFINITY, -INFINITY, NAN, FLT_MAX, -FLT_MAX, FLT_MIN, FLT_TRUE_MIN};
+    for (int tie = -260; tie < 260; ++tie) {
+      const float at = static_cast<float>((tie + 0.5) * static_cast<double>(scale));
+      float low = at, high = at;
+      x.push_back(at);
+      for (int ulp = 0; ulp < 3; ++ulp) {
+        x.push_back(low = std::nextafter(low, -INFINITY));
+        x.push_back(high = std::nextafter(high, INFINITY));
+      }
+    }
+    const int32_t zero_point = 7;
+    const QuantizeSpec spec{DType::f32, DType::s8, 1, 1, static_cast<int64_t>(x.size()), &scale, &zero_point};
+    std::vector<int8_t> want(x.size()), got(x.size());
+    quantize_linear_reference(spec, x.data(), want.data());
+    for (const Isa isa : isas_here()) {
+      quantize_linear(spec, x.data(), got.data(), isa, pool);
+      for (size_t i = 0; i < x.size(); ++i)
+        ASSERT_EQ(got[i], want[i]) << to_string(isa) << " x " << x[i] << " scale " << scale;
     }
   }
 }
