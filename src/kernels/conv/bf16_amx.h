@@ -40,7 +40,7 @@ struct Bf16AmxTask {
   int64_t positions = 0;        // per image
   int64_t flat_width = 0, oh = 0, ow = 0;
   int64_t block_begin = 0, block_end = 0, panel_begin = 0, panel_end = 0;
-  bool panels_outside = false;           // loop order: every panel meets all blocks before the next one
+  int64_t group = 1;                     // blocks that meet a panel before the next one is read
   const uint8_t* full_config = nullptr;  // 64-byte tile configurations for 32 positions
   const uint8_t* tail_config = nullptr;  // and for the last block of an image
   Bf16AmxOutput out;

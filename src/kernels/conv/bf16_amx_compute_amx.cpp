@@ -127,13 +127,15 @@ void compute_block(const Bf16AmxTask& t, const Block& block, int64_t image, int6
 }  // namespace
 
 void bf16_amx_compute(const Bf16AmxTask& t) {
-  const int64_t blocks_per_image = (t.positions + 31) / 32;
-  const int64_t blocks = t.block_end - t.block_begin, panels = t.panel_end - t.panel_begin;
+  const int64_t blocks_per_image = (t.positions + 31) / 32, panels = t.panel_end - t.panel_begin;
   const int64_t panel_elements = t.tap_count * t.steps_per_tap * t.k_block * 32;
   const uint8_t* loaded = nullptr;
-  for (int64_t i = 0; i < blocks * panels; ++i) {
-    const int64_t block = t.block_begin + (t.panels_outside ? i % blocks : i / panels);
-    const int64_t panel = t.panel_begin + (t.panels_outside ? i / blocks : i % panels);
+  const int64_t steps = (t.block_end - t.block_begin) * panels;
+  for (int64_t i = 0; i < steps; ++i) {
+    // Groups of blocks; of each group every panel meets all blocks before the next one.
+    const int64_t first = t.block_begin + i / (t.group * panels) * t.group, within = i % (t.group * panels);
+    const int64_t blocks = t.block_end - first < t.group ? t.block_end - first : t.group;
+    const int64_t block = first + within % blocks, panel = t.panel_begin + within / blocks;
     const int64_t image = block / blocks_per_image, q = block % blocks_per_image * 32;
     const int64_t rows = t.positions - q < 32 ? t.positions - q : 32;
     const uint8_t* config = rows == 32 ? t.full_config : t.tail_config;

@@ -65,23 +65,33 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
 /// How the blocks of C are dealt out: `block_parts` x `panel_parts` tasks.
 struct Grid {
   int64_t blocks = 0, panels = 0, block_parts = 1, panel_parts = 1;
-  bool panels_outside = false;
+  int64_t group = 1;
 };
+
+/// Blocks that meet a panel before the next one is read: one while the weights stay in L2. Weights beyond
+/// that come from L3 once per group: as many blocks as leave half of L2 to them.
+int64_t group_of(int64_t weight_bytes, const Bf16AmxSource& source) {
+  constexpr int64_t kResident = 768 << 10, kHalf = 768 << 10;
+  return weight_bytes <= kResident ? 1 : std::max<int64_t>(1, kHalf / (32 * source.position_stride * 2));
+}
 
 Grid make_grid(const ConvSpec& spec, const Bf16AmxK& k, const Bf16AmxSource& source, int threads) {
   Grid g;
   g.blocks = source.images * div_up(source.positions, 32);
   g.panels = div_up(spec.shape.oc, 32);
   // The larger operand is read once, the smaller one again and again from a near cache.
-  g.panels_outside = g.panels * k.panel_elements() >= g.blocks * 32 * k.steps() * k.k_block;
+  const bool panels_outside = g.panels * k.panel_elements() >= g.blocks * 32 * k.steps() * k.k_block;
   // Cycles: 16 per tile product, and about 300 to store a block. A task takes some 50 us, and no core idles.
   const int64_t cycles = g.blocks * g.panels * (k.steps() * 64 + 300);
   int64_t tasks = cycles < 10'000 ? 1 : round_up(std::max<int64_t>(cycles / 150'000, 1), threads);
   tasks = std::min<int64_t>(tasks, 16 * threads);
-  int64_t& outer = g.panels_outside ? g.panel_parts : g.block_parts;
-  int64_t& inner = g.panels_outside ? g.block_parts : g.panel_parts;
-  outer = std::min(tasks, g.panels_outside ? g.panels : g.blocks);
-  inner = std::min(div_up(tasks, outer), g.panels_outside ? g.blocks : g.panels);
+  g.group = group_of(g.panels * k.panel_elements() * 2, source);
+  int64_t& outer = panels_outside ? g.panel_parts : g.block_parts;
+  int64_t& inner = panels_outside ? g.block_parts : g.panel_parts;
+  outer = panels_outside ? std::min(tasks, g.panels)
+                         : std::min({tasks, g.blocks, round_up(div_up(g.blocks, g.group), threads)});
+  inner = std::min(div_up(tasks, outer), panels_outside ? g.blocks : g.panels);
+  if (panels_outside) g.group = g.blocks;
   return g;
 }
 
@@ -107,7 +117,7 @@ class Kernel : public ConvKernel {
     task_.flat_width = source_.flat_width;
     task_.oh = source_.direct ? 1 : shape_.oh;
     task_.ow = source_.direct ? source_.positions : shape_.ow;
-    task_.panels_outside = grid_.panels_outside;
+    task_.group = grid_.group;
     task_.full_config = full_config_.data();
     task_.tail_config = tail_config_.data();
   }

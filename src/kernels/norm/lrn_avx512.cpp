@@ -1,5 +1,5 @@
-// Powers by reciprocal square roots: vrsqrt14ps and one Newton step, 5 instructions where a root and a division
-// occupy the divider for 40 cycles.
+// Powers by reciprocal square roots: vrsqrt14ps and one Newton step, 5 instructions where a root and a
+// division occupy the divider for 40 cycles.
 #include "kernels/lanes/lanes_avx512.h"
 #include "kernels/norm/lrn_row.h"
 
