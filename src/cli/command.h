@@ -68,6 +68,7 @@ Command add_quantize(CLI::App& root);
 Command add_run(CLI::App& root);
 Command add_verify(CLI::App& root);
 Command add_bench(CLI::App& root);
+Command add_profile(CLI::App& root);
 Command add_explain(CLI::App& root);
 Command add_report(CLI::App& root);
 Command add_doctor(CLI::App& root);

@@ -3,6 +3,7 @@
 #include "artifact/artifact.h"
 #include "base/cpu.h"
 #include "base/json_text.h"
+#include "bench/work.h"
 #include "cli/command.h"
 #include "cli/table.h"
 #include "ir/schema.h"
@@ -60,7 +61,7 @@ Result<int> run(const Options& o) {
   Json layers = Json::array(), inputs = Json::array(), outputs = Json::array();
   int64_t integer = 0;
   for (const ir::Node* node : bound.nodes()) {
-    const int64_t macs = pipeline::macs_of(*node);
+    const int64_t macs = bench::macs_of(*node);
     const std::string reason = why_not_int8(*node, regions);
     integer += reason.empty() ? 1 : 0;
     int64_t parameters = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "bench/work.h"
 #include "ir/schema.h"
 #include "onnx/import.h"
 #include "runtime/reference/reference.h"
@@ -98,29 +99,6 @@ Result<Original> load_original(const std::filesystem::path& path) {
   return original;
 }
 
-int64_t macs_of(const ir::Node& node) {
-  const auto known = [](const ir::Value* v) { return v != nullptr && v->type.is_static(); };
-  if (node.outputs().empty() || !known(node.output()) || !known(node.input(0)) || !known(node.input(1)))
-    return 0;
-  const int64_t results = elements_of(node.output()->type.shape());
-  switch (node.op()) {
-    case ir::Op::Conv:
-    case ir::Op::FusedConv: {
-      const Shape w = node.input(1)->type.shape();
-      return w.empty() || w[0] == 0 ? 0 : results * (elements_of(w) / w[0]);
-    }
-    case ir::Op::Gemm:
-      return results * node.input(0)->type.shape().at(node.int_attr("transA", 0) != 0 ? 0 : 1);
-    case ir::Op::MatMul:
-    case ir::Op::FusedMatMul: {
-      const Shape a = node.input(0)->type.shape();
-      return a.empty() ? 0 : results * a.back();
-    }
-    default:
-      return 0;
-  }
-}
-
 std::map<std::string, Shape> default_shapes(const ir::Graph& graph, int64_t batch, int64_t free) {
   // A symbol is one number wherever it stands: [batch, seq] beside a state [2, batch, 64].
   std::map<std::string, int64_t> numbers;
@@ -159,8 +137,8 @@ ModelSummary summarize(const ir::Graph& graph) {
   summary.nodes = static_cast<int64_t>(graph.nodes().size());
   const ir::Graph bound = bound_to_one_sample(graph);
   for (const ir::Node* node : bound.nodes()) {
-    const int64_t macs = macs_of(*node);
-    summary.macs += macs;
+    const int64_t macs = bench::macs_of(*node);
+    summary.macs = bench::add_counts(summary.macs, macs);
     summary.layers += macs > 0 ? 1 : 0;
   }
   for (const ir::Value* value : graph.values())

@@ -41,9 +41,6 @@ struct ModelSummary {
 };
 ModelSummary summarize(const ir::Graph& graph);
 
-/// MACs of one node with static types; 0 for nodes that are not convolutions or products.
-int64_t macs_of(const ir::Node& node);
-
 /// A shape per input for planning: the first free dimension is `batch`, others `free`.
 std::map<std::string, Shape> default_shapes(const ir::Graph& graph, int64_t batch, int64_t free);
 /// The graph with every free dimension 1, for counting; as it is when it cannot be bound so.

@@ -1,11 +1,17 @@
 // The machine's ceilings, measured in a fraction of a second.
 #pragma once
 
+#include <cstdint>
+
 namespace narrow::pipeline {
 
 struct Peaks {
-  double read_gb_s = 0;    // streaming read from memory, all threads
-  double fp32_gflops = 0;  // dense FP32 convolution kernel, all threads
+  double read_gb_s = 0;     // streaming read from memory, all threads
+  double cache_gb_s = 0;    // the same of what lies in the L2 caches of these threads
+  int64_t cache_bytes = 0;  // how much that is
+  /// Dense convolution kernels on these formats, all threads, in 10^9 operations a second: what the best
+  /// kernel that may be used here reaches, native or not.
+  double fp32_gflops = 0, bf16_gflops = 0, int8_gops = 0;
 };
 
 Peaks measure_peaks(int threads);
