@@ -7,13 +7,31 @@
 
 #include "base/check.h"
 #include "base/cpu.h"
+#include "parallel/topology.h"
 
 namespace narrow {
 namespace {
 
-// About 50 us of pause: longer than the gap between two layers, shorter than a scheduler tick. A worker that
-// finds no job by then sleeps, so a busy neighbour gets the core.
-constexpr int kSpins = 2000;
+// In ticks of the time stamp counter, 2 to 4 a nanosecond. A worker spins for some 50 us: longer than the gap
+// between two layers, shorter than a scheduler tick; one that finds no job by then sleeps, so a busy
+// neighbour gets the core. A caller waits longer for the tasks of others, as unequal ones take, and still a
+// fraction of the milliseconds for which a neighbour may hold a worker's core.
+constexpr uint64_t kWorkerSpin = 150'000, kCallerSpin = 5 * kWorkerSpin;
+
+/// Pauses until a time. A pause takes 10 ns on one processor and 60 on another, so they are not counted.
+class Spin {
+ public:
+  explicit Spin(uint64_t ticks) : end_(__rdtsc() + ticks) {}
+  /// False: time is up.
+  bool pause() {
+    _mm_pause();
+    return ++pauses_ % 16 != 0 || __rdtsc() < end_;
+  }
+
+ private:
+  uint64_t end_;
+  uint32_t pauses_ = 0;
+};
 
 thread_local bool t_inside_task = false;
 
@@ -33,10 +51,14 @@ uint64_t end_of(uint64_t share) { return share & kIndexMask; }
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads, std::vector<int> cpus) : cpus_(std::move(cpus)) {
   if (threads <= 0) threads = cpu_features().cores;
   shares_ = std::vector<Share>(static_cast<size_t>(std::max(threads, 1)));
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+}
+
+void ThreadPool::pin_caller() const {
+  if (!cpus_.empty()) pin_this_thread(cpus_.front());
 }
 
 ThreadPool::~ThreadPool() {
@@ -77,6 +99,7 @@ void ThreadPool::run_shares(int64_t first, int64_t count, Call call, void* conte
   // The last job's shares are spent before the job's fields change.
   for (Share& share : shares_) share.range.store(share_of(generation, 0, 0));
   first_.store(first);
+  count_.store(count);
   done_.store(0);
   call_.store(call);
   context_.store(context);
@@ -90,7 +113,21 @@ void ThreadPool::run_shares(int64_t first, int64_t count, Call call, void* conte
     if (parked_ > 0) wake_.notify_all();
   }
   drain(generation, 0);
-  while (done_.load(std::memory_order_acquire) < count) _mm_pause();
+  wait_for_others(count);
+}
+
+/// Until tasks that workers took are done. Whoever finishes the last one looks for a parked caller after it
+/// has counted the task, and the caller looks at the count after it has said that it parks: one of them sees
+/// the other.
+void ThreadPool::wait_for_others(int64_t count) {
+  Spin spin(kCallerSpin);
+  do {
+    if (done_.load(std::memory_order_acquire) >= count) return;
+  } while (spin.pause());
+  std::unique_lock lock(mutex_);
+  caller_parked_.store(true);
+  finished_.wait(lock, [&] { return done_.load() >= count; });
+  caller_parked_.store(false);
 }
 
 /// Runs one task of the share; false: it has none left.
@@ -99,7 +136,7 @@ bool ThreadPool::take(Share& share, uint32_t generation, bool own) {
   while (generation_of(range) == generation && begin_of(range) < end_of(range)) {
     const Call call = call_.load();
     void* const context = context_.load();
-    const int64_t first = first_.load();
+    const int64_t first = first_.load(), count = count_.load();
     if (!share.range.compare_exchange_weak(range, own ? range + kOneBegin : range - 1)) continue;
     try {
       if (!failed_.load(std::memory_order_relaxed))
@@ -107,7 +144,10 @@ bool ThreadPool::take(Share& share, uint32_t generation, bool own) {
     } catch (...) {
       keep_exception();
     }
-    done_.fetch_add(1, std::memory_order_release);
+    if (done_.fetch_add(1) + 1 == count && caller_parked_.load()) {
+      const std::lock_guard lock(mutex_);
+      finished_.notify_one();
+    }
     return true;
   }
   return false;
@@ -125,14 +165,12 @@ void ThreadPool::drain(uint32_t generation, int self) {
 }
 
 void ThreadPool::work(int self) {
+  if (!cpus_.empty()) pin_this_thread(cpus_[static_cast<size_t>(self) % cpus_.size()]);
   uint32_t seen = 0;
   while (true) {
-    int spins = 0;
+    Spin spin(kWorkerSpin);
     while (generation_.load(std::memory_order_acquire) == seen && !stop_.load(std::memory_order_relaxed)) {
-      if (++spins < kSpins) {
-        _mm_pause();
-        continue;
-      }
+      if (spin.pause()) continue;
       std::unique_lock lock(mutex_);
       ++parked_;
       wake_.wait(lock, [&] { return generation_.load() != seen || stop_.load(); });

@@ -20,13 +20,16 @@ namespace narrow {
 /// once no task runs any more; tasks not begun by then may be left out, and the pool is as before.
 class ThreadPool {
  public:
-  /// threads <= 0: one per core of this process.
-  explicit ThreadPool(int threads = 0);
+  /// threads <= 0: one per core of this process. `cpus`: worker i stays on processor cpus[i % size]; cpus[0]
+  /// is the caller's (pin_caller). Empty, or refused by the system: threads go where the system puts them.
+  explicit ThreadPool(int threads = 0, std::vector<int> cpus = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  /// Keeps the calling thread, the one that is going to call run(), on its processor.
+  void pin_caller() const;
 
   /// Calls task(index) once for every index in [0, count), on any thread, and returns when all are done.
   /// Tasks must not depend on which thread runs them: results are then the same for every thread count.
@@ -52,15 +55,17 @@ class ThreadPool {
   };
   void run_job(int64_t count, Call call, void* context);
   void run_shares(int64_t first, int64_t count, Call call, void* context);
+  void wait_for_others(int64_t count);
   void work(int self);
   void drain(uint32_t generation, int self);
   bool take(Share& share, uint32_t generation, bool own);
   void keep_exception();
   std::exception_ptr take_exception();
 
+  std::vector<int> cpus_;
   std::vector<std::thread> workers_;
   std::vector<Share> shares_;  // one per thread, the caller's first
-  std::atomic<int64_t> first_{0}, done_{0};
+  std::atomic<int64_t> first_{0}, count_{0}, done_{0};
   std::atomic<Call> call_{nullptr};
   std::atomic<void*> context_{nullptr};
   std::atomic<uint32_t> generation_{0};
@@ -69,7 +74,8 @@ class ThreadPool {
   std::atomic<bool> failed_{false};  // a task of this job threw; who set it writes exception_
   std::exception_ptr exception_;     // read by run() after done_ counted that task
   std::mutex mutex_;                 // guards parked_ and the parking itself
-  std::condition_variable wake_;
+  std::condition_variable wake_, finished_;
+  std::atomic<bool> caller_parked_{false};
   int parked_ = 0;
 };
 

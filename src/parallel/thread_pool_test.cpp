@@ -10,7 +10,9 @@
 #include <stdexcept>
 #include <vector>
 
+#include "base/cpu.h"
 #include "base/memory.h"
+#include "parallel/topology.h"
 
 namespace narrow {
 namespace {
@@ -71,6 +73,74 @@ TEST(ThreadPool, TwoPoolsRunSideBySide) {
   });
   for (int i = 0; i < 500; ++i) expect_each_once(a, 20);
   other.join();
+}
+
+/// Threads that only burn time, until the end of their scope.
+class Neighbours {
+ public:
+  explicit Neighbours(int count) {
+    for (int i = 0; i < count; ++i)
+      threads_.emplace_back([this] {
+        while (!stop_.load(std::memory_order_relaxed)) turns_.fetch_add(1, std::memory_order_relaxed);
+      });
+    while (count > 0 && turns_.load() == 0) std::this_thread::yield();
+  }
+  ~Neighbours() {
+    stop_.store(true);
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::atomic<int64_t> turns_{0};
+  std::vector<std::thread> threads_;
+};
+
+TEST(ThreadPool, EndsBesideBusyNeighbours) {
+  for (const int neighbours : {1, cpu_features().cores + 1}) {
+    const Neighbours busy(neighbours);
+    ThreadPool pool;  // as many threads as cores
+    for (int round = 0; round < 300; ++round) expect_each_once(pool, 40);
+  }
+}
+
+TEST(ThreadPool, TheCallerParksUntilASlowTaskIsDone) {
+  // The other task outlasts any spin, and ends before, while or after the caller goes to sleep.
+  ThreadPool pool(2);
+  const auto caller = std::this_thread::get_id();
+  for (int round = 0; round < 100; ++round) {
+    std::atomic<int> begun{0}, ended{0};
+    pool.run(2, [&](int64_t) {
+      ++begun;
+      while (begun < 2) std::this_thread::yield();  // each of the two threads has one
+      if (std::this_thread::get_id() != caller)
+        std::this_thread::sleep_for(std::chrono::microseconds(20 * round));
+      ++ended;
+    });
+    ASSERT_EQ(ended.load(), 2);
+  }
+}
+
+TEST(ThreadPool, PinnedTeamsStayOnTheirProcessors) {
+  const std::vector<int> allowed = allowed_cpus();
+  if (allowed.empty()) GTEST_SKIP() << "the system does not say which processors are allowed";
+  std::thread([&] {
+    const std::vector<int> cpus = {allowed.back(), allowed.front()};
+    ThreadPool pool(3, cpus);  // more threads than processors: they take turns
+    pool.pin_caller();
+    EXPECT_EQ(allowed_cpus(), std::vector<int>{cpus[0]});
+    for (int round = 0; round < 50; ++round) expect_each_once(pool, 30);
+    pool.run(30, [&](int64_t) {
+      const std::vector<int> here = allowed_cpus();
+      EXPECT_EQ(here.size(), 1U);
+      EXPECT_NE(std::find(cpus.begin(), cpus.end(), here.front()), cpus.end());
+    });
+  }).join();
+  EXPECT_EQ(allowed_cpus(), allowed);
+  ThreadPool(2).pin_caller();  // of a pool without processors: nothing
+  EXPECT_EQ(allowed_cpus(), allowed);
+  ThreadPool nowhere(2, {1 << 20});
+  expect_each_once(nowhere, 20);
 }
 
 TEST(ThreadPool, ComesAndGoesWithoutWork) {
