@@ -14,7 +14,7 @@ ROWS = [  # bottom to top
     ["base", "numerics"],
     ["tensor", "parallel"],
     ["ir", "kernels"],
-    ["onnx", "passes", "artifact", "data"],
+    ["onnx", "passes", "artifact", "data", "kernel_cases"],
     ["runtime"],
     ["verify", "calib", "bench"],
     ["quant"],
