@@ -99,7 +99,7 @@ void ThreadPool::run_shares(int64_t first, int64_t count, Call call, void* conte
   // The last job's shares are spent before the job's fields change.
   for (Share& share : shares_) share.range.store(share_of(generation, 0, 0));
   first_.store(first);
-  count_.store(count);
+  count_.store(count, std::memory_order_relaxed);
   done_.store(0);
   call_.store(call);
   context_.store(context);
@@ -136,7 +136,7 @@ bool ThreadPool::take(Share& share, uint32_t generation, bool own) {
   while (generation_of(range) == generation && begin_of(range) < end_of(range)) {
     const Call call = call_.load();
     void* const context = context_.load();
-    const int64_t first = first_.load(), count = count_.load();
+    const int64_t first = first_.load(), count = count_.load(std::memory_order_relaxed);
     if (!share.range.compare_exchange_weak(range, own ? range + kOneBegin : range - 1)) continue;
     try {
       if (!failed_.load(std::memory_order_relaxed))

@@ -30,6 +30,7 @@ class ThreadPool {
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
   /// Keeps the calling thread, the one that is going to call run(), on its processor.
   void pin_caller() const;
+  bool is_pinned() const { return !cpus_.empty(); }
 
   /// Calls task(index) once for every index in [0, count), on any thread, and returns when all are done.
   /// Tasks must not depend on which thread runs them: results are then the same for every thread count.

@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/cpu.h"
+
 namespace narrow {
 namespace {
 
@@ -129,6 +131,7 @@ std::vector<std::vector<int>> share_out(const std::vector<Core>& cores, int team
 
 bool pin_this_thread(int cpu) {
   if (cpu < 0 || cpu >= kMostCpus) return false;
+  cpu_features(), usable_cores();  // count processors while there are many
   cpu_set_t mask;
   CPU_ZERO(&mask);
   CPU_SET(cpu, &mask);

@@ -159,6 +159,9 @@ def test_wrong_usage(narrow, tmp_path):
                             (build(MODEL, CALIB, tmp_path / "out", "--batch", "0"), "--batch"),
                             (build(MODEL, CALIB, tmp_path / "out", "--calib-method", "guess"), "guess"),
                             (["bench", MODEL, "--threads", "many"], "--threads"),
+                            (["bench", MODEL, "--threads", "2", "--streams", "3"], "--streams: expected 1 to 2, the number of --threads, got 3"),
+                            (["bench", MODEL, "--streams", "0"], "--threads, got 0"),
+                            (["bench", MODEL, "--streams", "-1"], "--threads, got -1"),
                             (["quantize", MODEL, "--precision", "mixed", "--out", tmp_path / "a.onnx"], "mixed"),
                             (["quantize", MODEL, "--precision", "bf16", "--out", tmp_path / "a.txt"], ".narrow")):
         refuse(narrow, tmp_path, *arguments, code=2, names=[name])

@@ -85,6 +85,21 @@ def test_bench_of_several_builds_on_data(narrow, built):
         assert build["throughput"] == pytest.approx(4000 / build["median_ms"], rel=0.5)
 
 
+def test_bench_of_streams(narrow, built):
+    files = [built / "fp32.narrow", built / "int8.narrow"]
+    done = narrow("bench", *files, "--seconds", "0.1", "--threads", "3", "--streams", "2", "--batch", "4", "--json")
+    assert "throughput: 2 streams of 1 thread" in done.stderr
+    assert (done.json["streams"], done.json["threads_per_stream"], done.json["environment"]["threads"]) == (2, 1, 2)
+    for build in done.json["builds"]:
+        assert SPEED_KEYS <= set(build) and 0 < build["median_ms"] <= build["p90_ms"] <= build["p99_ms"]
+        # Two streams that are never idle answer 2 * batch a latency, whatever the machine does meanwhile.
+        raw = narrow("bench", build["name"], "--seconds", "0.05", "--threads", "2", "--streams", "2", "--raw", "--json").json
+        mean = sum(raw["samples_ms"]) / len(raw["samples_ms"])
+        assert raw["throughput"] == pytest.approx(2 * 1000 / mean, rel=0.3)
+    one = narrow("bench", files[1], "--seconds", "0.05", "--threads", "2", "--pin", "--json").json
+    assert (one["streams"], one["threads_per_stream"]) == (1, 2)
+
+
 def test_explain(narrow, built):
     folder = narrow("explain", built)
     assert "fallback order" in folder.stdout
