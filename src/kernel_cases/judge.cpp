@@ -35,6 +35,11 @@ float read(const kernels::Format& format, const uint8_t* data, int64_t i) {
   return kernels::load_real(format, data, i);
 }
 
+bool is_nan(DType type, const uint8_t* data, int64_t i) {
+  if (type == DType::f64) return std::isnan(reinterpret_cast<const double*>(data)[i]);
+  return is_float(type) && std::isnan(read({type, {}}, data, i));
+}
+
 struct Interval {
   float low, high;
   bool has(float x) const { return x >= low && x <= high; }
@@ -44,6 +49,7 @@ struct Interval {
 /// the lowest value (kernels/requantize.h): both ends are then possible.
 Interval allowed(const kernels::Format& format, float real, float bound) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
+  if (std::isinf(real)) bound = 0;  // the same infinity
   if (std::isnan(bound)) bound = kInf;
   const bool any = is_int8(format.type) && std::isinf(1.0F / format.quant.scale) && bound > 0;
   if (any) return {static_cast<float>(lowest(format.type)), static_cast<float>(highest(format.type))};
@@ -79,9 +85,13 @@ std::optional<Mismatch> first_mismatch(const Output& o, const uint8_t* got, size
 std::optional<Mismatch> first_difference(const Output& o, const uint8_t* want, const uint8_t* got) {
   const int64_t width = bytes_of(o.format.type);
   if (o.count() == 0 || std::memcmp(want, got, static_cast<size_t>(o.bytes())) == 0) return std::nullopt;
-  int64_t i = 0;
-  while (std::memcmp(want + i * width, got + i * width, static_cast<size_t>(width)) == 0) ++i;
-  return Mismatch{i, place(o, i), element_text(o.format.type, want, i), element_text(o.format.type, got, i)};
+  for (int64_t i = 0; i < o.count(); ++i) {
+    if (std::memcmp(want + i * width, got + i * width, static_cast<size_t>(width)) == 0) continue;
+    if (is_nan(o.format.type, want, i) && is_nan(o.format.type, got, i)) continue;
+    return Mismatch{i, place(o, i), element_text(o.format.type, want, i),
+                    element_text(o.format.type, got, i)};
+  }
+  return std::nullopt;
 }
 
 }  // namespace narrow::kernel_cases

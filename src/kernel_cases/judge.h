@@ -22,7 +22,7 @@ struct Mismatch {
 /// no element gets more than its own rounding. NaN has to be NaN.
 std::optional<Mismatch> first_mismatch(const Output& output, const uint8_t* got, size_t accuracy);
 
-/// The first element in which two runs that have to give the same bits differ.
+/// The first element in which two runs that have to give the same bits differ. Any NaN is as good as another.
 std::optional<Mismatch> first_difference(const Output& output, const uint8_t* want, const uint8_t* got);
 
 }  // namespace narrow::kernel_cases
