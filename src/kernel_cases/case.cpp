@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/check.h"
 #include "base/printable.h"
@@ -78,8 +79,10 @@ size_t Case::index(std::string_view name) const {
 
 DType Case::type(std::string_view name) const {
   const size_t at = index(name);
-  return parse_dtype(family->fields[at].choices.at(static_cast<size_t>(values[at].a)))
-      .value_or(DType::undefined);
+  const std::string& word = family->fields[at].choices.at(static_cast<size_t>(values[at].a));
+  const std::optional<DType> type = parse_dtype(word);
+  NARROW_CHECK(type.has_value() || word == "none");
+  return type.value_or(DType::undefined);
 }
 
 void Case::set(std::string_view name, int64_t a, int64_t b) {
