@@ -53,6 +53,9 @@ std::string invalid(const Case& c) {
        {too_large("src", {c.size("n"), c.size("h"), c.size("w"), c.size("c")}),
         too_large("dst", {c.size("n"), c.height("out"), c.width("out"), c.size("c")})})
     if (!wrong.empty()) return wrong;
+  const int64_t taps = product({c.height("kernel"), c.width("kernel")});
+  if (product({c.size("n"), c.height("out"), c.width("out"), c.size("c"), taps}) > int64_t{1} << 40)
+    return "more than 2^40 taps";
   return {};
 }
 
