@@ -203,8 +203,13 @@ double whole_nanoseconds(double us) { return std::round(us * 1e3) / 1e3; }
 
 }  // namespace
 
+Json to_json(const Roofs& roofs) {
+  return {{"fp32_gops", roofs.fp32_gops},   {"bf16_gops", roofs.bf16_gops},
+          {"int8_gops", roofs.int8_gops},   {"memory_gb_s", roofs.memory_gb_s},
+          {"cache_gb_s", roofs.cache_gb_s}, {"cache_bytes", roofs.cache_bytes}};
+}
+
 Json to_json(const Profile& profile) {
-  const Roofs& roofs = profile.roofs;
   Json steps = Json::array(), kernels = Json::array();
   for (const StepProfile& step : profile.steps) steps.push_back(to_json(step, profile.steps_ms));
   for (const KernelShare& share : by_kernel(profile))
@@ -221,13 +226,7 @@ Json to_json(const Profile& profile) {
           {"repetitions", profile.repetitions},
           {"macs", profile.macs()},
           {"bytes", profile.bytes()},
-          {"roofs",
-           {{"fp32_gops", roofs.fp32_gops},
-            {"bf16_gops", roofs.bf16_gops},
-            {"int8_gops", roofs.int8_gops},
-            {"memory_gb_s", roofs.memory_gb_s},
-            {"cache_gb_s", roofs.cache_gb_s},
-            {"cache_bytes", roofs.cache_bytes}}},
+          {"roofs", to_json(profile.roofs)},
           {"steps", steps},
           {"kernels", kernels}};
 }

@@ -59,6 +59,9 @@ struct KernelShare {
 };
 std::vector<KernelShare> by_kernel(const Profile& profile);
 
+/// fp32_gops bf16_gops int8_gops memory_gb_s cache_gb_s cache_bytes.
+Json to_json(const Roofs& roofs);
+
 /// run_ms steps_ms explained repetitions macs bytes roofs steps kernels (docs/commands/profile.md).
 Json to_json(const Profile& profile);
 

@@ -45,16 +45,6 @@ Result<fs::path> model_file(const fs::path& path) {
   return path / (chosen + ".narrow");
 }
 
-bench::Roofs measure_roofs(int threads) {
-  const pipeline::Peaks peaks = pipeline::measure_peaks(threads);
-  return {.fp32_gops = peaks.fp32_gflops,
-          .bf16_gops = peaks.bf16_gflops,
-          .int8_gops = peaks.int8_gops,
-          .memory_gb_s = peaks.read_gb_s,
-          .cache_gb_s = peaks.cache_gb_s,
-          .cache_bytes = peaks.cache_bytes};
-}
-
 std::string percent(double share) { return fmt::format("{:.0f}%", 100 * share); }
 std::string rate_text(double rate) { return rate > 0 ? fmt::format("{:.1f}", rate) : "-"; }
 std::string share_text(double share) { return share > 0 ? percent(share) : "-"; }
@@ -122,10 +112,10 @@ Result<int> run(const Options& o) {
   NARROW_TRY(const fs::path file, model_file(o.path));
   auto pool = std::make_shared<ThreadPool>(o.common.threads);
   NARROW_TRY(runtime::Session session, runtime::Session::open(file, pool));
-  const bench::Roofs before = measure_roofs(pool->threads());
+  const bench::Roofs before = pipeline::measure_roofs(pool->threads());
   const TensorMap inputs = bench::random_inputs(session.graph(), o.batch, o.length, o.common.seed);
   NARROW_TRY(bench::Profile profile, bench::profile(session, inputs, o.repetitions, make_progress(o.common)));
-  profile.set_roofs(bench::higher(before, measure_roofs(pool->threads())));
+  profile.set_roofs(bench::higher(before, pipeline::measure_roofs(pool->threads())));
   const Json machine = bench::environment(pool->threads());
   std::string text = header(profile, o, machine) + step_table(profile, o) + "\n" + kernel_table(profile);
   Json json = bench::to_json(profile);

@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "bench/bench.h"
+#include "bench/profile.h"
 #include "calib/range.h"
 #include "pipeline/decision.h"
 #include "pipeline/model.h"
@@ -53,7 +54,8 @@ struct Build {
   std::vector<verify::LayerReport> layers;
   std::vector<std::string> findings;
   bench::Record record;
-  runtime::PlanInfo plan;  // of what was timed
+  runtime::PlanInfo plan;                 // of what was timed
+  std::optional<bench::Profile> profile;  // of the same, with roofs; the chosen build has it
   std::optional<double> custom_metric;
 };
 

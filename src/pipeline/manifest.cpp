@@ -32,6 +32,24 @@ Json plan_json(const runtime::PlanInfo& plan) {
   return {{"steps", std::move(steps)}, {"arena_lower_bound", plan.arena_lower_bound}};
 }
 
+/// Of `narrow profile --json` what does not follow from the rest.
+Json profile_json(const bench::Profile& profile) {
+  Json steps = Json::array();
+  for (const bench::StepProfile& step : profile.steps)
+    steps.push_back({{"node", step.name()},
+                     {"op", step.choice.op},
+                     {"kernel", step.choice.kernel},
+                     {"arithmetic", to_string(step.arithmetic)},
+                     {"macs", step.macs},
+                     {"bytes", step.bytes},
+                     {"ms", step.ms}});
+  return {{"run_ms", profile.run_ms},
+          {"steps_ms", profile.steps_ms},
+          {"repetitions", profile.repetitions},
+          {"roofs", to_json(profile.roofs)},
+          {"steps", std::move(steps)}};
+}
+
 /// The recipe, with the ONNX name and op of every node that has a reason to be wide.
 Json recipe_json(const quant::Recipe& recipe, const ir::Graph& graph) {
   Json json = to_json(recipe);
@@ -59,6 +77,7 @@ Json build_json(const Build& build, const ir::Graph& graph) {
                {"layers", to_json(build.layers)},
                {"plan", plan_json(build.plan)},
                {"recipe", recipe_json(build.recipe, graph)}};
+  if (build.profile) json["profile"] = profile_json(*build.profile);
   if (build.custom_metric) json["metric"] = *build.custom_metric;
   return json;
 }

@@ -88,4 +88,14 @@ Peaks measure_peaks(int threads) {
           .int8_gops = conv_peak(pool, DType::u8, DType::s8)};
 }
 
+bench::Roofs measure_roofs(int threads) {
+  const Peaks peaks = measure_peaks(threads);
+  return {.fp32_gops = peaks.fp32_gflops,
+          .bf16_gops = peaks.bf16_gflops,
+          .int8_gops = peaks.int8_gops,
+          .memory_gb_s = peaks.read_gb_s,
+          .cache_gb_s = peaks.cache_gb_s,
+          .cache_bytes = peaks.cache_bytes};
+}
+
 }  // namespace narrow::pipeline

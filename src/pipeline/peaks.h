@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "bench/work.h"
+
 namespace narrow::pipeline {
 
 struct Peaks {
@@ -15,5 +17,8 @@ struct Peaks {
 };
 
 Peaks measure_peaks(int threads);
+
+/// The same as what steps are held against.
+bench::Roofs measure_roofs(int threads);
 
 }  // namespace narrow::pipeline

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-SECTIONS = ["decision", "answers", "speed", "tradeoff", "layers", "ranges", "wide", "fused", "gates", "findings", "provenance"]
+SECTIONS = ["decision", "answers", "speed", "tradeoff", "layers", "ranges", "wide", "fused", "roofline", "gates", "findings", "provenance"]
 ELSEWHERE = re.compile(r"""\bsrc\s*=|href\s*=\s*["']?(?:https?:)?//|@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|\bimport\(""")
 
 
@@ -106,8 +106,55 @@ def test_a_browser_shows_every_section_without_an_error(built, browse):
     manifest = json.loads((built / "manifest.json").read_text())
     for text in [manifest["model"]["hash"], manifest["machine"]["processor"], manifest["decision"]["chosen"] + "</strong> is the build"]:
         assert text in shown, text
-    assert shown.count("<canvas") >= 8
+    assert shown.count("<canvas") >= 9
     assert not re.search(r"undefined|>NaN|\[object|>null<", shown)
+
+
+def section(shown, name):
+    return re.search(rf'<section id="{name}".*?(?=<section id=|</main>)', shown, flags=re.S)[0]
+
+
+def test_the_roofline_shows_the_steps_of_the_chosen_build(built, browse):
+    manifest = json.loads((built / "manifest.json").read_text())
+    chosen = [b for b in manifest["builds"] if "profile" in b]
+    assert [b["name"] for b in chosen] == [manifest["decision"]["chosen"]]
+    profile = chosen[0]["profile"]
+    assert [s["node"] for s in profile["steps"]] == [s["node"] for s in chosen[0]["plan"]["steps"]]
+    assert all(profile["roofs"][name] > 0 for name in ("fp32_gops", "bf16_gops", "int8_gops", "memory_gb_s", "cache_gb_s"))
+    shown = section(drawn(browse(built / "report.html")), "roofline")
+    # Chart.js gives a canvas it has drawn its size.
+    assert re.search(r"<canvas[^>]*style=\"[^\"]*width", shown) and "cannot be shown" not in shown
+    for step in profile["steps"]:
+        assert step["node"] in shown
+
+
+def test_a_roofline_of_another_form_harms_nothing(narrow, built, tmp_path, browse):
+    def change(name):
+        def spoil(manifest):
+            profile = next(b for b in manifest["builds"] if "profile" in b)["profile"]
+            if name == "nothing":
+                for build in manifest["builds"]:
+                    build.pop("profile", None)
+            if name == "no roofs":
+                profile["roofs"] = {key: 0 for key in profile["roofs"]}
+            if name == "no products":
+                profile["steps"] = [{**step, "macs": 0, "arithmetic": "-"} for step in profile["steps"]]
+            if name == "no times":
+                profile["steps"] = [{**step, "ms": 0} for step in profile["steps"]]
+            if name == "words":
+                profile["steps"] = [{key: "word" for key in step} for step in profile["steps"]]
+                profile["roofs"] = {key: "word" for key in profile["roofs"]}
+        return spoil
+
+    for name, said in {"nothing": "no profile", "no roofs": "<canvas", "no products": "No step of this build", "no times": "No step of this build",
+                       "words": "No step of this build"}.items():
+        folder = copy(built, tmp_path / name.replace(" ", "_"))
+        change_manifest(folder, change(name))
+        narrow("report", folder)
+        shown = drawn(browse(folder / "report.html"))
+        assert said in section(shown, "roofline"), name
+        assert not re.search(r"undefined|>NaN|Infinity|\[object|>null<", section(shown, "roofline")), name
+        assert shown.count("<canvas") >= 8, name
 
 
 def test_names_out_of_a_model_are_text(narrow, built, tmp_path, browse):
@@ -120,6 +167,8 @@ def test_names_out_of_a_model_are_text(narrow, built, tmp_path, browse):
             build["findings"] = [evil]
             for layer in build["layers"]:
                 layer["node"] = evil
+            for step in build.get("profile", {}).get("steps", []):
+                step["node"] = evil
 
     change_manifest(folder, rename)
     narrow("report", folder)

@@ -18,6 +18,10 @@ const kSections = [
     + "The dashed lines are the clip points: 256 integer levels span what lies between, values beyond saturate. A wide range makes steps coarse, a narrow one clips; calibration weighs the two."],
   ["wide", "Wide layers", "Layers that stayed wide", drawWide, "Where a build computes in a wider format than its name says, and why."],
   ["fused", "Kernels", "Rewrites, fusion, kernels", drawFused, "What was rewritten before quantizing, and which kernel each step ran with. narrow explain also says why not another kernel."],
+  ["roofline", "Roofline", "How near the machine's limits", drawRoofline, "Each point is a step of the chosen build that computes products, its area the share of the time. Right: more operations for every "
+    + "byte that must be moved; up: faster. The lines are what this machine reached when the build was made: flat ones in arithmetic, slanted ones in moving bytes, from the caches for a step that fits there. "
+    + "A step near its line gains by a narrower format or less work only; one far below both waits for something else: too little work to share out, odd shapes, functions such as exp. Winograd's "
+    + "operations are counted as the plain algorithm's and may pass the line."],
   ["gates", "Gates", "Gates", drawGates, "A gate is a bound a build must hold. With --proof point the measured value decides; with --proof ci the whole 95% interval must hold, "
     + "and a bound inside the interval is inconclusive."],
   ["findings", "Findings", "Findings", drawFindings, "What a reader must know before deploying."],
