@@ -4,6 +4,7 @@
 Made from the examples and the pass tests, and from small files written here; nothing but Python's own library.
 """
 import base64
+import hashlib
 import io
 import json
 import pathlib
@@ -31,14 +32,26 @@ def graphs():
             yield f"{path.parent.name}-{path.stem}-{i}", text.encode()
 
 
+# The two constants of artifact()'s header.
+PACKED = b'''graph g(%x: f32[1,16]) {
+  @v: s8[3,8,3,3] = packed 0
+  @w: f32[16,9] = packed 1
+  %y = MatMul(%x, @w)
+  return %y as "y", @v as "v"
+}
+'''
+
+
 def artifact(text):
     """Fixed part, padding to 4096, blob, graph, header; the target sets the checksum itself."""
-    blob = bytes(range(128))
+    blob = bytes(range(128)) + bytes(64 * 64)
     header = {"format": "narrow", "about": {"recipe": {"nodes": {}}}, "metadata": {"opset": "17"},
+              "packed": [{"kernel": "conv_int8_avx2", "dtype": "s8", "dims": [3, 8, 3, 3, 1, 1, 1], "parts": [128, 0]},
+                         {"kernel": "conv_f32_avx2", "dtype": "f32", "dims": [9, 16, 1, 1, 1, 1, 1], "parts": [0], "transposed": True}],
               "blob": {"offset": 4096, "size": len(blob)}, "graph": {"offset": 4096 + len(blob), "size": len(text)}}
     encoded = json.dumps(header).encode()
     encoded += b" " * (1 if (4096 + len(blob) + len(text) + len(encoded)) % 16 == 0 else 0)
-    fixed = b"NARROW\0\1" + struct.pack("<QQQ", 4096 + len(blob) + len(text), len(encoded), 0)
+    fixed = b"NARROW\0\2" + struct.pack("<QQQ", 4096 + len(blob) + len(text), len(encoded), 0)
     return fixed.ljust(4096, b"\0") + blob + text + encoded
 
 
@@ -159,15 +172,25 @@ TOMLS = [
 ]
 
 
+def kernel_choices():
+    """Bytes that choose cases (any do), and cases as text."""
+    for i in range(64):
+        yield f"choices-{i}", hashlib.shake_128(bytes([i])).digest(96)
+    lines = (ROOT / "src/kernel_cases/regressions.txt").read_text().splitlines()
+    for i, line in enumerate(line for line in lines if line and not line.startswith("#")):
+        yield f"text-{i}", line.partition(": ")[2].encode() or line.encode()
+
+
 def corpora():
     texts = dict(graphs())
     return {
         "text": texts,
-        "artifact": {name: artifact(text) for name, text in list(texts.items())[::12]},
+        "artifact": {name: artifact(text) for name, text in [*list(texts.items())[::12], ("packed", PACKED)]},
         "onnx": dict(models()),
         "calibration": {"one": calibration()},
         "dataset": {f"{i}": t for i, t in enumerate(TOMLS + [p.read_bytes() for p in (ROOT / "examples").glob("*/*.toml")])},
         "npz": {**arrays(), "stored": npz(zipfile.ZIP_STORED), "deflated": npz(zipfile.ZIP_DEFLATED)},
+        "kernels": dict(kernel_choices()),
         "jpeg": {f"{i}": base64.b64decode(j) for i, j in enumerate(JPEGS)},
     }
 

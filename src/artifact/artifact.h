@@ -1,15 +1,17 @@
 // The .narrow container: one memory-mappable file with the graph as text, constants in a blob, and JSON about
 // its origin.
 //
-//   bytes 0..7    magic "NARROW\0\1" (the last byte is the format version)
-//   8..15         u64 offset and 16..23 u64 size of the header JSON; 24..31 u64 XXH3-64 of all that follows
-//   the header blob at 4096  constants at 64-byte offsets; then the graph text; then the header JSON, which
-//   names both
+//   bytes 0..7    magic "NARROW\0\2" (the last byte is the format version)
+//   8..15         u64 offset and 16..23 u64 size of the header JSON; 24..31 u64 checksum of all that follows
+//   the header blob at 4096  constants at 64-byte offsets, weights as the kernel named beside them reads them
+//   (packed.h); then the graph text; then the header JSON, which names all of it
 #pragma once
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
+#include "artifact/packed.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "ir/graph.h"
@@ -19,6 +21,9 @@ namespace narrow::artifact {
 struct Package {
   ir::Graph graph;  // portable: standard ops, Q/DQ and casts
   Json about;       // precision, model and data hash, tool version, calibration sketch, tactics
+  /// Weights to keep as a kernel reads them. write(): those whose `constant` is one of the graph's; read():
+  /// all.
+  std::vector<PackedConstant> packed;
 };
 
 /// Deterministic: same package, same bytes.

@@ -104,13 +104,105 @@ TEST_F(Artifact, WhatAChecksumCannotCatch) {
   expect_rejected("ONNX? no.", "magic");
   expect_rejected("", "magic");
   std::string newer = pack("", "graph", Json::object());
-  newer[kVersionAt] = '\2';
-  expect_rejected(newer, "version 2");
+  newer[kVersionAt] = '\3';
+  expect_rejected(newer, "version 3");
   expect_rejected(pack("", "this is no graph", Json::object()), "narrow_artifact");
   expect_rejected(
       pack("", "graph g() {\n  @w: f32[100] = blob 64 400\n  return @w as \"w\"\n}\n", Json::object()),
       "narrow_artifact");
   EXPECT_TRUE(is_artifact(path_));
+}
+
+/// A convolution whose weights an artifact can keep packed, and the packing of them.
+struct PackedSample {
+  Package package;
+  Tensor weights;
+};
+
+PackedSample packed_sample(const char* kernel, bool transposed) {
+  PackedSample sample;
+  const Shape shape = transposed ? Shape{24, 17} : Shape{17, 8, 3, 3};
+  sample.weights = Tensor::allocate(DType::s8, shape);
+  for (size_t i = 0; i < static_cast<size_t>(sample.weights.elements()); ++i)
+    sample.weights.mutable_data<int8_t>()[i] = static_cast<int8_t>(i * 37 % 251);
+  PackedConstant packed{sample.weights, kernel, {}, transposed, {}};
+  kernels::ConvSpec& spec = packed.spec;
+  spec.shape = transposed ? kernels::ConvShape{.c = 24, .oc = 17}
+                          : kernels::ConvShape{.c = 8, .oc = 17, .kh = 3, .kw = 3};
+  spec.src = spec.dst = DType::u8, spec.weights = DType::s8, spec.weight_scale = {1};
+  Tensor ordered = sample.weights;
+  if (transposed) {
+    ordered = Tensor::allocate(DType::s8, {17, 24});
+    for (size_t i = 0; i < 24 * 17; ++i)
+      ordered.mutable_data<int8_t>()[i % 17 * 24 + i / 17] = sample.weights.data<int8_t>()[i];
+  }
+  const auto made = kernels::find_conv_candidate(kernel)->pack(spec, {.weights = ordered.raw()});
+  for (const auto part : made->stored())
+    packed.parts.push_back(AlignedBuffer::borrow(part.data(), static_cast<int64_t>(part.size()), made));
+  sample.package.packed.push_back(std::move(packed));
+  ir::Graph& graph = sample.package.graph;
+  ir::Value* w = graph.add_constant("w", sample.weights);
+  graph.add_output("y", graph.add_node(ir::Op::Identity, {w}, {"y"})->output());
+  EXPECT_TRUE(ir::infer_types(graph).ok());
+  return sample;
+}
+
+TEST_F(Artifact, PackedConstantsComeBackInTheGraphsOrder) {
+  for (const char* kernel : {"conv_int8_plain", "conv_int8_avx2", "conv_int8_avx512vnni", "conv_int8_amx"})
+    for (const bool transposed : {false, true}) {
+      const PackedSample sample = packed_sample(kernel, transposed);
+      ASSERT_TRUE(write(path_, sample.package).ok());
+      EXPECT_THAT(bytes(), HasSubstr("= packed 0"));
+      const auto back = read(path_);
+      ASSERT_TRUE(back.ok()) << back.error().message();
+      ASSERT_EQ(back->packed.size(), 1U);
+      EXPECT_EQ(back->packed[0].transposed, transposed);
+      const Tensor& constant = back->graph.find_value("w")->constant();
+      EXPECT_EQ(constant.identity(), back->packed[0].constant.identity());
+      EXPECT_TRUE(constant.same_bits(sample.weights)) << kernel;
+    }
+}
+
+TEST_F(Artifact, PackingNobodyReadsIsLeftOut) {
+  PackedSample sample = packed_sample("conv_int8_plain", false);
+  sample.package.packed[0].constant = sample.weights.clone();
+  ASSERT_TRUE(write(path_, sample.package).ok());
+  const auto back = read(path_);
+  ASSERT_TRUE(back.ok()) << back.error().message();
+  EXPECT_TRUE(back->packed.empty());
+  EXPECT_TRUE(back->graph.find_value("w")->constant().same_bits(sample.weights));
+}
+
+TEST_F(Artifact, PackedConstantsThatCannotBe) {
+  const std::string blob(8192, '\0');
+  const std::string graph = "graph g() {\n  @w: s8[17,8,3,3] = packed 0\n  return @w as \"w\"\n}\n";
+  const Json good = {
+      {"kernel", "conv_int8_avx2"}, {"dtype", "s8"}, {"dims", {17, 8, 3, 3, 1, 1, 1}}, {"parts", {0, 4096}}};
+  const auto with = [&](const char* key, const Json& value) {
+    Json changed = good;
+    changed[key] = value;
+    return pack(blob, graph, {{"packed", Json::array({changed})}});
+  };
+  ASSERT_TRUE(write_file(path_, with("kernel", "conv_int8_avx2")).ok());
+  EXPECT_TRUE(read(path_).ok());
+  expect_rejected(with("kernel", "conv_of_nobody"), "conv_of_nobody");
+  expect_rejected(with("kernel", "conv_f32_winograd_avx512"), "winograd");
+  expect_rejected(with("kernel", 7), "packed weights of a kernel");
+  expect_rejected(with("dtype", "f32"), "dimensions");
+  expect_rejected(with("dims", {17, 8, 3, 3, 1, 1}), "dimensions");
+  expect_rejected(with("dims", {17, 8, 3, 3, 0, 1, 1}), "dimensions");
+  expect_rejected(with("dims", {17, 8, 3, 3, 3, 1, 1}), "dimensions");
+  expect_rejected(with("dims", {1, int64_t{1} << 62, 3, 3, 1, 1, 1}), "dimensions");
+  expect_rejected(with("dims", {1 << 20, 8, 3, 3, 1, 1, 1}), "within a blob");
+  expect_rejected(with("dims", {17, 8, 3, 1, 1, 1, 1}), "w");
+  expect_rejected(with("transposed", true), "dimensions");
+  expect_rejected(with("parts", {0}), "2 parts");
+  expect_rejected(with("parts", {32, 4096}), "multiple of 64");
+  expect_rejected(with("parts", {0, 8192}), "inside the blob");
+  expect_rejected(with("parts", {-64, 4096}), "inside the blob");
+  expect_rejected(with("parts", "no"), "2 parts");
+  expect_rejected(pack(blob, graph, {{"packed", 3}}), "packed 0");
+  expect_rejected(pack(blob, graph, {{"packed", Json::array({3})}}), "packed weights of a kernel");
 }
 
 TEST_F(Artifact, MissingFile) {

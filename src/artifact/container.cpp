@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "base/json_text.h"
+#include "parallel/thread_pool.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -24,12 +27,6 @@ uint64_t get_u64(std::span<const std::byte> bytes, int64_t at) {
   for (size_t i = 0; i < 8; ++i)
     value |= std::to_integer<uint64_t>(bytes[static_cast<size_t>(at) + i]) << (8 * i);
   return value;
-}
-
-/// Of everything behind the fixed part, the padding up to the blob included.
-uint64_t checksum(std::span<const std::byte> bytes) {
-  const auto rest = bytes.subspan(static_cast<size_t>(kFixedBytes));
-  return XXH3_64bits(rest.data(), rest.size());
 }
 
 Error damaged(const std::string& subject, std::string expected, std::string got) {
@@ -67,6 +64,20 @@ Status check_magic(std::span<const std::byte> bytes, const std::string& subject)
 }
 
 }  // namespace
+
+uint64_t checksum(std::span<const std::byte> bytes) {
+  constexpr size_t kChunk = size_t{1} << 20;
+  const auto rest = bytes.subspan(static_cast<size_t>(kFixedBytes));
+  const auto chunks = static_cast<int64_t>((rest.size() + kChunk - 1) / kChunk);
+  std::vector<std::array<std::byte, 8>> sums(static_cast<size_t>(chunks));
+  ThreadPool pool(chunks < 4 ? 1 : 0);
+  pool.run(chunks, [&](int64_t i) {
+    const auto at = static_cast<size_t>(i) * kChunk;
+    const uint64_t sum = XXH3_64bits(rest.data() + at, std::min(kChunk, rest.size() - at));
+    for (size_t k = 0; k < 8; ++k) sums[static_cast<size_t>(i)][k] = static_cast<std::byte>(sum >> (8 * k));
+  });
+  return XXH3_64bits(sums.data(), sums.size() * 8);
+}
 
 std::string pack(std::string_view blob, std::string_view graph, Json header) {
   const auto blob_at = static_cast<uint64_t>(kBlobAt);

@@ -12,7 +12,7 @@
 
 namespace narrow::artifact {
 
-constexpr std::array<char, 8> kMagic = {'N', 'A', 'R', 'R', 'O', 'W', '\0', '\1'};
+constexpr std::array<char, 8> kMagic = {'N', 'A', 'R', 'R', 'O', 'W', '\0', '\2'};
 constexpr size_t kVersionAt = 7;  // within the magic
 constexpr int64_t kFixedBytes = 32;
 constexpr int64_t kBlobAt = 4096;  // a page: a mapped blob's 64-byte offsets are 64-byte addresses
@@ -23,6 +23,9 @@ struct Sections {
   Json header;
 };
 
+/// Of everything behind the fixed part: XXH3-64 of the XXH3-64s (little-endian) of its stretches of 1 MiB,
+/// which are computed in parallel.
+uint64_t checksum(std::span<const std::byte> bytes);
 /// Adds "blob" and "graph" (offset and size) to the header.
 std::string pack(std::string_view blob, std::string_view graph, Json header);
 /// Checks magic, version, bounds and checksum. Errors: invalid_model, naming what is wrong.

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 #include "base/memory.h"
@@ -16,7 +17,7 @@ AlignedBuffer::AlignedBuffer(int64_t bytes) : bytes_(bytes) {
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(kCacheLine, size));
   if (memory == nullptr) throw std::bad_alloc();
   std::memset(memory + bytes, 0, size - static_cast<size_t>(bytes));
-  memory_.reset(memory);
+  memory_ = {memory, Release{}};
 }
 
 AlignedBuffer AlignedBuffer::zeroed(int64_t bytes) {
@@ -25,6 +26,18 @@ AlignedBuffer AlignedBuffer::zeroed(int64_t bytes) {
   return buffer;
 }
 
-void AlignedBuffer::Free::operator()(std::byte* p) const { std::free(p); }
+AlignedBuffer AlignedBuffer::borrow(const std::byte* data, int64_t bytes, std::shared_ptr<const void> owner) {
+  NARROW_CHECK(bytes >= 0 && reinterpret_cast<std::uintptr_t>(data) % kCacheLine == 0 && owner != nullptr);
+  AlignedBuffer buffer;
+  buffer.memory_ = {const_cast<std::byte*>(data), Release{std::move(owner)}};
+  buffer.bytes_ = bytes;
+  return buffer;
+}
+
+AlignedBuffer AlignedBuffer::share() const { return borrow(data(), bytes_, memory_.get_deleter().owner); }
+
+void AlignedBuffer::Release::operator()(std::byte* p) const {
+  if (owner == nullptr) std::free(p);
+}
 
 }  // namespace narrow

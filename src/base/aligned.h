@@ -14,13 +14,17 @@ constexpr int64_t round_up(int64_t value, int64_t multiple) {
 }
 constexpr int64_t div_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
-/// An owned block, 64-byte aligned, readable for 64 bytes past its end (vector loads of tails stay inside).
+/// A block, 64-byte aligned, readable for 64 bytes past its end (vector loads of tails stay inside).
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
   /// Uninitialised; `bytes` may be 0.
   explicit AlignedBuffer(int64_t bytes);
   static AlignedBuffer zeroed(int64_t bytes);
+  /// Foreign memory that is as aligned and as readable (a mapped file), kept alive by `owner`; never written.
+  static AlignedBuffer borrow(const std::byte* data, int64_t bytes, std::shared_ptr<const void> owner);
+  /// The same borrowed memory again; only of what was borrowed.
+  AlignedBuffer share() const;
 
   std::byte* data() { return memory_.get(); }
   const std::byte* data() const { return memory_.get(); }
@@ -35,10 +39,11 @@ class AlignedBuffer {
   int64_t bytes() const { return bytes_; }
 
  private:
-  struct Free {
+  struct Release {
+    std::shared_ptr<const void> owner;  // null: the block is its own
     void operator()(std::byte* p) const;
   };
-  std::unique_ptr<std::byte[], Free> memory_;
+  std::unique_ptr<std::byte[], Release> memory_;
   int64_t bytes_ = 0;
 };
 

@@ -90,7 +90,8 @@ Result<int> run(const Options& o) {
   if (target == quant::Target::tensorrt) NARROW_DO(pipeline::check_tensorrt(graph, o.out));
   NARROW_DO(pipeline::write_variant(
       graph, recipe,
-      {{"tool", "narrow 0.1.0"}, {"model", model.hash}, {"calibration_data", profile.data_hash}}, out));
+      {{"tool", "narrow 0.1.0"}, {"model", model.hash}, {"calibration_data", profile.data_hash}}, out, {},
+      std::make_shared<ThreadPool>(1)));
   std::error_code error;
   const auto bytes = static_cast<int64_t>(std::filesystem::file_size(out, error));
   std::string text =

@@ -18,7 +18,8 @@
 //            <axis;s0,s1,...;z0,z1,...> per channel. A node's output may lack its type: infer_types() finds
 //            it.
 // Constants  of up to 64 elements stand in the text, larger ones in a blob (offset, bytes); `bits 3` follows
-//            where the codes of a type below 8 bits are packed in fewer than it has.
+//            where the codes of a type below 8 bits are packed in fewer than it has. `packed 3` is the third
+//            (from 0) constant of a .narrow file that is kept as a kernel reads it.
 // Attributes 3 is an integer, 3.0 a float, "s" a string, [1,2] [1.0,2.0] ["s"] lists of these, [] no
 // integers,
 //            floats[] no floats, strings[] no strings, f32[2] [1,2] a tensor, graph name(...) {...} a graph.
@@ -26,6 +27,8 @@
 // Origins    one per output, - where there is none, each with its permutation: origin "a" [0,2,3,1], -
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -38,7 +41,13 @@ namespace narrow::ir {
 /// Where constants too large for the text go. Offsets are multiples of 64.
 struct Blob {
   std::string bytes;
+  /// Constants kept elsewhere, in another form: their numbers by Tensor::identity(). Written as `packed
+  /// <number>`.
+  std::map<const void*, int64_t> packed;
 };
+
+/// What stands behind `packed <number>`; errors as parse()'s.
+using PackedSource = std::function<Result<Tensor>(int64_t number, DType dtype, const Shape& shape)>;
 
 /// Deterministic. The graph is sorted; constants that nobody reads are left out.
 /// Without a blob, large constants are written as `hash <hex>`: readable, not parsable.
@@ -46,6 +55,6 @@ std::string print(const Graph& graph, Blob* blob = nullptr);
 /// `blob` may be mapped memory: constants borrow it and keep `owner`. Checks the form only; verify() checks
 /// the graph. Errors: invalid_model with the line.
 Result<Graph> parse(std::string_view text, std::span<const std::byte> blob = {},
-                    std::shared_ptr<const void> owner = nullptr);
+                    std::shared_ptr<const void> owner = nullptr, const PackedSource& packed = {});
 
 }  // namespace narrow::ir

@@ -73,6 +73,10 @@ class Builder {
       NARROW_TRY(eval_, data::open_dataset(options_.eval, inputs));
       result_.eval_hash = eval_->info().hash;
     }
+    NARROW_TRY(const data::Batch sample, calib_->read(0, calib_->batch_of(1), *pool_));
+    NARROW_TRY(const runtime::CarriedStates states,
+               runtime::CarriedStates::create(calib_->info().states, model_.graph));
+    for (const auto& [name, tensor] : states.with(sample.inputs)) shapes_[name] = tensor.shape();
     origin_ = {{"tool", "narrow 0.1.0"}, {"model", model_.hash}, {"calibration_data", calib_->info().hash}};
     return {};
   }
@@ -133,7 +137,7 @@ class Builder {
       NARROW_TRY(graph, quant::apply(model_.graph, recipe));
     }
     if (options_.target == quant::Target::tensorrt) NARROW_DO(check_tensorrt(graph, to_string(precision)));
-    NARROW_TRY(Variant variant, make_variant(graph, std::move(recipe), origin_, folder_, pool_));
+    NARROW_TRY(Variant variant, make_variant(graph, std::move(recipe), origin_, folder_, shapes_, pool_));
     Build build;
     build.precision = precision;
     build.name = variant.name;
@@ -426,6 +430,7 @@ class Builder {
   std::unique_ptr<data::Dataset> calib_, eval_;
   calib::Profile profile_;
   Json origin_;
+  Shapes shapes_;                  // of one sample
   std::vector<Variant> variants_;  // as result_.builds
   std::vector<verify::SampleScore> reference_scores_;
   TensorMap timed_inputs_;

@@ -37,7 +37,7 @@ class Execution {
   const void* read(const Location& at) {
     switch (at.kind) {
       case Location::Kind::constant:
-        return at.data;
+        return at.constant != nullptr ? at.constant->raw() : nullptr;
       case Location::Kind::input:
         return inputs_[static_cast<size_t>(at.index)].raw();
       default:

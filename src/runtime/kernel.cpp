@@ -5,13 +5,6 @@
 
 namespace narrow::runtime {
 
-std::shared_ptr<const kernels::PackedWeights> PackCache::get(const std::string& kernel, const Tensor& weights,
-                                                             const Pack& pack) {
-  Entry& entry = entries_[{kernel, weights.raw()}];
-  if (!entry.packed) entry = {weights, pack()};
-  return entry.packed;
-}
-
 kernels::TensorQuant tensor_quant(const ir::TensorType& type) {
   if (!type.quant || !type.quant->per_tensor()) return {};
   return {type.quant->scale.at(0), type.quant->zero_point.at(0)};

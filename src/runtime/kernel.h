@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,8 +10,8 @@
 #include "base/cpu.h"
 #include "base/result.h"
 #include "ir/graph.h"
-#include "kernels/conv/conv.h"
 #include "parallel/thread_pool.h"
+#include "runtime/pack_cache.h"
 
 namespace narrow::runtime {
 
@@ -28,24 +27,10 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual int64_t scratch_bytes() const { return 0; }
   virtual int64_t packed_bytes() const { return 0; }
+  /// False for an input that run() gets as null: what it needs of that constant is packed.
+  virtual bool reads(int input) const { return static_cast<void>(input), true; }
   /// Fails only where the plain backend meets data it must refuse (an index out of range).
   virtual Status run(const StepBuffers& buffers, ThreadPool& pool) const = 0;
-};
-
-/// Packed weights of a session, shared by the plans of all its input shapes.
-class PackCache {
- public:
-  using Pack = std::function<std::shared_ptr<const kernels::PackedWeights>()>;
-  /// Keyed by kernel and the constant's memory (kept alive here, so an address is never reused).
-  std::shared_ptr<const kernels::PackedWeights> get(const std::string& kernel, const Tensor& weights,
-                                                    const Pack& pack);
-
- private:
-  struct Entry {
-    Tensor weights;
-    std::shared_ptr<const kernels::PackedWeights> packed;
-  };
-  std::map<std::pair<std::string, const void*>, Entry> entries_;
 };
 
 /// One node with all that choosing a kernel may look at. Types are static.

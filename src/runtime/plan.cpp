@@ -100,9 +100,12 @@ Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions
       plan->info.weight_bytes += kernel->packed_bytes();
     }
     Step step{.node = node, .kernel = std::move(kernel), .inputs = {}, .outputs = {}};
-    for (const ir::Value* input : node->inputs())
-      step.inputs.push_back(input != nullptr ? storage.at(input)
-                                             : Location{.kind = Location::Kind::constant});
+    for (size_t i = 0; i < node->inputs().size(); ++i) {
+      const bool read =
+          node->inputs()[i] != nullptr && (!step.kernel || step.kernel->reads(static_cast<int>(i)));
+      step.inputs.push_back(read ? storage.at(node->inputs()[i])
+                                 : Location{.kind = Location::Kind::constant});
+    }
     for (const ir::Value* output : node->outputs()) step.outputs.push_back(storage.at(output));
     plan->steps.push_back(std::move(step));
     plan->info.steps.push_back(std::move(choice));

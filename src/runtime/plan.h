@@ -15,8 +15,8 @@ namespace narrow::runtime {
 /// Where a value's bytes are when the plan runs.
 struct Location {
   enum class Kind : uint8_t { arena, input, output, constant } kind = Kind::arena;
-  int64_t index = 0;           // arena: byte offset; input, output: position in the graph's list
-  const void* data = nullptr;  // constant
+  int64_t index = 0;                 // arena: byte offset; input, output: position in the graph's list
+  const Tensor* constant = nullptr;  // constant; null: nothing is read there
 };
 
 struct Step {

@@ -156,7 +156,9 @@ Result<Session> Session::open(const std::filesystem::path& path, std::shared_ptr
   return within_memory(path.string(), [&]() -> Result<Session> {
     if (artifact::is_artifact(path)) {
       NARROW_TRY(artifact::Package package, artifact::read(path));
-      return create(package.graph, std::move(pool), options);
+      NARROW_TRY(Session session, create(package.graph, std::move(pool), options));
+      for (artifact::PackedConstant& packed : package.packed) session.state_->packs.add(std::move(packed));
+      return session;
     }
     NARROW_TRY(onnx::ImportedModel model, onnx::import_file(path));
     const passes::PassContext context{.evaluate = reference::evaluate};
@@ -164,6 +166,8 @@ Result<Session> Session::open(const std::filesystem::path& path, std::shared_ptr
     return create(model.graph, std::move(pool), options);
   });
 }
+
+std::vector<artifact::PackedConstant> Session::packed_constants() const { return state_->packs.storable(); }
 
 const std::vector<ir::Value*>& Session::inputs() const { return state_->graph.inputs(); }
 const std::vector<ir::GraphOutput>& Session::outputs() const { return state_->graph.outputs(); }

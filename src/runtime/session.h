@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "artifact/packed.h"
 #include "base/cpu.h"
 #include "base/json.h"
 #include "base/result.h"
@@ -96,6 +97,8 @@ class Session {
   /// is written). When the shapes are those of the run before and the inputs have the model's types, nothing
   /// is allocated but what kernels allocate. Errors: those of run(); invalid_argument, outputs do not fit.
   Status run_into(const TensorMap& inputs, TensorMap& outputs);
+  /// What an artifact may keep of the weights packed so far (by prepare() or run()).
+  std::vector<artifact::PackedConstant> packed_constants() const;
   /// Plans for these shapes ahead of the first run (part of load time).
   Status prepare(const std::map<std::string, Shape>& shapes);
   /// The plan for these input shapes (prepared when needed), for explain and inspect.

@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <set>
 
+#include "artifact/artifact.h"
 #include "runtime/reference/reference.h"
 #include "runtime/test_graphs.h"
 
@@ -312,6 +314,49 @@ TEST(Session, MemoryThatRunsOutInARunIsAnError) {
   ASSERT_FALSE(outputs.ok());
   EXPECT_EQ(outputs.error().code, Code::unsupported);
   expect_same_bits(run(session, inputs), before);  // the session serves on
+}
+
+/// What a session of an artifact that keeps its weights packed answers, against one of the graph.
+void expect_same_from_artifact(const GraphCase& given, Isa packed_for) {
+  const auto path =
+      std::filesystem::path(testing::TempDir()) / ("narrow_packed_" + std::to_string(::getpid()) + ".narrow");
+  const ir::Graph graph = graph_from(given.text);
+  Session maker = session_of(graph, up_to(packed_for));
+  ASSERT_TRUE(maker.run(inputs_for(graph, 1)).ok());
+  ASSERT_TRUE(
+      artifact::write(path, {.graph = graph.clone(), .about = {}, .packed = maker.packed_constants()}).ok());
+  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512_vnni, usable_isa()}) {
+    if (isa > usable_isa()) continue;
+    Session direct = session_of(graph, up_to(isa));
+    auto opened = Session::open(path, std::make_shared<ThreadPool>(2), up_to(isa));
+    ASSERT_TRUE(opened.ok()) << opened.error().message();
+    for (const int64_t free : {1, 3}) {
+      const auto want = direct.run(inputs_for(graph, 2, free)), got = opened->run(inputs_for(graph, 2, free));
+      ASSERT_TRUE(want.ok() && got.ok());
+      for (const auto& [name, tensor] : *want)
+        EXPECT_TRUE(got->at(name).same_bits(tensor)) << given.name << " " << name;
+    }
+  }
+  std::filesystem::remove(path);
+}
+
+TEST(Session, AnswersTheSameFromPackedWeights) {
+  for (const auto& cases : {testing_graphs::float_graphs(), testing_graphs::narrow_graphs()})
+    for (const GraphCase& given : cases)
+      for (const Isa isa : {Isa::plain, Isa::avx2, usable_isa()}) expect_same_from_artifact(given, isa);
+}
+
+TEST(Session, KeepsWhatItPackedWithoutReadingTheGraphsOrder) {
+  const ir::Graph graph = graph_from(
+      "graph g(%x: f32[N,32]) {\n  @w: f32[32,64] = blob 0 8192\n  %y = MatMul(%x, @w)\n  return %y as "
+      "\"y\"\n}\n");
+  Session session = session_of(graph);
+  ASSERT_TRUE(session.run(inputs_for(graph, 1)).ok());
+  const auto packed = session.packed_constants();
+  ASSERT_EQ(packed.size(), 1U);
+  EXPECT_TRUE(packed[0].transposed);
+  // The graph's own order, should anybody ask for it, is what was given.
+  EXPECT_EQ(packed[0].constant.identity(), graph.find_value("w")->constant().identity());
 }
 
 TEST(Session, MissingFileIsAnError) {

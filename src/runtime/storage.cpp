@@ -75,8 +75,7 @@ class Builder {
   struct Piece {
     int64_t first = std::numeric_limits<int64_t>::max(), last = -1, bytes = 0;
     int64_t input = -1, output = -1;
-    const void* constant = nullptr;
-    bool is_constant = false;
+    const Tensor* constant = nullptr;
   };
 
   size_t index_of(const ir::Value* value) {
@@ -97,8 +96,7 @@ class Builder {
       const ir::Value* value = values_[i];
       Piece& piece = pieces_[find(i)];
       if (value->is_constant()) {
-        piece.is_constant = true;
-        piece.constant = value->constant().raw();
+        piece.constant = &value->constant();
         continue;
       }
       piece.bytes = std::max(piece.bytes, bytes_of(value));
@@ -119,7 +117,7 @@ class Builder {
   }
 
   bool in_arena(const Piece& piece) const {
-    return piece.input < 0 && piece.output < 0 && !piece.is_constant;
+    return piece.input < 0 && piece.output < 0 && piece.constant == nullptr;
   }
 
   /// dst may be the residual's memory (kernels/conv/conv.h) when nothing reads the residual later.
@@ -157,7 +155,7 @@ class Builder {
     for (size_t i = 0; i < values_.size(); ++i) {
       const Piece& piece = pieces_[find(i)];
       Location location;
-      if (piece.is_constant)
+      if (piece.constant != nullptr)
         location = {Location::Kind::constant, 0, piece.constant};
       else if (piece.input >= 0)
         location = {Location::Kind::input, piece.input, nullptr};

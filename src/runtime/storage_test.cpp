@@ -38,7 +38,8 @@ void expect_sound(const ir::Graph& graph) {
     const ir::Node& node = *order[i];
     if (storage.is_alias(node)) {
       const Location &from = storage.at(node.input(0)), &to = storage.at(node.output());
-      EXPECT_TRUE(from.kind == to.kind && from.index == to.index && from.data == to.data) << node.location();
+      EXPECT_TRUE(from.kind == to.kind && from.index == to.index && from.constant == to.constant)
+          << node.location();
       EXPECT_EQ(bytes_in(node.input(0)), bytes_in(node.output()));
       alive.push_back(node.output());
       continue;

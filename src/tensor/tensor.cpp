@@ -64,6 +64,24 @@ Tensor Tensor::borrow(DType type, Shape shape, const void* data, std::shared_ptr
   return t;
 }
 
+Tensor Tensor::deferred(DType type, Shape shape, std::function<void(std::byte*)> fill) {
+  Tensor t;
+  t.dtype_ = type;
+  t.elements_ = elements_of(shape);
+  t.shape_ = std::move(shape);
+  t.deferred_ = std::make_shared<Deferred>(t.bytes(), std::move(fill));
+  return t;
+}
+
+const void* Tensor::Deferred::data() {
+  std::call_once(once_, [&] {
+    storage_ = AlignedBuffer(bytes_);
+    fill_(storage_.data());
+    fill_ = nullptr;
+  });
+  return storage_.data();
+}
+
 Tensor Tensor::reshaped(Shape shape) const {
   NARROW_CHECK(elements_of(shape) == elements_);
   Tensor t = *this;
@@ -74,13 +92,13 @@ Tensor Tensor::reshaped(Shape shape) const {
 Tensor Tensor::clone() const {
   if (!defined()) return {};
   Tensor t = allocate(dtype_, shape_);
-  if (bytes() > 0) std::memcpy(t.mutable_raw(), data_, static_cast<size_t>(bytes()));
+  if (bytes() > 0) std::memcpy(t.mutable_raw(), raw(), static_cast<size_t>(bytes()));
   return t;
 }
 
 bool Tensor::same_bits(const Tensor& other) const {
   return dtype_ == other.dtype_ && shape_ == other.shape_ &&
-         (bytes() == 0 || std::memcmp(data_, other.data_, static_cast<size_t>(bytes())) == 0);
+         (bytes() == 0 || std::memcmp(raw(), other.raw(), static_cast<size_t>(bytes())) == 0);
 }
 
 namespace {

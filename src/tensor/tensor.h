@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,6 +36,8 @@ class Tensor {
   static Tensor zeros(DType type, Shape shape);
   /// Views foreign memory (a mapped file); `owner` keeps it alive, may be null when the caller does.
   static Tensor borrow(DType type, Shape shape, const void* data, std::shared_ptr<const void> owner);
+  /// Storage that `fill` writes (bytes() of it) when the elements are first read, from whatever thread.
+  static Tensor deferred(DType type, Shape shape, std::function<void(std::byte*)> fill);
   template <class T>
   static Tensor of(Shape shape, std::span<const T> values) {
     Tensor t = allocate(DTypeOf<T>::value, std::move(shape));
@@ -58,7 +62,9 @@ class Tensor {
   int64_t bytes() const { return elements_ * bytes_of(dtype_); }
   bool defined() const { return dtype_ != DType::undefined; }
 
-  const void* raw() const { return data_; }
+  const void* raw() const { return deferred_ == nullptr ? data_ : deferred_->data(); }
+  /// Equal for tensors that share storage and its start; reads nothing.
+  const void* identity() const { return deferred_ == nullptr ? data_ : deferred_.get(); }
   void* mutable_raw() {
     NARROW_CHECK(writable_);
     return const_cast<void*>(data_);
@@ -66,7 +72,7 @@ class Tensor {
   template <class T>
   std::span<const T> data() const {
     NARROW_CHECK(DTypeOf<T>::value == dtype_);
-    return {static_cast<const T*>(data_), static_cast<size_t>(elements_)};
+    return {static_cast<const T*>(raw()), static_cast<size_t>(elements_)};
   }
   template <class T>
   std::span<T> mutable_data() {
@@ -81,12 +87,25 @@ class Tensor {
   bool same_bits(const Tensor& other) const;
 
  private:
+  class Deferred {
+   public:
+    Deferred(int64_t bytes, std::function<void(std::byte*)> fill) : bytes_(bytes), fill_(std::move(fill)) {}
+    const void* data();
+
+   private:
+    int64_t bytes_;
+    std::function<void(std::byte*)> fill_;
+    std::once_flag once_;
+    AlignedBuffer storage_;
+  };
+
   DType dtype_ = DType::undefined;
   Shape shape_;
   int64_t elements_ = 0;
   const void* data_ = nullptr;
   bool writable_ = false;
   std::shared_ptr<const void> owner_;
+  std::shared_ptr<Deferred> deferred_;
 };
 
 /// Named tensors, as a model takes and gives them.

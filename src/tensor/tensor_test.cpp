@@ -1,6 +1,9 @@
 #include "tensor/tensor.h"
 
 #include <gtest/gtest.h>
+#include <atomic>
+#include <cstring>
+#include <thread>
 
 #include <cmath>
 #include <limits>
@@ -166,6 +169,24 @@ TEST(SameValues, SeesWhatACastLost) {
   const Tensor i = Tensor::of<int8_t>({2}, {-8, 8});
   EXPECT_FALSE(same_values(i, cast(i, DType::s4)));
   EXPECT_FALSE(same_values(x, x.reshaped({2, 1})));
+}
+
+TEST(Tensor, DeferredStorageIsMadeOnTheFirstRead) {
+  std::atomic<int> made = 0;
+  const Tensor t = Tensor::deferred(DType::s32, {2, 3}, [&](std::byte* out) {
+    ++made;
+    for (int32_t i = 0; i < 6; ++i) std::memcpy(out + 4 * i, &i, 4);
+  });
+  const Tensor same = t.reshaped({6});
+  EXPECT_EQ(t.bytes(), 24);
+  EXPECT_EQ(t.identity(), same.identity());
+  EXPECT_EQ(made, 0);
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 4; ++i) readers.emplace_back([same] { EXPECT_EQ(same.data<int32_t>()[5], 5); });
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(made, 1);
+  EXPECT_TRUE(t.clone().same_bits(t));
+  EXPECT_EQ(t.raw(), same.raw());
 }
 
 }  // namespace

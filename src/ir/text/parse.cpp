@@ -29,8 +29,9 @@ struct NamedOutput {
 
 class Parser {
  public:
-  Parser(std::string_view text, std::span<const std::byte> blob, std::shared_ptr<const void> owner)
-      : in_(text), blob_(blob), owner_(std::move(owner)) {}
+  Parser(std::string_view text, std::span<const std::byte> blob, std::shared_ptr<const void> owner,
+         const PackedSource& packed)
+      : in_(text), blob_(blob), owner_(std::move(owner)), packed_(packed) {}
 
   Result<Graph> file() {
     NARROW_TRY(Graph graph, parse_graph(0));
@@ -65,6 +66,7 @@ class Parser {
   Lexer in_;
   std::span<const std::byte> blob_;
   std::shared_ptr<const void> owner_;
+  const PackedSource& packed_;
 };
 
 // ---------------------------------------------------------------- graph
@@ -305,7 +307,7 @@ Result<std::shared_ptr<const Quantization>> Parser::parse_quantization() {
 
 // ---------------------------------------------------------------- data
 
-/// "[...]" or "blob offset bytes", after the type.
+/// "[...]", "blob offset bytes" or "packed number", after the type.
 Result<Tensor> Parser::parse_data(const TensorType& type) {
   if (!type.is_static() || type.dtype == DType::undefined)
     return in_.error("a constant of known shape", to_string(type));
@@ -313,6 +315,11 @@ Result<Tensor> Parser::parse_data(const TensorType& type) {
   const auto count = checked_elements(shape, bytes_of(type.dtype));
   if (!count) return in_.error(count.error().expected, to_string(type));
   if (in_.accept_word("blob")) return parse_blob(type.dtype, shape, *count);
+  if (in_.accept_word("packed")) {
+    NARROW_TRY(const int64_t number, in_.integer());
+    if (packed_ == nullptr) return in_.error("a constant of this text", "one packed elsewhere");
+    return packed_(number, type.dtype, shape);
+  }
   if (in_.accept_word("hash"))
     return in_.error("the constant's data", "only its hash (this text is for reading)");
   NARROW_TRY(const auto tokens, in_.numbers());
@@ -444,9 +451,9 @@ Result<Attribute> Parser::parse_word_attribute(int depth) {
 
 }  // namespace
 
-Result<Graph> parse(std::string_view text, std::span<const std::byte> blob,
-                    std::shared_ptr<const void> owner) {
-  return Parser(text, blob, std::move(owner)).file();
+Result<Graph> parse(std::string_view text, std::span<const std::byte> blob, std::shared_ptr<const void> owner,
+                    const PackedSource& packed) {
+  return Parser(text, blob, std::move(owner), packed).file();
 }
 
 }  // namespace narrow::ir

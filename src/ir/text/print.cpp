@@ -126,7 +126,13 @@ class Printer {
     out_ += indent + "  ";
     typed(value);
     out_ += " = ";
-    data(value.constant());
+    const Tensor& tensor = value.constant();
+    const bool large = tensor.elements() > text::kMaxInlineElements && blob_ != nullptr;
+    const auto packed = large ? blob_->packed.find(tensor.identity()) : decltype(blob_->packed.end())();
+    if (large && packed != blob_->packed.end())
+      write("packed {}", packed->second);
+    else
+      data(tensor);
     origins({&value});
     out_ += '\n';
   }

@@ -19,46 +19,80 @@ struct Packed : PackedWeights {
   AlignedBuffer weights;  // [oc/32][tap][step][2][k_block/2][16][2]
   AlignedBuffer bias;     // [oc rounded up to 32] f32
   int64_t bytes() const override { return weights.bytes() + bias.bytes(); }
+  std::vector<std::span<const std::byte>> stored() const override {
+    return {{weights.data(), static_cast<size_t>(weights.bytes())}};
+  }
 };
+
+std::string unsupported_weights(const ConvSpec& spec) {
+  if (spec.weights != DType::bf16) return fmt::format("weights are {}: wants bf16", to_string(spec.weights));
+  if (spec.shape.groups != 1) return fmt::format("groups = {}: wants 1", spec.shape.groups);
+  return {};
+}
 
 std::string unsupported(const ConvSpec& spec) {
   const bool stored =
       is_int8(spec.dst) || spec.dst == DType::f32 || spec.dst == DType::bf16 || spec.dst == DType::f16;
-  if (spec.weights != DType::bf16) return fmt::format("weights are {}: wants bf16", to_string(spec.weights));
+  if (std::string reason = unsupported_weights(spec); !reason.empty()) return reason;
   if (spec.src != DType::bf16 && spec.src != DType::f32)
     return fmt::format("src is {}: wants bf16 or f32", to_string(spec.src));
-  if (spec.shape.groups != 1) return fmt::format("groups = {}: wants 1", spec.shape.groups);
   if (!stored) return fmt::format("dst is {}", to_string(spec.dst));
   return {};
 }
 
-/// The bf16 weight that element `e` of tap `tap` multiplies for channel `o`; zero beyond the real channels.
-uint16_t weight_at(const ConvShape& s, const Bf16AmxK& k, const uint16_t* weights, int64_t o, int64_t tap,
-                   int64_t e) {
-  const int64_t c = e % k.stored_c;
-  const int64_t i = k.merged ? tap : tap / s.kw, j = k.merged ? e / k.stored_c : tap % s.kw;
-  return o < s.oc && c < s.c ? weights[((o * s.c + c) * s.kh + i) * s.kw + j] : uint16_t{0};
+int64_t panels_of(const ConvShape& s) { return div_up(s.oc, 32); }
+
+/// Calls f(at, index) for every element of the packed weights: index of its weight in [oc][c][kh][kw], -1 for
+/// padding.
+template <class F>
+void for_each_element(const ConvShape& s, const Bf16AmxK& k, F&& f) {
+  int64_t at = 0;
+  for (int64_t panel = 0; panel < panels_of(s); ++panel)
+    for (int64_t step = 0; step < k.steps(); ++step) {
+      const int64_t tap = step / k.steps_per_tap;
+      for (int64_t tile = 0; tile < 2; ++tile)
+        for (int64_t pair = 0; pair < k.k_block / 2; ++pair) {
+          const int64_t e0 = step % k.steps_per_tap * k.k_block + 2 * pair;
+          int64_t weight[2];
+          for (int64_t half = 0; half < 2; ++half) {
+            const int64_t e = e0 + half, c = e % k.stored_c;
+            const int64_t i = k.merged ? tap : tap / s.kw, j = k.merged ? e / k.stored_c : tap % s.kw;
+            weight[half] = c < s.c ? (c * s.kh + i) * s.kw + j : -1;
+          }
+          for (int64_t column = 0; column < 16; ++column) {
+            const int64_t o = panel * 32 + tile * 16 + column;
+            for (const int64_t w : weight) f(at++, o < s.oc && w >= 0 ? o * s.c * s.kh * s.kw + w : -1);
+          }
+        }
+    }
+}
+
+std::vector<int64_t> stored_sizes(const ConvSpec& spec) {
+  return {panels_of(spec.shape) * bf16_amx_k(spec.shape).panel_elements() * 2};
+}
+
+void unpack(const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byte* weights) {
+  const auto* packed = parts[0].as<uint16_t>();
+  auto* out = reinterpret_cast<uint16_t*>(weights);
+  for_each_element(spec.shape, bf16_amx_k(spec.shape), [&](int64_t at, int64_t index) {
+    if (index >= 0) out[index] = packed[at];
+  });
 }
 
 std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeights& weights) {
-  const ConvShape& s = spec.shape;
   auto packed = std::make_shared<Packed>();
-  packed->k = bf16_amx_k(s);
-  const Bf16AmxK& k = packed->k;
-  const int64_t panels = div_up(s.oc, 32);
-  packed->weights = AlignedBuffer(panels * k.panel_elements() * 2);
-  auto* out = packed->weights.as<uint16_t>();
-  const auto* in = static_cast<const uint16_t*>(weights.weights);
-  for (int64_t panel = 0; panel < panels; ++panel)
-    for (int64_t step = 0; step < k.steps(); ++step)
-      for (int64_t tile = 0; tile < 2; ++tile)
-        for (int64_t i = 0; i < k.k_block * 16; ++i) {
-          const int64_t pair = i / 32, column = i % 32 / 2,
-                        e = step % k.steps_per_tap * k.k_block + 2 * pair + i % 2;
-          *out++ = weight_at(s, k, in, panel * 32 + tile * 16 + column, step / k.steps_per_tap, e);
-        }
-  packed->bias = AlignedBuffer::zeroed(panels * 32 * 4);
-  if (spec.bias) std::memcpy(packed->bias.data(), weights.bias, static_cast<size_t>(s.oc) * 4);
+  packed->k = bf16_amx_k(spec.shape);
+  if (weights.stored.empty()) {
+    packed->weights = AlignedBuffer(stored_sizes(spec)[0]);
+    auto* out = packed->weights.as<uint16_t>();
+    const auto* in = static_cast<const uint16_t*>(weights.weights);
+    for_each_element(spec.shape, packed->k,
+                     [&](int64_t at, int64_t index) { out[at] = index >= 0 ? in[index] : uint16_t{0}; });
+  } else {
+    packed->weights = weights.stored[0].share();
+  }
+  packed->bias = AlignedBuffer::zeroed(panels_of(spec.shape) * 32 * 4);
+  if (spec.bias) std::memcpy(packed->bias.data(), weights.bias, static_cast<size_t>(spec.shape.oc) * 4);
   return packed;
 }
 
@@ -205,6 +239,8 @@ std::unique_ptr<ConvKernel> create(const ConvSpec& spec, std::shared_ptr<const P
 
 }  // namespace
 
-ConvCandidate conv_bf16_amx() { return {"conv_bf16_amx", Isa::amx, unsupported, pack, create}; }
+ConvCandidate conv_bf16_amx() {
+  return {"conv_bf16_amx", Isa::amx, unsupported, pack, create, {stored_sizes, unpack, unsupported_weights}};
+}
 
 }  // namespace narrow::kernels

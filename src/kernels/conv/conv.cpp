@@ -17,4 +17,10 @@ std::span<const ConvCandidate> conv_candidates() {
   return table;
 }
 
+const ConvCandidate* find_conv_candidate(std::string_view name) {
+  for (const ConvCandidate& candidate : conv_candidates())
+    if (candidate.name == name) return &candidate;
+  return nullptr;
+}
+
 }  // namespace narrow::kernels

@@ -10,8 +10,10 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/aligned.h"
 #include "base/cpu.h"
 #include "kernels/activation.h"
 #include "kernels/tensor_quant.h"
@@ -49,8 +51,9 @@ struct ConvSpec {
 };
 
 struct ConvWeights {
-  const void* weights = nullptr;  // [oc, c/groups, kh, kw] in spec.weights
+  const void* weights = nullptr;  // [oc, c/groups, kh, kw] in spec.weights; null where `stored` is given
   const void* bias = nullptr;     // [oc] f32 or s32, null when spec.bias is false
+  std::span<const AlignedBuffer> stored = {};  // what PackedWeights::stored() gave: borrowed, not copied
 };
 
 /// Weights (and bias, scales, zero-point corrections) in the order one kernel reads them. Independent of the
@@ -59,6 +62,20 @@ class PackedWeights {
  public:
   virtual ~PackedWeights() = default;
   virtual int64_t bytes() const = 0;
+  /// The parts that depend on the weights alone, not on bias and scales: what a file keeps instead of the
+  /// weights. Empty: the kernel has no ConvStorage.
+  virtual std::vector<std::span<const std::byte>> stored() const { return {}; }
+};
+
+/// What of packed weights can be kept in a file and turned back. Of the spec only c, oc, kh, kw, dilation,
+/// groups and the weights' type are looked at.
+struct ConvStorage {
+  /// Bytes of every part.
+  std::vector<int64_t> (*sizes)(const ConvSpec& spec) = nullptr;
+  /// The weights [oc, c/groups, kh, kw] bit for bit; parts as sizes() says.
+  void (*unpack)(const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byte* weights) = nullptr;
+  /// Why this one cannot be kept (weights that are widened on packing), empty when it can.
+  std::string (*refuses)(const ConvSpec& spec) = nullptr;
 };
 
 struct ConvBuffers {
@@ -84,10 +101,13 @@ struct ConvCandidate {
   /// threads: how many the pool will have; partitioning only, never results.
   std::unique_ptr<ConvKernel> (*create)(const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
                                         int threads);
+  ConvStorage storage = {};  // null: packed anew at each start
 };
 
 /// All candidates, best first for a given case. Use those with isa <= usable_isa().
 std::span<const ConvCandidate> conv_candidates();
+/// Null when there is none of that name.
+const ConvCandidate* find_conv_candidate(std::string_view name);
 
 /// The whole contract in plain loops: any types, any shape. FP32 sums run over kh, kw, c in that order in
 /// float (double when `exact`); integers accumulate in int32 and leave as kernels/requantize.h says.

@@ -186,6 +186,15 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
 }
 
 template <auto kKernels>
+ConvStorage storage() {
+  return {[](const ConvSpec& spec) { return std::vector{f32_stored_size(spec, kKernels().lanes)}; },
+          [](const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byte* weights) {
+            f32_unpack(spec, kKernels().lanes, parts[0], reinterpret_cast<float*>(weights));
+          },
+          f32_not_stored};
+}
+
+template <auto kKernels>
 std::unique_ptr<ConvKernel> create(const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
                                    int threads) {
   return std::make_unique<F32Conv>(spec, std::static_pointer_cast<const F32Weights>(packed), kKernels(),
@@ -217,28 +226,34 @@ F32Epilogue f32_epilogue(const ConvSpec& spec) {
 }
 
 ConvCandidate conv_f32_avx512() {
-  return {"conv_f32_avx512", Isa::avx512, unsupported<DType::f32>, pack<f32_kernels_avx512>,
-          create<f32_kernels_avx512>};
+  return {"conv_f32_avx512",          Isa::avx512,
+          unsupported<DType::f32>,    pack<f32_kernels_avx512>,
+          create<f32_kernels_avx512>, storage<f32_kernels_avx512>()};
 }
 ConvCandidate conv_bf16_avx512() {
-  return {"conv_bf16_avx512", Isa::avx512, unsupported<DType::bf16>, pack<f32_kernels_avx512>,
-          create<f32_kernels_avx512>};
+  return {"conv_bf16_avx512",         Isa::avx512,
+          unsupported<DType::bf16>,   pack<f32_kernels_avx512>,
+          create<f32_kernels_avx512>, storage<f32_kernels_avx512>()};
 }
 ConvCandidate conv_f16_avx512() {
-  return {"conv_f16_avx512", Isa::avx512, unsupported<DType::f16>, pack<f32_kernels_avx512>,
-          create<f32_kernels_avx512>};
+  return {"conv_f16_avx512",          Isa::avx512,
+          unsupported<DType::f16>,    pack<f32_kernels_avx512>,
+          create<f32_kernels_avx512>, storage<f32_kernels_avx512>()};
 }
 ConvCandidate conv_f32_avx2() {
-  return {"conv_f32_avx2", Isa::avx2, unsupported<DType::f32>, pack<f32_kernels_avx2>,
-          create<f32_kernels_avx2>};
+  return {"conv_f32_avx2",          Isa::avx2,
+          unsupported<DType::f32>,  pack<f32_kernels_avx2>,
+          create<f32_kernels_avx2>, storage<f32_kernels_avx2>()};
 }
 ConvCandidate conv_bf16_avx2() {
-  return {"conv_bf16_avx2", Isa::avx2, unsupported<DType::bf16>, pack<f32_kernels_avx2>,
-          create<f32_kernels_avx2>};
+  return {"conv_bf16_avx2",         Isa::avx2,
+          unsupported<DType::bf16>, pack<f32_kernels_avx2>,
+          create<f32_kernels_avx2>, storage<f32_kernels_avx2>()};
 }
 ConvCandidate conv_f16_avx2() {
-  return {"conv_f16_avx2", Isa::avx2, unsupported<DType::f16>, pack<f32_kernels_avx2>,
-          create<f32_kernels_avx2>};
+  return {"conv_f16_avx2",          Isa::avx2,
+          unsupported<DType::f16>,  pack<f32_kernels_avx2>,
+          create<f32_kernels_avx2>, storage<f32_kernels_avx2>()};
 }
 
 }  // namespace narrow::kernels

@@ -20,10 +20,17 @@ struct F32Weights final : PackedWeights {
     return bias.as<float>() + (group * panels_per_group + i) * 2 * lanes;
   }
   int64_t bytes() const override { return panels.bytes() + bias.bytes(); }
+  std::vector<std::span<const std::byte>> stored() const override {
+    return {{panels.data(), static_cast<size_t>(panels.bytes())}};
+  }
 };
 
 std::shared_ptr<const F32Weights> pack_f32_weights(const ConvSpec& spec, const ConvWeights& weights,
                                                    int64_t lanes);
+/// ConvStorage of weights that are f32 already; narrower ones would grow.
+std::string f32_not_stored(const ConvSpec& spec);
+int64_t f32_stored_size(const ConvSpec& spec, int64_t lanes);
+void f32_unpack(const ConvSpec& spec, int64_t lanes, const AlignedBuffer& panels, float* weights);
 
 /// One element of a float type.
 float load_float(DType type, const void* data, int64_t i);

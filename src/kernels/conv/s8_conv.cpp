@@ -38,27 +38,32 @@ bool zero_point_fits(DType type, const TensorQuant& quant) {
   return quant.zero_point >= low && quant.zero_point <= low + 255;
 }
 
-std::string unsupported(const ConvSpec& spec) {
+std::string unsupported_shape(const ConvSpec& spec) {
   const ConvShape& s = spec.shape;
-  const auto stores = [](DType t) {
-    return is_int8(t) || t == DType::f32 || t == DType::bf16 || t == DType::f16;
-  };
-  if (!is_int8(spec.src)) return fmt::format("src = {}: wants u8 or s8", to_string(spec.src));
   if (spec.weights != DType::s8) return fmt::format("weights = {}: wants s8", to_string(spec.weights));
-  if (!stores(spec.dst)) return fmt::format("dst = {}: wants u8, s8, f32, bf16 or f16", to_string(spec.dst));
-  if (spec.residual != DType::undefined && !stores(spec.residual))
-    return fmt::format("residual = {}: wants u8, s8, f32, bf16 or f16", to_string(spec.residual));
-  if (!zero_point_fits(spec.src, spec.src_quant) || !zero_point_fits(spec.dst, spec.dst_quant) ||
-      !zero_point_fits(spec.residual, spec.residual_quant))
-    return "a zero point is outside its type's range";
   if (std::min({s.c, s.oc, s.kh, s.kw, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w}) < 1)
     return "channels, kernel, stride and dilation have to be positive";
   if (s.groups < 1 || s.c % s.groups != 0 || s.oc % s.groups != 0)
     return fmt::format("groups = {}: wants a divisor of {} and {}", s.groups, s.c, s.oc);
   if (s.kh * s.kw * (s.c / s.groups) > kMaxDepth)
     return fmt::format("{} products per sum: wants at most {}", s.kh * s.kw * (s.c / s.groups), kMaxDepth);
-  if (spec.weight_scale.size() != 1 && static_cast<int64_t>(spec.weight_scale.size()) != s.oc)
-    return fmt::format("{} weight scales: wants 1 or {}", spec.weight_scale.size(), s.oc);
+  return {};
+}
+
+std::string unsupported(const ConvSpec& spec) {
+  const auto stores = [](DType t) {
+    return is_int8(t) || t == DType::f32 || t == DType::bf16 || t == DType::f16;
+  };
+  if (!is_int8(spec.src)) return fmt::format("src = {}: wants u8 or s8", to_string(spec.src));
+  if (!stores(spec.dst)) return fmt::format("dst = {}: wants u8, s8, f32, bf16 or f16", to_string(spec.dst));
+  if (spec.residual != DType::undefined && !stores(spec.residual))
+    return fmt::format("residual = {}: wants u8, s8, f32, bf16 or f16", to_string(spec.residual));
+  if (!zero_point_fits(spec.src, spec.src_quant) || !zero_point_fits(spec.dst, spec.dst_quant) ||
+      !zero_point_fits(spec.residual, spec.residual_quant))
+    return "a zero point is outside its type's range";
+  if (std::string reason = unsupported_shape(spec); !reason.empty()) return reason;
+  if (spec.weight_scale.size() != 1 && static_cast<int64_t>(spec.weight_scale.size()) != spec.shape.oc)
+    return fmt::format("{} weight scales: wants 1 or {}", spec.weight_scale.size(), spec.shape.oc);
   return {};
 }
 
@@ -257,7 +262,9 @@ void S8Conv::run(const ConvBuffers& buffers, ThreadPool& pool) const {
 
 template <const S8Isa& kIsa>
 ConvCandidate candidate() {
-  return {kIsa.name, kIsa.isa, unsupported,
+  return {kIsa.name,
+          kIsa.isa,
+          unsupported,
           [](const ConvSpec& spec, const ConvWeights& weights) -> std::shared_ptr<const PackedWeights> {
             return std::make_shared<S8Packed>(spec, weights, kIsa.tile);
           },
@@ -265,7 +272,12 @@ ConvCandidate candidate() {
              int threads) -> std::unique_ptr<ConvKernel> {
             return std::make_unique<S8Conv>(spec, std::static_pointer_cast<const S8Packed>(std::move(packed)),
                                             kIsa, threads);
-          }};
+          },
+          {[](const ConvSpec& spec) { return s8_stored_sizes(spec, kIsa.tile); },
+           [](const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byte* weights) {
+             s8_unpack(spec, kIsa.tile, parts, weights);
+           },
+           unsupported_shape}};
 }
 
 }  // namespace

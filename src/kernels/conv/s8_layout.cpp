@@ -1,5 +1,7 @@
 #include "kernels/conv/s8_layout.h"
 
+#include <algorithm>
+
 namespace narrow::kernels {
 
 S8Layout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
@@ -23,43 +25,98 @@ S8Layout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
   return l;
 }
 
-S8Packed::S8Packed(const ConvSpec& spec, const ConvWeights& source, const S8Tile& tile)
-    : layout_(s8_layout(spec, tile)),
-      weights_(AlignedBuffer::zeroed(layout_.groups * layout_.panels * layout_.panel_bytes())),
-      columns_(AlignedBuffer::zeroed(layout_.groups * layout_.padded_outputs() * 12)) {
-  for (int64_t group = 0; group < layout_.groups; ++group)
-    for (int64_t output = 0; output < layout_.outputs; ++output) pack_column(spec, source, group, output);
+namespace {
+
+/// Calls run(o, first, at, count) for every run of packed bytes that holds neighbouring weights of output o:
+/// `first` is the index of the first within [c / groups][kh][kw], the next one lies kh * kw further; `at` is
+/// its place.
+template <class F>
+void for_each_run(const ConvShape& s, const S8Layout& l, F&& run) {
+  const int64_t group_c = s.c / s.groups, group_oc = s.oc / s.groups, taps = s.kh * s.kw,
+                quads = l.tile.depth / 4;
+  for (int64_t o = 0; o < s.oc; ++o) {
+    const int64_t group = o / l.outputs, output = o % l.outputs, column = output % l.tile.columns;
+    const int64_t own_first = o / group_oc * group_c - group * l.channels;  // within the merged group
+    const int64_t panel = (group * l.panels + output / l.tile.columns) * l.panel_bytes();
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const int64_t k0 =
+          tap / l.taps_per_segment * l.segment_bytes + tap % l.taps_per_segment * l.channels + own_first;
+      for (int64_t c = 0; c < group_c;) {
+        const int64_t k = k0 + c, count = std::min(4 - k % 4, group_c - c);
+        const int64_t step = k / l.tile.depth, quad = k % l.tile.depth / 4;
+        const int64_t block = (step * (l.tile.columns / 16) + column / 16) * quads + quad;
+        run(o, c * taps + tap, panel + block * 64 + column % 16 * 4 + k % 4, count);
+        c += count;
+      }
+    }
+  }
 }
 
-void S8Packed::pack_column(const ConvSpec& spec, const ConvWeights& source, int64_t group, int64_t output) {
+}  // namespace
+
+std::vector<int64_t> s8_stored_sizes(const ConvSpec& spec, const S8Tile& tile) {
+  const S8Layout l = s8_layout(spec, tile);
+  return {l.weight_bytes(), l.columns() * 4};
+}
+
+void s8_unpack(const ConvSpec& spec, const S8Tile& tile, std::span<const AlignedBuffer> parts,
+               std::byte* weights) {
   const ConvShape& s = spec.shape;
-  const S8Layout& l = layout_;
-  const int64_t group_c = s.c / s.groups, taps = s.kh * s.kw, o = group * l.outputs + output;
-  const int64_t own_first =
-      o / (s.oc / s.groups) * group_c - group * l.channels;  // its channels within the merged group
-  const auto* from = static_cast<const int8_t*>(source.weights) + o * group_c * taps;
-  const int64_t panel = output / l.tile.columns, column = output % l.tile.columns;
-  int8_t* to = weights_.as<int8_t>() + (group * l.panels + panel) * l.panel_bytes();
-  int64_t sum = 0;
-  for (int64_t tap = 0; tap < taps; ++tap)
-    for (int64_t c = 0; c < group_c; ++c) {
-      const int64_t k =
-          tap / l.taps_per_segment * l.segment_bytes + tap % l.taps_per_segment * l.channels + own_first + c;
-      const int64_t step = k / l.tile.depth, quad = k % l.tile.depth / 4;
-      const int64_t block = (step * (l.tile.columns / 16) + column / 16) * (l.tile.depth / 4) + quad;
-      const int8_t w = from[c * taps + tap];
-      to[block * 64 + column % 16 * 4 + k % 4] = w;
-      sum += w;
-    }
-  const int64_t zero = spec.src_quant.zero_point + (l.tile.shifts_signed && spec.src == DType::s8 ? 128 : 0);
-  const int64_t bias = spec.bias ? static_cast<const int32_t*>(source.bias)[o] : 0;
-  const float w_scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(o)];
-  const int64_t at = group * l.padded_outputs() + output, all = l.groups * l.padded_outputs();
-  columns_.as<int32_t>()[at] =
-      static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(bias - zero * sum)));
-  columns_.as<float>()[all + at] = spec.src_quant.scale * w_scale;
-  columns_.as<float>()[2 * all + at] =
-      static_cast<float>(static_cast<double>(spec.src_quant.scale) * w_scale / spec.dst_quant.scale);
+  const int64_t taps = s.kh * s.kw, depth = s.c / s.groups * taps;
+  const std::byte* packed = parts[0].data();
+  for_each_run(s, s8_layout(spec, tile), [&](int64_t o, int64_t first, int64_t at, int64_t count) {
+    std::byte* to = weights + o * depth + first;
+    for (int64_t i = 0; i < count; ++i) to[i * taps] = packed[at + i];
+  });
+}
+
+S8Packed::S8Packed(const ConvSpec& spec, const ConvWeights& source, const S8Tile& tile)
+    : layout_(s8_layout(spec, tile)), columns_(AlignedBuffer::zeroed(layout_.columns() * 12)) {
+  if (source.stored.empty()) {
+    pack(spec, static_cast<const int8_t*>(source.weights));
+  } else {
+    weights_ = source.stored[0].share();
+    sums_ = source.stored[1].share();
+  }
+  finish_columns(spec, spec.bias ? static_cast<const int32_t*>(source.bias) : nullptr);
+}
+
+std::vector<std::span<const std::byte>> S8Packed::stored() const {
+  return {{weights_.data(), static_cast<size_t>(weights_.bytes())},
+          {sums_.data(), static_cast<size_t>(sums_.bytes())}};
+}
+
+void S8Packed::pack(const ConvSpec& spec, const int8_t* weights) {
+  const ConvShape& s = spec.shape;
+  const int64_t taps = s.kh * s.kw, depth = s.c / s.groups * taps;
+  weights_ = AlignedBuffer::zeroed(layout_.weight_bytes());
+  sums_ = AlignedBuffer::zeroed(layout_.columns() * 4);
+  auto* packed = weights_.as<int8_t>();
+  for_each_run(s, layout_, [&](int64_t o, int64_t first, int64_t at, int64_t count) {
+    const int8_t* from = weights + o * depth + first;
+    for (int64_t i = 0; i < count; ++i) packed[at + i] = from[i * taps];
+  });
+  for (int64_t o = 0; o < s.oc; ++o) {
+    int32_t sum = 0;
+    for (int64_t i = 0; i < depth; ++i) sum += weights[o * depth + i];
+    sums_.as<int32_t>()[o / layout_.outputs * layout_.padded_outputs() + o % layout_.outputs] = sum;
+  }
+}
+
+void S8Packed::finish_columns(const ConvSpec& spec, const int32_t* bias) {
+  const int64_t zero =
+      spec.src_quant.zero_point + (layout_.tile.shifts_signed && spec.src == DType::s8 ? 128 : 0);
+  const int64_t all = layout_.columns();
+  for (int64_t o = 0; o < spec.shape.oc; ++o) {
+    const int64_t at = o / layout_.outputs * layout_.padded_outputs() + o % layout_.outputs;
+    const int64_t own = bias != nullptr ? bias[o] : 0, sum = sums_.as<int32_t>()[at];
+    const float w_scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(o)];
+    columns_.as<int32_t>()[at] =
+        static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(own - zero * sum)));
+    columns_.as<float>()[all + at] = spec.src_quant.scale * w_scale;
+    columns_.as<float>()[2 * all + at] =
+        static_cast<float>(static_cast<double>(spec.src_quant.scale) * w_scale / spec.dst_quant.scale);
+  }
 }
 
 }  // namespace narrow::kernels

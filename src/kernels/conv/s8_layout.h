@@ -33,12 +33,14 @@ struct S8Layout {
   int64_t depth() const { return segments * segment_bytes; }
   int64_t panel_bytes() const { return depth() * tile.columns; }
   int64_t padded_outputs() const { return panels * tile.columns; }
+  int64_t weight_bytes() const { return groups * panels * panel_bytes(); }
+  int64_t columns() const { return groups * padded_outputs(); }
 };
 
 S8Layout s8_layout(const ConvSpec& spec, const S8Tile& tile);
 
-/// Weights as [group][panel][depth / tile.depth][columns / 16][tile.depth / 4][16][4], with per column
-/// (padded):
+/// Weights as [group][panel][depth / tile.depth][columns / 16][tile.depth / 4][16][4] and their sum per
+/// column, both of which a file may keep; made at each start, per column (padded):
 ///   bias        bias - zero_point * sum(w), so that the raw source bytes can be summed; padding pixels hold
 ///   the zero
 ///               point. Computed modulo 2^32, as the sums are.
@@ -48,6 +50,7 @@ class S8Packed : public PackedWeights {
  public:
   S8Packed(const ConvSpec& spec, const ConvWeights& source, const S8Tile& tile);
   int64_t bytes() const override { return weights_.bytes() + columns_.bytes(); }
+  std::vector<std::span<const std::byte>> stored() const override;
 
   const S8Layout& layout() const { return layout_; }
   const int8_t* weights() const { return weights_.as<int8_t>(); }
@@ -56,10 +59,15 @@ class S8Packed : public PackedWeights {
   const float* multiplier() const { return scale() + layout_.groups * layout_.padded_outputs(); }
 
  private:
-  void pack_column(const ConvSpec& spec, const ConvWeights& source, int64_t group, int64_t output);
+  void pack(const ConvSpec& spec, const int8_t* weights);
+  void finish_columns(const ConvSpec& spec, const int32_t* bias);
 
   S8Layout layout_;
-  AlignedBuffer weights_, columns_;
+  AlignedBuffer weights_, sums_, columns_;
 };
+
+std::vector<int64_t> s8_stored_sizes(const ConvSpec& spec, const S8Tile& tile);
+void s8_unpack(const ConvSpec& spec, const S8Tile& tile, std::span<const AlignedBuffer> parts,
+               std::byte* weights);
 
 }  // namespace narrow::kernels

@@ -96,12 +96,10 @@ std::vector<Implementation> conv_implementations(MakeSpec make, MakeWeights weig
                       const std::string reason = make(c, spec);
                       NARROW_CHECK(reason.empty());
                       const Tensor& constant = *c.constant(1);
-                      auto packed = c.packs->get(c.node.output(0)->name + "/" + chosen->name, constant, [&] {
-                        const Tensor ordered = weights(c);
-                        return chosen->pack(
-                            spec, {.weights = ordered.raw(),
-                                   .bias = c.constant(2) != nullptr ? c.constant(2)->raw() : nullptr});
-                      });
+                      const void* bias = c.constant(2) != nullptr ? c.constant(2)->raw() : nullptr;
+                      const PackRequest request{c.node.output(0)->name,     *chosen, spec, constant,
+                                                [&] { return weights(c); }, bias};
+                      auto packed = c.packs->get(request);
                       return std::unique_ptr<Kernel>(
                           std::make_unique<ConvStep>(chosen->create(spec, packed, c.threads), packed));
                     },

@@ -1,0 +1,64 @@
+#include "runtime/pack_cache.h"
+
+#include <cstring>
+
+namespace narrow::runtime {
+namespace {
+
+constexpr int64_t kWorthKeeping = 4096;  // bytes; smaller weights are packed in no time
+
+/// A description of what an entry packed, its parts those of `packed`; none where the kernel keeps nothing.
+std::vector<AlignedBuffer> parts_of(const std::shared_ptr<const kernels::PackedWeights>& packed) {
+  std::vector<AlignedBuffer> parts;
+  for (const std::span<const std::byte> part : packed->stored())
+    parts.push_back(AlignedBuffer::borrow(part.data(), static_cast<int64_t>(part.size()), packed));
+  return parts;
+}
+
+}  // namespace
+
+const artifact::PackedConstant* PackCache::stored(const PackRequest& request) const {
+  for (const artifact::PackedConstant& packed : stored_)
+    if (packed.constant.identity() == request.weights.identity() && packed.kernel == request.candidate.name &&
+        artifact::packs_alike(packed.spec, request.spec))
+      return &packed;
+  return nullptr;
+}
+
+std::shared_ptr<const kernels::PackedWeights> PackCache::get(const PackRequest& request) {
+  Entry& entry = entries_[{request.node, &request.candidate, request.weights.identity()}];
+  if (entry.packed) return entry.packed;
+  entry.weights = request.weights;
+  entry.spec = request.spec;
+  if (const artifact::PackedConstant* known = stored(request)) {
+    entry.transposed = known->transposed;
+    entry.packed = request.candidate.pack(request.spec, {.bias = request.bias, .stored = known->parts});
+  } else {
+    const Tensor ordered = request.ordered();
+    entry.transposed = ordered.identity() != request.weights.identity();
+    entry.packed = request.candidate.pack(request.spec, {.weights = ordered.raw(), .bias = request.bias});
+  }
+  return entry.packed;
+}
+
+void PackCache::add(artifact::PackedConstant packed) {
+  if (packed.constant.defined()) stored_.push_back(std::move(packed));
+}
+
+std::vector<artifact::PackedConstant> PackCache::storable() const {
+  std::vector<artifact::PackedConstant> list;
+  for (const auto& [key, entry] : entries_) {
+    const kernels::ConvStorage& storage = key.candidate->storage;
+    if (storage.sizes == nullptr || entry.weights.bytes() < kWorthKeeping || !storage.refuses(entry.spec).empty())
+      continue;
+    artifact::PackedConstant packed{entry.weights, key.candidate->name, entry.spec, entry.transposed,
+                                    parts_of(entry.packed)};
+    AlignedBuffer back(entry.weights.bytes());
+    unpack_constant(packed, back.data());
+    if (std::memcmp(back.data(), entry.weights.raw(), static_cast<size_t>(back.bytes())) == 0)
+      list.push_back(std::move(packed));
+  }
+  return list;
+}
+
+}  // namespace narrow::runtime
