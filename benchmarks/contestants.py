@@ -17,7 +17,8 @@ class Resident:
                 "threads": threads, "free": free}
         self.process = subprocess.Popen([sys.executable, HERE / "worker.py", json.dumps(spec)], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.answer()
+        said = self.answer()
+        self.empty_mb, self.peak_mb = said["empty_mb"], said["peak_mb"]
 
     def answer(self) -> dict:
         line = self.process.stdout.readline()
@@ -36,16 +37,20 @@ class Resident:
 
 
 class Visitor:
-    """narrow: every visit is one `narrow bench`, a process that loads the file, warms up and ends."""
+    """narrow: every visit is one `narrow bench`, a process that loads the file, warms up and ends.
+
+    Its peak memory is that of a visit; `empty_mb` is 0, there is nothing it stands on."""
 
     def __init__(self, build: Build, command: list[str]):
-        self.build, self.command, self.medians = build, command, []
+        self.build, self.command, self.medians, self.empty_mb, self.peak_mb = build, command, [], 0, 0
 
     def visit(self, seconds: float):
         done = subprocess.run([*self.command, "--seconds", str(seconds)], capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"narrow {self.build.label}: exit {done.returncode}: {last_line(done.stderr)}")
-        self.medians.append(json.loads(last_line(done.stdout))["median_ms"])
+        said = json.loads(last_line(done.stdout))
+        self.medians.append(said["median_ms"])
+        self.peak_mb = max(self.peak_mb, said["rss_mb"])
 
     def close(self):
         pass
@@ -62,4 +67,5 @@ def rotate(contestants: list, rounds: int, seconds: float):
 def record(contestant) -> dict:
     build = contestant.build
     return {"runtime": build.runtime, "precision": build.precision, "label": build.label,
-            "median_ms": statistics.median(contestant.medians), "rounds_ms": contestant.medians}
+            "median_ms": statistics.median(contestant.medians), "rounds_ms": contestant.medians,
+            "peak_mb": contestant.peak_mb, "empty_mb": contestant.empty_mb}

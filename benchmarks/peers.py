@@ -2,7 +2,8 @@
 """narrow against ONNX Runtime and OpenVINO on this machine, in one interleaved run per model: a Markdown table.
 
 Every contestant lives in its own process, rounds visit them in rotation, a figure is the median of its rounds'
-medians. Without --calib the samples are random, which serves for speed and for nothing else.
+medians. Peak MB is the most memory of a process that opens that one file and runs it. Without --calib the samples are
+random, which serves for speed and for nothing else.
 """
 import argparse
 import json
@@ -84,8 +85,9 @@ def best(records: list[dict], runtime: str, precisions: list[str]) -> dict | Non
 
 def cells(own: dict, rival: dict | None) -> str:
     if rival is None:
-        return "– | –"
-    return f"{rival['median_ms']:.2f} ({rival['label']}) | {rival['median_ms'] / own['median_ms']:.2f}"
+        return "– | – | –"
+    return (f"{rival['median_ms']:.2f} ({rival['label']}) | {rival['median_ms'] / own['median_ms']:.2f} | "
+            f"{rival['peak_mb']:.0f}")
 
 
 def rows(result: dict):
@@ -95,7 +97,8 @@ def rows(result: dict):
         ort = best(result["records"], "ort", ["fp32"] if precision == "fp32" else PRECISIONS)
         openvino = best(result["records"], "openvino", [precision])
         name = f"{result['model']} | {precision}"
-        yield f"| {name} | {own['median_ms']:.2f} | {cells(own, ort)} | {cells(own, openvino)} |"
+        mine = f"{own['median_ms']:.2f} | {own['peak_mb']:.0f}"
+        yield f"| {name} | {mine} | {cells(own, ort)} | {cells(own, openvino)} |"
 
 
 def unrest(results: list[dict]) -> str:
@@ -104,6 +107,14 @@ def unrest(results: list[dict]) -> str:
                                   for r in result["records"]), key=lambda entry: entry[0])
     return (f"Slowest over fastest round of one contestant: at most {spread:.2f} "
             f"({result['model']}, {record['runtime']} {record['label']}).")
+
+
+def python_memory(results: list[dict]) -> str:
+    """How much of the others' peaks is there before they open a file."""
+    empty = {runtime: max((r["empty_mb"] for result in results for r in result["records"] if r["runtime"] == runtime), default=0)
+             for runtime in ("ort", "openvino")}
+    return (f"Of the peaks, Python, its packages and the inputs take {empty['ort']:.0f} MB in ONNX Runtime's processes, "
+            f"{empty['openvino']:.0f} MB in OpenVINO's.")
 
 
 def parse():
@@ -134,10 +145,10 @@ def main():
     about = surroundings(options)
     results = [compare(path, options) for path in options.models]
     print(header(about, results))
-    print("| model | build | narrow ms | ONNX Runtime ms | ÷ narrow | OpenVINO ms | ÷ narrow |")
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    print("| model | build | narrow ms | peak MB | ONNX Runtime ms | ÷ narrow | peak MB | OpenVINO ms | ÷ narrow | peak MB |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     print("\n".join(row for result in results for row in rows(result)))
-    print(f"\n{unrest(results)}")
+    print(f"\n{unrest(results)} {python_memory(results)}")
     for result in results:
         for failure in result["failures"]:
             print(f"\n{result['model']}: did not take part: {failure}")

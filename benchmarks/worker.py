@@ -3,20 +3,26 @@
 
 usage: worker.py SPEC      SPEC: JSON with runtime (ort, openvino), precision, file, feed (.npz) and threads
 
-Says {"load_ms"} when the model is loaded; then every line of stdin is a number of seconds to run for, answered by
-{"median_ms", "runs"} as `narrow bench` counts: two inferences in front are left out.
+Says {"load_ms", "empty_mb", "peak_mb"} when the model has answered once: the peak memory of this process, and what it
+was before the file was opened (Python, its packages, the inputs). Then every line of stdin is a number of seconds to
+run for, answered by {"median_ms", "runs"} as `narrow bench` counts: two inferences in front are left out.
 """
+import importlib
 import json
-import pathlib
 import statistics
 import sys
 import time
 
-import numpy as np
-
-import samples
+import numpy as np  # and nothing else that is large: it would count as the runtime's memory
 
 WARM_UP, LEAST_RUNS = 2, 3
+PACKAGES = {"ort": "onnxruntime", "openvino": "openvino"}
+
+
+def peak_mb() -> float:
+    """Not ru_maxrss: that begins with the memory of the process that started this one."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
 
 
 def open_ort(spec: dict, feed: dict[str, np.ndarray]):
@@ -62,10 +68,14 @@ def timed(run, seconds: float) -> list[float]:
 
 def main():
     spec = json.loads(sys.argv[1])
-    feed = samples.load(pathlib.Path(spec["feed"]))
-    start = time.perf_counter()
+    with np.load(spec["feed"]) as arrays:
+        feed = {name: arrays[name] for name in arrays.files}
+    importlib.import_module(PACKAGES[spec["runtime"]])
+    empty, start = peak_mb(), time.perf_counter()
     run = OPEN[spec["runtime"]](spec, feed)
-    print(json.dumps({"load_ms": 1e3 * (time.perf_counter() - start)}), flush=True)
+    load = 1e3 * (time.perf_counter() - start)
+    run()
+    print(json.dumps({"load_ms": load, "empty_mb": empty, "peak_mb": peak_mb()}), flush=True)
     for line in sys.stdin:
         times = timed(run, float(line))
         print(json.dumps({"median_ms": statistics.median(times), "runs": len(times)}), flush=True)

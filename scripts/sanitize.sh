@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds everything with AddressSanitizer and UndefinedBehaviorSanitizer (preset `asan`) and
-# runs every unit test and the end-to-end tests with it; then the tests of the thread pool and of the engine under
+# runs every unit test and the end-to-end tests with it; then the tests of the thread pool, the engine and streams under
 # ThreadSanitizer (preset `tsan`). An hour on two cores, most of it the build.
 #   scripts/sanitize.sh [asan|tsan]     default: both
 # Exits 1 at the first finding; leaks count.
@@ -25,8 +25,8 @@ with_asan() {
 
 with_tsan() {
   cmake --preset tsan >/dev/null
-  cmake --build --preset tsan --target narrow_parallel_test narrow_runtime_test
-  ctest --preset tsan --tests-regex '^(parallel|runtime)$'
+  cmake --build --preset tsan --target narrow_parallel_test narrow_runtime_test narrow_bench_test
+  ctest --preset tsan --tests-regex '^(parallel|runtime|bench)$'
 }
 
 what=${1:-both}

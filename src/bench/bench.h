@@ -53,6 +53,7 @@ TensorMap random_inputs(const ir::Graph& graph, int64_t batch, int64_t free, uin
 /// bytes.
 Json to_json(const Record& record, bool raw = false);
 
+/// Of this process since it began. (getrusage counts in what the process that started it had.)
 double peak_rss_mb();
 /// Processor, ISA, threads, load average: the header of every measurement.
 Json environment(int threads);

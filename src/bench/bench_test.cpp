@@ -39,6 +39,15 @@ TEST(ToJson, HasWhatScriptsRead) {
   EXPECT_EQ(to_json(Record{.name = "x", .samples_ms = {1, 2}}, true)["samples_ms"].size(), 2U);
 }
 
+TEST(PeakRss, CountsWhatWasTouchedAndNeverFalls) {
+  constexpr size_t kBytes = size_t{64} << 20;
+  { const std::vector<char> touched(kBytes, 1); }
+  const double peak = peak_rss_mb();
+  EXPECT_GT(peak, 64);
+  EXPECT_LT(peak, 4096);  // megabytes, not kilobytes
+  EXPECT_GE(peak_rss_mb(), peak);
+}
+
 TEST(RandomInputs, PickFromTheTablesOfTheModel) {
   const auto graph = ir::parse(
       "graph g(%ids: s64[N,40]) {\n  @t: f32[3,2] = [1, 2, 3, 4, 5, 6]\n"

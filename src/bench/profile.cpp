@@ -140,6 +140,8 @@ Result<Profile> profile(runtime::Session& session, const TensorMap& inputs, int 
   Profile result;
   result.steps = describe(info, first);
   result.repetitions = repetitions;
+  result.arena_bytes = info.arena_bytes;
+  result.arena_lower_bound = info.arena_lower_bound;
   std::vector<std::vector<Span>> runs;
   std::vector<double> alone_ms, totals;
   for (int i = 0; i < repetitions; ++i) {
@@ -226,6 +228,8 @@ Json to_json(const Profile& profile) {
           {"repetitions", profile.repetitions},
           {"macs", profile.macs()},
           {"bytes", profile.bytes()},
+          {"arena_bytes", profile.arena_bytes},
+          {"arena_lower_bound", profile.arena_lower_bound},
           {"roofs", to_json(profile.roofs)},
           {"steps", steps},
           {"kernels", kernels}};

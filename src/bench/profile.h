@@ -33,8 +33,9 @@ struct Profile {
   std::vector<StepProfile> steps;  // in the order of the plan
   int repetitions = 0;
   Roofs roofs;
-  double run_ms = 0;    // median of runs without an observer
-  double steps_ms = 0;  // the steps' medians together
+  double run_ms = 0;                               // median of runs without an observer
+  double steps_ms = 0;                             // the steps' medians together
+  int64_t arena_bytes = 0, arena_lower_bound = 0;  // of activations; most bytes alive at one step
 
   /// How much of an unobserved run the steps explain.
   double explained() const { return run_ms > 0 ? steps_ms / run_ms : 0; }
@@ -62,7 +63,8 @@ std::vector<KernelShare> by_kernel(const Profile& profile);
 /// fp32_gops bf16_gops int8_gops memory_gb_s cache_gb_s cache_bytes.
 Json to_json(const Roofs& roofs);
 
-/// run_ms steps_ms explained repetitions macs bytes roofs steps kernels (docs/commands/profile.md).
+/// run_ms steps_ms explained repetitions macs bytes arena_bytes arena_lower_bound roofs steps kernels
+/// (docs/commands/profile.md).
 Json to_json(const Profile& profile);
 
 /// One run as chrome://tracing and Perfetto read it: a complete event ("X") per step, microseconds.

@@ -51,18 +51,28 @@ std::string share_text(double share) { return share > 0 ? percent(share) : "-"; 
 
 std::string bytes_text(int64_t bytes) { return bytes > 0 ? count_text(bytes) : "-"; }
 
+/// "arena 1.50 MB (lower bound 1.20 MB, +25%)": activations planned, and the most that is alive at once.
+std::string arena_text(const bench::Profile& p) {
+  const double over = p.arena_lower_bound > 0
+                          ? static_cast<double>(p.arena_bytes) / static_cast<double>(p.arena_lower_bound) - 1
+                          : 0;
+  return fmt::format("arena {} (lower bound {}, +{})", megabytes(p.arena_bytes),
+                     megabytes(p.arena_lower_bound), percent(over));
+}
+
 std::string header(const bench::Profile& p, const Options& o, const Json& machine) {
   const bench::Roofs& roofs = p.roofs;
   return fmt::format(
       "{} · {} · {} threads · batch {} · load {:.1f} · random inputs\n"
       "{} steps take {} ms; the median of {} runs without an observer is {} ms ({} explained)\n"
       "roofs: {:.0f} GFLOP/s fp32, {:.0f} bf16, {:.0f} GOP/s int8; {:.0f} GB/s from memory, {:.0f} from "
-      "caches (up to {})\n\n",
+      "caches (up to {})\n"
+      "{}\n\n",
       machine["processor"].get<std::string>(), machine["isa"].get<std::string>(),
       machine["threads"].get<int>(), o.batch, machine["load_average"].get<double>(), p.steps.size(),
       milliseconds(p.steps_ms), p.repetitions, milliseconds(p.run_ms), percent(p.explained()),
       roofs.fp32_gops, roofs.bf16_gops, roofs.int8_gops, roofs.memory_gb_s, roofs.cache_gb_s,
-      megabytes(roofs.cache_bytes));
+      megabytes(roofs.cache_bytes), arena_text(p));
 }
 
 /// All in the order of the plan, or the slowest first and a line about the others.

@@ -16,8 +16,9 @@ def profiled(narrow, built, request):
 
 def test_every_step_of_the_plan_is_there(narrow, profiled):
     path, got = profiled
-    plan = narrow("explain", path, "--json").json["steps"]
-    assert [(s["node"], s["op"], s["kernel"]) for s in got["steps"]] == [(s["node"], s["op"], s["kernel"]) for s in plan]
+    explained = narrow("explain", path, "--json").json
+    assert [(s["node"], s["op"], s["kernel"]) for s in got["steps"]] == [(s["node"], s["op"], s["kernel"]) for s in explained["steps"]]
+    assert all(got[key] == explained[key] > 0 for key in ("arena_bytes", "arena_lower_bound"))
     assert all(s["ms"] > 0 for s in got["steps"] if s["macs"] > 0) and all(s["ms"] >= 0 for s in got["steps"])
     assert got["run_ms"] > 0 and got["steps_ms"] == pytest.approx(sum(s["ms"] for s in got["steps"]), rel=1e-3)
     assert sum(s["share"] for s in got["steps"]) == pytest.approx(1, rel=1e-3)
