@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing (clang), builds the fuzz targets (fuzz/, preset `fuzz`) and runs each for SECONDS (default
 # 60), as many at a time as there are cores, over seeds that are made anew, the regression files and its own corpus.
-#   scripts/fuzz.sh [SECONDS] [TARGET...]     targets: onnx text artifact calibration dataset npz jpeg
+#   scripts/fuzz.sh [SECONDS] [TARGET...]     targets: onnx text artifact calibration dataset npz jpeg kernels
 # NARROW_FUZZ_SEED (a number) makes runs alike: what is mutated in which order; without it each run looks elsewhere.
 # NARROW_FUZZ_BUILD names another build folder than build/fuzz; the corpus stays there from run to run (corpus/), and so
 # does what was found (found/); what is fixed is kept, small, in tests/regressions. Exits 1 when something was found.
@@ -11,7 +11,7 @@ seconds=${1:-60}
 [[ $seconds =~ ^[0-9]+$ ]] || { echo "fuzz.sh: expected seconds, got $seconds" >&2 && exit 1; }
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(onnx text artifact calibration dataset npz jpeg)
+[ ${#targets[@]} -gt 0 ] || targets=(onnx text artifact calibration dataset npz jpeg kernels)
 build=${NARROW_FUZZ_BUILD:-build/fuzz}
 
 scripts/install_deps.sh clang libclang-rt-14-dev
