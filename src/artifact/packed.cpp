@@ -32,8 +32,8 @@ bool is_sane(const ConvShape& s) {
     if (d < 1 || d > kMost / product) return false;
     product *= d;
   }
-  return s.groups >= 1 && s.c % s.groups == 0 && s.oc % s.groups == 0 && s.dilation_h >= 1 && s.dilation_w >= 1 &&
-         s.dilation_h <= kMost && s.dilation_w <= kMost;
+  return s.groups >= 1 && s.c % s.groups == 0 && s.oc % s.groups == 0 && s.dilation_h >= 1 &&
+         s.dilation_w >= 1 && s.dilation_h <= kMost && s.dilation_w <= kMost;
 }
 
 /// [rows][columns] of elements of `size` bytes -> [columns][rows].
@@ -48,8 +48,9 @@ Result<AlignedBuffer> part_from_json(const Json& json, int64_t wanted, std::span
   const auto size = static_cast<int64_t>(blob.size());
   const int64_t offset = json.is_number_unsigned() ? json.get<int64_t>() : -1;
   if (offset < 0 || offset % kCacheLine != 0 || offset > size || wanted > size - offset)
-    return damaged(subject, fmt::format("{} bytes at a multiple of {} inside the blob of {}", wanted, kCacheLine, size),
-                   json.dump());
+    return damaged(
+        subject, fmt::format("{} bytes at a multiple of {} inside the blob of {}", wanted, kCacheLine, size),
+        json.dump());
   return AlignedBuffer::borrow(blob.data() + offset, wanted, owner);
 }
 
@@ -78,15 +79,18 @@ Json to_json(const PackedConstant& packed, std::span<const int64_t> offsets) {
   Json dims = Json::array(), parts = Json::array();
   for (const int64_t* dim : dims_of(shape)) dims.push_back(*dim);
   for (const int64_t offset : offsets) parts.push_back(offset);
-  Json json = {{"kernel", packed.kernel}, {"dtype", to_string(packed.spec.weights)}, {"dims", dims}, {"parts", parts}};
+  Json json = {
+      {"kernel", packed.kernel}, {"dtype", to_string(packed.spec.weights)}, {"dims", dims}, {"parts", parts}};
   if (packed.transposed) json["transposed"] = true;
   return json;
 }
 
 Result<PackedConstant> packed_from_json(const Json& json, std::span<const std::byte> blob,
-                                        const std::shared_ptr<const void>& owner, const std::string& subject) {
+                                        const std::shared_ptr<const void>& owner,
+                                        const std::string& subject) {
   const auto text = [&](const char* key) {
-    return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
+    return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
+                                                                           : "";
   };
   const auto list = [&](const char* key) {
     return json.is_object() && json.contains(key) && json[key].is_array() ? json[key] : Json::array();
@@ -105,7 +109,8 @@ Result<PackedConstant> packed_from_json(const Json& json, std::span<const std::b
   for (size_t i = 0; i < targets.size(); ++i)
     *targets.at(i) = i < dims.size() && dims[i].is_number_unsigned() ? dims[i].get<int64_t>() : -1;
   if (!is_sane(packed.spec.shape) || dims.size() != targets.size() ||
-      !candidate->storage.refuses(packed.spec).empty() || (packed.transposed && packed.spec.shape.kh * packed.spec.shape.kw * packed.spec.shape.groups != 1))
+      !candidate->storage.refuses(packed.spec).empty() ||
+      (packed.transposed && packed.spec.shape.kh * packed.spec.shape.kw * packed.spec.shape.groups != 1))
     return damaged(subject, "dimensions that kernel packs", dims.dump());
   if (elements_of(packed.spec.shape) > static_cast<int64_t>(blob.size()))
     return damaged(subject, fmt::format("weights within a blob of {} bytes", blob.size()), dims.dump());
@@ -122,7 +127,8 @@ Result<PackedConstant> packed_from_json(const Json& json, std::span<const std::b
 Result<Tensor> deferred_constant(const PackedConstant& packed, DType dtype, const Shape& shape,
                                  const std::string& subject) {
   const ConvShape& s = packed.spec.shape;
-  const bool fits = packed.transposed ? shape == Shape{s.c, s.oc} : narrow::elements_of(shape) == elements_of(s);
+  const bool fits =
+      packed.transposed ? shape == Shape{s.c, s.oc} : narrow::elements_of(shape) == elements_of(s);
   if (dtype != packed.spec.weights || !fits)
     return damaged(subject, fmt::format("{} {}", to_string(packed.spec.weights), elements_of(s)),
                    fmt::format("{}{}", to_string(dtype), to_string(shape)));

@@ -1,7 +1,7 @@
 // Constants kept as a convolution kernel reads them, instead of in the order of the graph.
 //
-// They are mapped and used where they lie; whoever wants the graph's order (another instruction set, another tool) gets
-// it back bit for bit on the first read.
+// They are mapped and used where they lie; whoever wants the graph's order (another instruction set, another
+// tool) gets it back bit for bit on the first read.
 #pragma once
 
 #include <memory>
@@ -18,10 +18,10 @@
 namespace narrow::artifact {
 
 struct PackedConstant {
-  Tensor constant;           // of the graph: [oc, c/groups, kh, kw], or any shape of as many elements in that order
-  std::string kernel;        // a candidate of kernels/conv with a ConvStorage
-  kernels::ConvSpec spec;    // what ConvStorage looks at
-  bool transposed = false;   // the constant is [c, oc]
+  Tensor constant;     // of the graph: [oc, c/groups, kh, kw], or any shape of as many elements in that order
+  std::string kernel;  // a candidate of kernels/conv with a ConvStorage
+  kernels::ConvSpec spec;   // what ConvStorage looks at
+  bool transposed = false;  // the constant is [c, oc]
   std::vector<AlignedBuffer> parts;
 };
 

@@ -12,8 +12,8 @@ namespace {
 struct Options {
   Common common;
   std::string model, calib, eval, out, precisions = "fp32,bf16,fp16,int8,mixed", objective = "latency",
-                                       proof = "point", method = "mse", target = "portable", metric_command,
-                                       config;
+                                       proof = "point", method = "mse", target = "portable",
+                                       tactics = "tuned", metric_command, config;
   std::vector<std::string> gates;
   int64_t batch = 1, group_size = 32, memory = 0;
   double percentile = 99.99, seconds = 1;
@@ -54,6 +54,7 @@ Result<pipeline::BuildOptions> to_build_options(const Options& o) {
   build.batch = o.batch;
   build.group_size = o.group_size;
   NARROW_TRY(build.target, parse_target(o.target));
+  NARROW_TRY(build.tactics, parse_tactics(o.tactics));
   build.memory = o.memory;
   build.threads = o.common.threads;
   build.seed = o.common.seed;
@@ -197,6 +198,7 @@ Command add_build(CLI::App& root) {
   add_ranges(*app, o->method, o->percentile);
   add_memory(*app, o->memory);
   add_target(*app, o->target);
+  add_tactics(*app, o->tactics);
   add_common(*app, o->common);
   return {app, [o] { return run(*o); }};
 }

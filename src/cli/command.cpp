@@ -46,6 +46,20 @@ Result<quant::Target> parse_target(const std::string& name) {
                .got = "'" + name + "'"};
 }
 
+void add_tactics(CLI::App& app, std::string& tactics) {
+  app.add_option(
+      "--tactics", tactics,
+      "how a layer's kernel is chosen: tuned (default: timed on this machine, remembered in the cache), or "
+      "pinned: by the kernels' order of preference, the same file every time");
+}
+
+Result<pipeline::TacticSource> parse_tactics(const std::string& name) {
+  if (name == "tuned") return pipeline::TacticSource::tuned;
+  if (name == "pinned") return pipeline::TacticSource::pinned;
+  return Error{
+      .code = Code::usage, .subject = "--tactics", .expected = "tuned or pinned", .got = "'" + name + "'"};
+}
+
 void add_memory(CLI::App& app, int64_t& bytes) {
   app.add_option("--memory", bytes,
                  "what calibration may take beside the weights, in bytes or as 512M, 2G: smaller batches")

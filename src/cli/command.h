@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "calib/range.h"
+#include "pipeline/variant.h"
 #include "quant/recipe.h"
 #include "verify/gate.h"
 
@@ -39,7 +40,9 @@ void add_common(CLI::App& app, Common& common);
 void add_ranges(CLI::App& app, std::string& method, double& percentile);
 /// --target portable|tensorrt.
 void add_target(CLI::App& app, std::string& target);
+void add_tactics(CLI::App& app, std::string& tactics);
 Result<quant::Target> parse_target(const std::string& name);
+Result<pipeline::TacticSource> parse_tactics(const std::string& name);
 /// --memory BYTES.
 void add_memory(CLI::App& app, int64_t& bytes);
 Result<calib::RangeOptions> parse_ranges(const std::string& method, double percentile);

@@ -17,7 +17,7 @@ struct Options {
   Common common;
   std::string model, precision, calibration, out, method = "mse";
   std::vector<std::string> wide;
-  std::string target = "portable";
+  std::string target = "portable", tactics = "tuned";
   double percentile = 99.99;
   int64_t group_size = 32;
 };
@@ -55,6 +55,7 @@ Result<int> run(const Options& o) {
                  .expected = "a name that ends in .narrow or .onnx",
                  .got = "'" + o.out + "'"};
   NARROW_TRY(const quant::Target target, parse_target(o.target));
+  NARROW_TRY(const pipeline::TacticSource tactics, parse_tactics(o.tactics));
   NARROW_TRY(const calib::RangeOptions ranges, parse_ranges(o.method, o.percentile));
   NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.model));
   const pipeline::Model& model = original.model;
@@ -91,7 +92,7 @@ Result<int> run(const Options& o) {
   NARROW_DO(pipeline::write_variant(
       graph, recipe,
       {{"tool", "narrow 0.1.0"}, {"model", model.hash}, {"calibration_data", profile.data_hash}}, out, {},
-      std::make_shared<ThreadPool>(1)));
+      tactics, std::make_shared<ThreadPool>(o.common.threads)));
   std::error_code error;
   const auto bytes = static_cast<int64_t>(std::filesystem::file_size(out, error));
   std::string text =
@@ -124,6 +125,7 @@ Command add_quantize(CLI::App& root) {
   app->add_option("--out", o->out, "FILE.narrow or FILE.onnx")->required();
   app->add_option("--keep-wide", o->wide, "nodes that stay FP32, by ONNX name");
   add_target(*app, o->target);
+  add_tactics(*app, o->tactics);
   add_ranges(*app, o->method, o->percentile);
   add_common(*app, o->common);
   return {app, [o] { return run(*o); }};

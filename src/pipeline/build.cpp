@@ -137,7 +137,8 @@ class Builder {
       NARROW_TRY(graph, quant::apply(model_.graph, recipe));
     }
     if (options_.target == quant::Target::tensorrt) NARROW_DO(check_tensorrt(graph, to_string(precision)));
-    NARROW_TRY(Variant variant, make_variant(graph, std::move(recipe), origin_, folder_, shapes_, pool_));
+    NARROW_TRY(Variant variant,
+               make_variant(graph, std::move(recipe), origin_, folder_, shapes_, options_.tactics, pool_));
     Build build;
     build.precision = precision;
     build.name = variant.name;

@@ -16,6 +16,7 @@
 #include "calib/range.h"
 #include "pipeline/decision.h"
 #include "pipeline/model.h"
+#include "pipeline/variant.h"
 #include "quant/recipe.h"
 #include "verify/figures.h"
 #include "verify/gate.h"
@@ -37,9 +38,10 @@ struct BuildOptions {
   uint64_t seed = 1;
   calib::RangeOptions ranges;
   quant::Target target = quant::Target::portable;
-  int64_t memory = 0;         // bytes for calibration; 0: no bound
-  int64_t group_size = 32;    // weights that share a scale in int4, int3, int2
-  double bench_seconds = 1;   // per build
+  int64_t memory = 0;        // bytes for calibration; 0: no bound
+  int64_t group_size = 32;   // weights that share a scale in int4, int3, int2
+  double bench_seconds = 1;  // per build
+  TacticSource tactics = TacticSource::tuned;
   int64_t layer_samples = 4;  // for the per-layer figures
 };
 

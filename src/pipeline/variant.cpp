@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "onnx/export.h"
+#include "runtime/tactic_cache.h"
 #include "tensorrt/rules.h"
 
 namespace narrow::pipeline {
@@ -39,15 +40,33 @@ Result<int64_t> size_of(const fs::path& file) {
 
 }  // namespace
 
+namespace {
+
+/// The artifact with what this machine chose and packed.
+Status write_native(const ir::Graph& graph, Json about, const fs::path& file, const Shapes& given,
+                    TacticSource source, std::shared_ptr<ThreadPool> pool) {
+  const Shapes shapes = given.empty() ? single(graph) : given;
+  const int threads = pool->threads();
+  NARROW_TRY(runtime::Session session, runtime::Session::create(graph, std::move(pool)));
+  runtime::TacticCache cache(runtime::cache_folder(), usable_isa(), threads);
+  Status planned = source == TacticSource::tuned ? session.tune(shapes, cache) : Status{};
+  if (planned.ok()) planned = session.prepare(shapes);
+  if (!planned.ok() && !given.empty())
+    return planned;  // a guess may be wrong: nothing is chosen and packed then
+  cache.save();
+  if (const runtime::Tactics* tactics = session.tactics(); tactics != nullptr && !tactics->steps.empty())
+    about["tactics"] = runtime::to_json(*tactics);
+  return artifact::write(
+      file, {.graph = graph.clone(), .about = std::move(about), .packed = session.packed_constants()});
+}
+
+}  // namespace
+
 Status write_variant(const ir::Graph& graph, const quant::Recipe& recipe, const Json& origin,
-                     const fs::path& file, const Shapes& shapes, std::shared_ptr<ThreadPool> pool) {
-  if (file.extension() == ".narrow") {
-    NARROW_TRY(runtime::Session session, runtime::Session::create(graph, std::move(pool)));
-    const Status planned = session.prepare(shapes.empty() ? single(graph) : shapes);
-    if (!planned.ok() && !shapes.empty()) return planned;  // a guess may be wrong: nothing is packed then
-    return artifact::write(
-        file, {.graph = graph.clone(), .about = about(recipe, origin), .packed = session.packed_constants()});
-  }
+                     const fs::path& file, const Shapes& shapes, TacticSource tactics,
+                     std::shared_ptr<ThreadPool> pool) {
+  if (file.extension() == ".narrow")
+    return write_native(graph, about(recipe, origin), file, shapes, tactics, std::move(pool));
   NARROW_TRY(const std::string bytes, onnx::export_bytes(graph));
   return write_file(file, bytes);
 }
@@ -65,13 +84,14 @@ Status check_tensorrt(const ir::Graph& graph, const std::string& subject) {
 }
 
 Result<Variant> make_variant(const ir::Graph& graph, quant::Recipe recipe, const Json& origin,
-                             const fs::path& folder, const Shapes& shapes, std::shared_ptr<ThreadPool> pool) {
+                             const fs::path& folder, const Shapes& shapes, TacticSource tactics,
+                             std::shared_ptr<ThreadPool> pool) {
   Variant variant;
   variant.name = to_string(recipe.precision);
   variant.recipe = std::move(recipe);
   const fs::path native = folder / (variant.name + ".narrow"), portable = folder / (variant.name + ".onnx");
-  NARROW_DO(write_variant(graph, variant.recipe, origin, native, shapes, pool));
-  NARROW_DO(write_variant(graph, variant.recipe, origin, portable, shapes, pool));
+  NARROW_DO(write_variant(graph, variant.recipe, origin, native, shapes, tactics, pool));
+  NARROW_DO(write_variant(graph, variant.recipe, origin, portable, shapes, tactics, pool));
   NARROW_TRY(variant.file_bytes, size_of(native));
   NARROW_TRY(variant.onnx_bytes, size_of(portable));
   const Stopwatch watch;

@@ -71,6 +71,7 @@ Interpreter::Interpreter(ir::Graph graph, std::shared_ptr<ThreadPool> pool, Sess
                     .outputs = {},
                     .formats = {},
                     .rejected = {{"plan", "shapes of this graph depend on data: it is interpreted"}},
+                    .timed_us = {},
                     .emulated = false};
     for (const ir::Value* output : node->outputs()) {
       step.outputs.push_back(output->name);

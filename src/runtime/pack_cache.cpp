@@ -49,7 +49,8 @@ std::vector<artifact::PackedConstant> PackCache::storable() const {
   std::vector<artifact::PackedConstant> list;
   for (const auto& [key, entry] : entries_) {
     const kernels::ConvStorage& storage = key.candidate->storage;
-    if (storage.sizes == nullptr || entry.weights.bytes() < kWorthKeeping || !storage.refuses(entry.spec).empty())
+    if (storage.sizes == nullptr || entry.weights.bytes() < kWorthKeeping ||
+        !storage.refuses(entry.spec).empty())
       continue;
     artifact::PackedConstant packed{entry.weights, key.candidate->name, entry.spec, entry.transposed,
                                     parts_of(entry.packed)};

@@ -37,7 +37,31 @@ Error no_kernel(const ir::Node& node, const StepChoice& choice) {
                              reasons.empty() ? "" : " [" + reasons + "]")};
 }
 
+/// The kernel that won on this machine, when it can still run the node; the others and their times are
+/// rejected.
+const Implementation* winner(const NodeCase& c, const PlanOptions& options, StepChoice& choice) {
+  if (options.tactics == nullptr || options.reference_only) return nullptr;
+  const auto found = options.tactics->steps.find(c.node.output(0)->name);
+  if (found == options.tactics->steps.end() || found->second.empty()) return nullptr;
+  const Tactic& tactic = found->second;
+  for (const Implementation& candidate : implementations(c.node.op())) {
+    if (candidate.name != tactic[0].kernel) continue;
+    if (candidate.isa > options.isa || !candidate.unsupported(c).empty()) return nullptr;
+    for (size_t i = 1; i < tactic.size(); ++i)
+      choice.rejected.push_back(
+          {tactic[i].kernel, fmt::format("takes {:.1f} us, {} {:.1f}", tactic[i].microseconds,
+                                         tactic[0].kernel, tactic[0].microseconds)});
+    choice.timed_us = tactic[0].microseconds;
+    return &candidate;
+  }
+  return nullptr;
+}
+
 Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& options, StepChoice& choice) {
+  if (const Implementation* tactic = winner(c, options, choice); tactic != nullptr) {
+    choice.kernel = tactic->name;
+    return tactic->create(c);
+  }
   for (const Implementation& candidate : implementations(c.node.op())) {
     std::string reason;
     if (candidate.isa > options.isa)
@@ -88,6 +112,7 @@ Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions
                       .outputs = {},
                       .formats = formats_of(*node),
                       .rejected = {},
+                      .timed_us = {},
                       .emulated = is_emulated(*node, options.isa)};
     for (const ir::Value* output : node->outputs()) choice.outputs.push_back(output->name);
     std::unique_ptr<Kernel> kernel;

@@ -9,6 +9,7 @@
 #include "ir/graph.h"
 #include "runtime/kernel.h"
 #include "runtime/session.h"
+#include "runtime/tactics.h"
 
 namespace narrow::runtime {
 
@@ -44,6 +45,7 @@ struct PlanOptions {
   Isa isa;
   int threads;
   bool reference_only = false;
+  const Tactics* tactics = nullptr;  // timed on this machine; null: the order of the tables
 };
 
 /// `graph`: what the engine passes left, all types static. Errors: unsupported, naming the node, its types

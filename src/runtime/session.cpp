@@ -18,6 +18,7 @@
 #include "runtime/plan.h"
 #include "runtime/reference/reference.h"
 #include "runtime/split.h"
+#include "runtime/tune.h"
 
 namespace narrow::runtime {
 
@@ -56,6 +57,7 @@ struct Session::State {
   Result<Engine> engine_for(const ShapeMap& shapes);
   Result<Engine> make_engine(const ShapeMap& shapes);
   Result<std::shared_ptr<const Plan>> plan_of(ir::Graph bound);
+  PlanOptions plan_options() const;
   Result<Engine> make_split_engine(ir::Graph bound);
   Result<TensorMap> run_interpreted(const std::vector<Tensor>& given, Observer* observer);
   /// Sets `inputs` and `last`.
@@ -105,9 +107,15 @@ Result<std::shared_ptr<const Plan>> Session::State::plan_of(ir::Graph bound) {
   const passes::PassContext context{.evaluate = reference::evaluate};
   const auto list = options.observe_all ? passes::observable_passes() : passes::engine_passes();
   NARROW_DO(passes::run_passes(bound, list, context, options.disabled_passes));
-  const PlanOptions plan_options{
-      .isa = options.max_isa, .threads = pool->threads(), .reference_only = options.reference_only};
-  return make_plan(std::move(bound), plan_options, packs);
+  return make_plan(std::move(bound), plan_options(), packs);
+}
+
+PlanOptions Session::State::plan_options() const {
+  const bool here = options.tactics != nullptr && options.tactics->machine == machine_key(options.max_isa);
+  return {.isa = options.max_isa,
+          .threads = pool->threads(),
+          .reference_only = options.reference_only,
+          .tactics = here ? options.tactics.get() : nullptr};
 }
 
 /// Up to where shapes depend on data there is a plan; the rest is interpreted.
@@ -157,6 +165,9 @@ Result<Session> Session::open(const std::filesystem::path& path, std::shared_ptr
     if (artifact::is_artifact(path)) {
       NARROW_TRY(artifact::Package package, artifact::read(path));
       NARROW_TRY(Session session, create(package.graph, std::move(pool), options));
+      if (options.tactics == nullptr && package.about.contains("tactics"))
+        session.state_->options.tactics =
+            std::make_shared<Tactics>(tactics_from_json(package.about["tactics"]));
       for (artifact::PackedConstant& packed : package.packed) session.state_->packs.add(std::move(packed));
       return session;
     }
@@ -166,6 +177,23 @@ Result<Session> Session::open(const std::filesystem::path& path, std::shared_ptr
     return create(model.graph, std::move(pool), options);
   });
 }
+
+Status Session::tune(const std::map<std::string, Shape>& shapes, TacticCache& cache) {
+  State& state = *state_;
+  ir::Graph bound = state.graph.clone();
+  NARROW_DO(ir::bind_shapes(bound, shapes));
+  if (!has_static_inputs(bound) || depends_on_data(bound)) return {};
+  const passes::PassContext context{.evaluate = reference::evaluate};
+  NARROW_DO(passes::run_passes(bound, passes::engine_passes(), context, state.options.disabled_passes));
+  state.options.tactics =
+      std::make_shared<Tactics>(runtime::tune(bound, state.plan_options(), *state.pool, cache));
+  state.engines.clear();
+  state.last.reset();
+  state.packs = {};
+  return {};
+}
+
+const Tactics* Session::tactics() const { return state_->options.tactics.get(); }
 
 std::vector<artifact::PackedConstant> Session::packed_constants() const { return state_->packs.storable(); }
 

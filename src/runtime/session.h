@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,9 +15,12 @@
 #include "base/result.h"
 #include "ir/graph.h"
 #include "parallel/thread_pool.h"
+#include "runtime/tactics.h"
 #include "tensor/tensor.h"
 
 namespace narrow::runtime {
+
+class TacticCache;
 
 struct SessionOptions {
   Isa max_isa = usable_isa();
@@ -25,6 +29,8 @@ struct SessionOptions {
   /// Use the plain reference backend for every node (tests).
   bool reference_only = false;
   std::vector<std::string> disabled_passes;
+  /// Of an artifact: used when they were timed on this machine. Null: the order of the kernels' tables.
+  std::shared_ptr<const Tactics> tactics;
 };
 
 /// A value in memory while a plan runs. Quantized and channels-last values show as they lie.
@@ -63,7 +69,8 @@ struct StepChoice {
     std::string kernel, reason;
   };
   std::vector<Rejected> rejected;
-  bool emulated = false;  // the format is not native here
+  std::optional<double> timed_us;  // where it won against others by measurement
+  bool emulated = false;           // the format is not native here
 };
 
 struct PlanInfo {
@@ -97,6 +104,11 @@ class Session {
   /// is written). When the shapes are those of the run before and the inputs have the model's types, nothing
   /// is allocated but what kernels allocate. Errors: those of run(); invalid_argument, outputs do not fit.
   Status run_into(const TensorMap& inputs, TensorMap& outputs);
+  /// Chooses kernels for these shapes by measurement (runtime/tune.h), or as the cache remembers; plans made
+  /// so far are dropped. Nothing happens where shapes depend on data. Errors: those of prepare().
+  Status tune(const std::map<std::string, Shape>& shapes, TacticCache& cache);
+  /// In use; null when there are none.
+  const Tactics* tactics() const;
   /// What an artifact may keep of the weights packed so far (by prepare() or run()).
   std::vector<artifact::PackedConstant> packed_constants() const;
   /// Plans for these shapes ahead of the first run (part of load time).

@@ -54,18 +54,19 @@ def onnx_runtime(path, feeds):
 
 
 @pytest.fixture(scope="session")
-def narrow():
+def narrow(tmp_path_factory):
     binary = pathlib.Path(os.environ.get("NARROW_BINARY", ROOT / "build" / "release" / "narrow"))
     assert binary.exists(), f"{binary}: build it first (scripts/build.sh)"
+    os.environ["NARROW_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     return Narrow(binary)
 
 
 @pytest.fixture(scope="session")
 def built(narrow, tmp_path_factory):
-    """The digits classifier built in every precision."""
+    """The digits classifier built in every precision, the same file every time."""
     out = tmp_path_factory.mktemp("built") / "out"
     narrow("build", MODEL, "--calib", DIGITS / "calib.toml", "--eval", DIGITS / "eval.toml", "--out", out,
-           "--precisions", "fp32,bf16,fp16,int8", "--seconds", "0.2")
+           "--precisions", "fp32,bf16,fp16,int8", "--seconds", "0.2", "--tactics", "pinned")
     return out
 
 

@@ -65,10 +65,45 @@ def test_no_build_loses_more_than_a_point(built):
 
 def test_a_second_build_is_byte_identical(narrow, built, tmp_path):
     narrow("build", MODEL, "--calib", CALIB, "--eval", EVAL, "--out", tmp_path / "out", "--precisions", ",".join(PRECISIONS),
-           "--seconds", "0.05", "--threads", "1")
+           "--seconds", "0.05", "--threads", "1", "--tactics", "pinned")
     for name in ("int8.onnx", "bf16.onnx", "fp16.onnx", "calibration.json", "int8.narrow", "bf16.narrow", "fp16.narrow"):
         first, second = (hashlib.sha256((d / name).read_bytes()).hexdigest() for d in (built, tmp_path / "out"))
         assert first == second, name
+
+
+def test_pinned_tactics_give_the_same_files_and_time_nothing(narrow, tmp_path):
+    digests = set()
+    for name in ("a", "b"):
+        narrow("build", MODEL, "--calib", CALIB, "--precisions", "fp32,int8", "--tactics", "pinned", "--seconds", "0.1",
+               "--out", tmp_path / name, environment={"NARROW_CACHE": str(tmp_path / f"cache_{name}")})
+        assert not (tmp_path / f"cache_{name}").exists()
+        for precision in ("fp32", "int8"):
+            content = (tmp_path / name / f"{precision}.narrow").read_bytes()
+            assert b'"tactics"' not in content
+            digests.add((precision, hashlib.sha256(content).hexdigest()))
+    assert len(digests) == 2
+
+
+def test_tuned_tactics_are_remembered_and_explained(narrow, isas, tmp_path):
+    if isas[-1] in ("plain", "avx2"):
+        pytest.skip("one kernel for each layer")
+    environment = {"NARROW_CACHE": str(tmp_path / "cache")}
+    for name in ("a", "b"):
+        narrow("build", MODEL, "--calib", CALIB, "--precisions", "fp32,int8", "--seconds", "0.1", "--out", tmp_path / name,
+               environment=environment)
+    files = list((tmp_path / "cache").iterdir())
+    assert len(files) == 1 and files[0].name.startswith("tactics-")
+    for precision in ("fp32", "int8"):
+        first, second = ((tmp_path / name / f"{precision}.narrow").read_bytes() for name in ("a", "b"))
+        assert b'"tactics"' in first and first == second
+    steps = narrow("explain", tmp_path / "a" / "int8.narrow", "--json").json["steps"]
+    lost = [r["reason"] for step in steps for r in step["rejected"] if " us, " in r["reason"]]
+    assert lost and all(reason.startswith("takes ") for reason in lost)
+
+
+def test_tactics_of_another_name(narrow):
+    done = narrow("build", MODEL, "--calib", CALIB, "--out", "nowhere", "--tactics", "best", code=2)
+    assert "--tactics" in done.stderr and "tuned or pinned" in done.stderr
 
 
 @pytest.mark.parametrize("gate, code", [("top1.drop<=50pp", 0), ("sqnr>=90dB", 3), ("top1.drop<=nonsense", 2),

@@ -1,0 +1,140 @@
+#include "runtime/tactics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "artifact/artifact.h"
+#include "base/file.h"
+#include "base/json_text.h"
+#include "runtime/session.h"
+#include "runtime/tactic_cache.h"
+#include "runtime/test_graphs.h"
+
+namespace narrow::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing_graphs::graph_from;
+using testing_graphs::inputs_for;
+
+constexpr const char* kProduct = R"(graph g(%x: f32[N,32]) {
+  @w: f32[32,64] = blob 0 8192
+  %y = MatMul(%x, @w)
+  return %y as "y"
+}
+)";
+
+class TacticsFolder : public testing::Test {
+ protected:
+  fs::path folder_ = fs::path(testing::TempDir()) / ("narrow_tactics_" + std::to_string(::getpid()));
+  void TearDown() override { fs::remove_all(folder_); }
+  fs::path only_file() const { return fs::directory_iterator(folder_)->path(); }
+};
+
+TEST(Tactics, ComeBackFromJson) {
+  const Tactics tactics{machine_key(Isa::avx2), {{"y", {{"a", 1.5}, {"b", 2}}}, {"z", {{"c", 3}}}}};
+  const Tactics back = tactics_from_json(to_json(tactics));
+  EXPECT_EQ(back.machine, tactics.machine);
+  EXPECT_EQ(to_json(back), to_json(tactics));
+}
+
+TEST(Tactics, WhatIsNoTacticIsPassedOver) {
+  for (const char* text : {"[]", "7", "{}", R"({"machine": 3})", R"({"machine": "m", "steps": []})",
+                           R"({"machine": "m", "steps": {"y": 3, "z": [1, {"kernel": "a"}, {"kernel": 1, "us": 2}]}})"}) {
+    const auto json = parse_json(text, "text");
+    ASSERT_TRUE(json.ok());
+    EXPECT_TRUE(tactics_from_json(*json).steps.empty()) << text;
+  }
+}
+
+TEST_F(TacticsFolder, CacheRemembersPerMachineAndThreads) {
+  {
+    TacticCache cache(folder_ / "deep", Isa::avx2, 2);
+    EXPECT_EQ(cache.find("case"), nullptr);
+    cache.add("case", {{"fast", 1}, {"slow", 2}});
+    cache.save();
+  }
+  folder_ /= "deep";
+  const TacticCache same(folder_, Isa::avx2, 2), threads(folder_, Isa::avx2, 1), isa(folder_, Isa::avx512, 2);
+  ASSERT_NE(same.find("case"), nullptr);
+  EXPECT_EQ((*same.find("case"))[0].kernel, "fast");
+  EXPECT_EQ(threads.find("case"), nullptr);
+  EXPECT_EQ(isa.find("case"), nullptr);
+  std::ofstream(only_file()) << "{\"machine\": ";
+  EXPECT_EQ(TacticCache(folder_, Isa::avx2, 2).find("case"), nullptr);
+  folder_ = folder_.parent_path();
+}
+
+TEST_F(TacticsFolder, AFolderThatCannotBeIsNoCache) {
+  fs::create_directories(folder_);
+  std::ofstream(folder_ / "file") << "x";
+  TacticCache cache(folder_ / "file" / "below", Isa::avx2, 2);
+  cache.add("case", {{"fast", 1}, {"slow", 2}});
+  cache.save();
+  EXPECT_NE(cache.find("case"), nullptr);
+}
+
+TEST_F(TacticsFolder, TunedSessionsSayWhatLost) {
+  if (usable_isa() < Isa::avx512) GTEST_SKIP() << "one vector kernel for a float product: nothing to choose";
+  const ir::Graph graph = graph_from(kProduct);
+  auto session = Session::create(graph, std::make_shared<ThreadPool>(1));
+  ASSERT_TRUE(session.ok());
+  const std::map<std::string, Shape> shapes = {{"x", {2, 32}}};
+  TacticCache cache(folder_, usable_isa(), 1);
+  ASSERT_TRUE(session->tune(shapes, cache).ok());
+  ASSERT_EQ(session->tactics()->steps.size(), 1U);
+  const Tactic& tactic = session->tactics()->steps.begin()->second;
+  ASSERT_GE(tactic.size(), 2U);
+  for (const Trial& trial : tactic) EXPECT_GT(trial.microseconds, 0);
+  const auto info = session->plan_info(shapes);
+  ASSERT_TRUE(info.ok());
+  EXPECT_EQ(info->steps[0].kernel, tactic[0].kernel);
+  EXPECT_TRUE(info->steps[0].timed_us.has_value());
+  EXPECT_THAT(info->steps[0].rejected[0].reason, HasSubstr("takes"));
+}
+
+/// The cache decides, whatever the clock would say.
+TEST_F(TacticsFolder, TheCacheAndTheArtifactAreBelieved) {
+  if (usable_isa() < Isa::avx512) GTEST_SKIP() << "one vector kernel for a float product: nothing to choose";
+  const ir::Graph graph = graph_from(kProduct);
+  const auto pool = std::make_shared<ThreadPool>(1);
+  const std::map<std::string, Shape> shapes = {{"x", {2, 32}}};
+  const auto tuned = [&](TacticCache& cache) {
+    Session session = Session::create(graph, pool).value();
+    EXPECT_TRUE(session.tune(shapes, cache).ok());
+    return session;
+  };
+  {
+    TacticCache cache(folder_, usable_isa(), 1);
+    (void)tuned(cache);
+    cache.save();
+  }
+  std::string text(MappedFile::open(only_file()).value()->text());
+  auto json = parse_json(text, "cache");
+  ASSERT_TRUE(json.ok() && (*json)["steps"].size() == 1);
+  Json& trials = (*json)["steps"].begin().value();
+  const std::string usual = Session::create(graph, pool)->plan_info(shapes)->steps[0].kernel;
+  if (trials[0]["kernel"] == usual) std::swap(trials[0], trials[1]);
+  const auto wanted = trials[0]["kernel"].get<std::string>();
+  ASSERT_TRUE(write_file(only_file(), json->dump()).ok());
+  TacticCache cache(folder_, usable_isa(), 1);
+  Session session = tuned(cache);
+  EXPECT_EQ(session.plan_info(shapes)->steps[0].kernel, wanted);
+  // What the artifact keeps, on this machine and on another.
+  Tactics kept = *session.tactics();
+  const fs::path path = folder_ / "a.narrow";
+  for (const bool here : {true, false}) {
+    if (!here) kept.machine = "another";
+    ASSERT_TRUE(artifact::write(path, {.graph = graph.clone(), .about = {{"tactics", to_json(kept)}}, .packed = {}}).ok());
+    auto opened = Session::open(path, pool);
+    ASSERT_TRUE(opened.ok());
+    EXPECT_EQ(opened->plan_info(shapes)->steps[0].kernel == wanted, here);
+  }
+}
+
+}  // namespace
+}  // namespace narrow::runtime

@@ -1,0 +1,177 @@
+#include "runtime/tune.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/aligned.h"
+#include "base/clock.h"
+#include "base/random.h"
+
+namespace narrow::runtime {
+namespace {
+
+constexpr size_t kMostCandidates = 3;     // later ones of the table are of older instruction sets
+constexpr int kMostRepetitions = 15;
+constexpr double kEnoughMs = 20;          // per candidate
+constexpr double kFloatMargin = 0.9, kMargin = 0.97;
+
+/// Everything the time of a step depends on: op, attributes, types.
+std::string key_of(const ir::Node& node) {
+  std::string key = ir::to_string(node.op());
+  const auto add_type = [&](const ir::Value* value) {
+    if (value == nullptr) return key += " -", void();
+    key += fmt::format(" {}{}{}", to_string(value->type.dtype), to_string(value->type.shape()),
+                       value->is_constant() ? "c" : "");
+  };
+  for (const ir::Value* input : node.inputs()) add_type(input);
+  key += " ->";
+  for (const ir::Value* output : node.outputs()) add_type(output);
+  for (const auto& [name, attribute] : node.attrs) {
+    key += fmt::format(" {}=", name);
+    if (const auto* i = std::get_if<int64_t>(&attribute)) key += fmt::format("{}", *i);
+    if (const auto* f = std::get_if<float>(&attribute)) key += fmt::format("{}", *f);
+    if (const auto* s = std::get_if<std::string>(&attribute)) key += *s;
+    if (const auto* list = std::get_if<std::vector<int64_t>>(&attribute))
+      for (const int64_t i : *list) key += fmt::format("{},", i);
+  }
+  return key;
+}
+
+bool has_float_result(const ir::Node& node) {
+  for (const ir::Value* input : node.inputs())
+    if (input != nullptr && is_int8(input->type.dtype)) return false;
+  return true;
+}
+
+/// Numbers of no consequence: small, neither denormal nor NaN.
+AlignedBuffer filler(const ir::TensorType& type) {
+  AlignedBuffer buffer(elements_of(type.shape()) * bytes_of(type.dtype));
+  Random random(1);
+  const int64_t count = elements_of(type.shape());
+  for (int64_t i = 0; i < count; ++i) {
+    const auto x = static_cast<float>(random.uniform(-1, 1));
+    if (type.dtype == DType::f32)
+      buffer.as<float>()[i] = x;
+    else if (type.dtype == DType::bf16)
+      buffer.as<bf16>()[i] = bf16(x);
+    else if (type.dtype == DType::f16)
+      buffer.as<f16>()[i] = f16(x);
+    else if (bytes_of(type.dtype) == 1)
+      buffer.as<uint8_t>()[i] = static_cast<uint8_t>(random.next());
+    else
+      std::fill_n(buffer.data() + i * bytes_of(type.dtype), bytes_of(type.dtype), std::byte{0});
+  }
+  return buffer;
+}
+
+class Tuner {
+ public:
+  Tuner(const PlanOptions& options, ThreadPool& pool)
+      : options_(options), pool_(pool), flush_(AlignedBuffer::zeroed(pool.threads() * 2 * cpu_features().l2_bytes)) {}
+
+  /// Fastest first; fewer than two where there was nothing to choose.
+  Tactic time(const ir::Node& node) {
+    PackCache packs;
+    const NodeCase c{.node = node, .isa = options_.isa, .threads = options_.threads, .packs = &packs};
+    std::vector<const Implementation*> candidates;
+    for (const Implementation& candidate : implementations(node.op()))
+      if (serves(candidate) && candidates.size() < kMostCandidates && candidate.unsupported(c).empty())
+        candidates.push_back(&candidate);
+    Tactic tactic;
+    if (candidates.size() < 2) return tactic;
+    prepare(node);
+    for (const Implementation* candidate : candidates) {
+      auto kernel = candidate->create(c);
+      if (!kernel.ok()) continue;
+      tactic.push_back({candidate->name, measure(**kernel, tactic.empty() ? 0 : tactic.front().microseconds)});
+    }
+    pick(node, tactic);
+    return tactic;
+  }
+
+ private:
+  /// Plain loops lose wherever there are vectors, and take long to do so.
+  bool serves(const Implementation& candidate) const {
+    const bool slow = candidate.isa == Isa::plain && options_.isa > Isa::plain;
+    return candidate.isa <= options_.isa && !slow && candidate.name != "reference";
+  }
+  void prepare(const ir::Node& node) {
+    inputs_.clear(), outputs_.clear(), sources_.clear(), targets_.clear();
+    for (const ir::Value* input : node.inputs()) {
+      inputs_.push_back(input == nullptr || input->is_constant() ? AlignedBuffer() : filler(input->type));
+      const bool constant = input != nullptr && input->is_constant();
+      sources_.push_back(input == nullptr ? nullptr : constant ? input->constant().raw() : inputs_.back().data());
+    }
+    for (const ir::Value* output : node.outputs()) {
+      outputs_.emplace_back(elements_of(output->type.shape()) * bytes_of(output->type.dtype));
+      targets_.push_back(outputs_.back().data());
+    }
+  }
+
+  /// Reads more than L2 holds on every thread, then the step's inputs again.
+  void cool() {
+    const int64_t share = flush_.bytes() / pool_.threads();
+    pool_.run(pool_.threads(), [&](int64_t i) { touch(flush_, i * share, (i + 1) * share); });
+    for (const AlignedBuffer& input : inputs_)
+      pool_.run(pool_.threads(), [&](int64_t i) {
+        touch(input, input.bytes() * i / pool_.threads(), input.bytes() * (i + 1) / pool_.threads());
+      });
+  }
+  static void touch(const AlignedBuffer& buffer, int64_t first, int64_t end) {
+    uint64_t sum = 0;
+    for (int64_t at = first; at < end; at += kCacheLine) sum += std::to_integer<uint64_t>(buffer.data()[at]);
+    asm volatile("" : : "r"(sum));
+  }
+
+  double measure(const Kernel& kernel, double best) {
+    if (scratch_.bytes() < kernel.scratch_bytes()) scratch_ = AlignedBuffer(kernel.scratch_bytes());
+    const StepBuffers buffers{.inputs = sources_, .outputs = targets_, .scratch = scratch_.data()};
+    double least = 0, spent = 0;
+    for (int i = 0; i < kMostRepetitions && spent < kEnoughMs; ++i) {
+      cool();
+      const Stopwatch watch;
+      if (!kernel.run(buffers, pool_).ok()) break;
+      const double ms = watch.milliseconds();
+      least = i == 0 ? ms : std::min(least, ms);
+      spent += ms;
+      if (i == 2 && best > 0 && least * 1000 > 3 * best) break;  // lost
+    }
+    return least * 1000;
+  }
+
+  static void pick(const ir::Node& node, Tactic& tactic) {
+    const double first = tactic.front().microseconds, margin = has_float_result(node) ? kFloatMargin : kMargin;
+    const auto best = std::min_element(tactic.begin(), tactic.end(), [](const Trial& a, const Trial& b) {
+      return a.microseconds < b.microseconds;
+    });
+    if (best->microseconds < first * margin) std::rotate(tactic.begin(), best, best + 1);
+  }
+
+  const PlanOptions& options_;
+  ThreadPool& pool_;
+  AlignedBuffer flush_, scratch_;
+  std::vector<AlignedBuffer> inputs_, outputs_;
+  std::vector<const void*> sources_;
+  std::vector<void*> targets_;
+};
+
+}  // namespace
+
+Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& pool, TacticCache& cache) {
+  Tactics tactics{machine_key(options.isa), {}};
+  Tuner tuner(options, pool);
+  for (const ir::Node* node : graph.nodes()) {
+    if (node->op() != ir::Op::FusedConv && node->op() != ir::Op::FusedMatMul) continue;
+    const std::string key = key_of(*node);
+    const Tactic* known = cache.find(key);
+    Tactic tactic = known != nullptr ? *known : tuner.time(*node);
+    if (tactic.size() < 2) continue;
+    if (known == nullptr) cache.add(key, tactic);
+    tactics.steps[node->output(0)->name] = std::move(tactic);
+  }
+  return tactics;
+}
+
+}  // namespace narrow::runtime
