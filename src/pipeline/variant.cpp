@@ -54,7 +54,7 @@ Status write_native(const ir::Graph& graph, Json about, const fs::path& file, co
   if (!planned.ok() && !given.empty())
     return planned;  // a guess may be wrong: nothing is chosen and packed then
   cache.save();
-  if (const runtime::Tactics* tactics = session.tactics(); tactics != nullptr && !tactics->steps.empty())
+  if (const runtime::Tactics* tactics = session.tactics(); tactics != nullptr && !tactics->cases.empty())
     about["tactics"] = runtime::to_json(*tactics);
   return artifact::write(
       file, {.graph = graph.clone(), .about = std::move(about), .packed = session.packed_constants()});

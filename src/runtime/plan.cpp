@@ -41,8 +41,8 @@ Error no_kernel(const ir::Node& node, const StepChoice& choice) {
 /// rejected.
 const Implementation* winner(const NodeCase& c, const PlanOptions& options, StepChoice& choice) {
   if (options.tactics == nullptr || options.reference_only) return nullptr;
-  const auto found = options.tactics->steps.find(c.node.output(0)->name);
-  if (found == options.tactics->steps.end() || found->second.empty()) return nullptr;
+  const auto found = options.tactics->cases.find(case_key(c.node));
+  if (found == options.tactics->cases.end() || found->second.empty()) return nullptr;
   const Tactic& tactic = found->second;
   for (const Implementation& candidate : implementations(c.node.op())) {
     if (candidate.name != tactic[0].kernel) continue;

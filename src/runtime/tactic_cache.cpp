@@ -22,8 +22,8 @@ std::filesystem::path folder_in(const char* variable, const char* below) {
 }  // namespace
 
 std::filesystem::path cache_folder() {
-  for (const auto& folder :
-       {folder_in("NARROW_CACHE", ""), folder_in("XDG_CACHE_HOME", "narrow"), folder_in("HOME", ".cache/narrow")})
+  for (const auto& folder : {folder_in("NARROW_CACHE", ""), folder_in("XDG_CACHE_HOME", "narrow"),
+                             folder_in("HOME", ".cache/narrow")})
     if (!folder.empty()) return folder;
   return {};
 }
@@ -38,16 +38,16 @@ TacticCache::TacticCache(const std::filesystem::path& folder, Isa isa, int threa
   const auto json = parse_json((*file)->text(), file_.string());
   if (!json.ok()) return;
   Tactics stored = tactics_from_json(*json);
-  if (stored.machine == known_.machine) known_.steps = std::move(stored.steps);
+  if (stored.machine == known_.machine) known_.cases = std::move(stored.cases);
 }
 
 const Tactic* TacticCache::find(const std::string& key) const {
-  const auto it = known_.steps.find(key);
-  return it == known_.steps.end() || it->second.empty() ? nullptr : &it->second;
+  const auto it = known_.cases.find(key);
+  return it == known_.cases.end() || it->second.empty() ? nullptr : &it->second;
 }
 
 void TacticCache::add(const std::string& key, Tactic tactic) {
-  known_.steps[key] = std::move(tactic);
+  known_.cases[key] = std::move(tactic);
   changed_ = true;
 }
 

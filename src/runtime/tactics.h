@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "base/json.h"
+#include "ir/graph.h"
 
 namespace narrow::runtime {
 
@@ -18,10 +19,13 @@ struct Trial {
 /// The winner first.
 using Tactic = std::vector<Trial>;
 
-/// Tactics of the steps that had a choice, by the name of a step's first output.
+/// Everything the time of a step depends on but machine and threads: op, attributes, types.
+std::string case_key(const ir::Node& node);
+
+/// Tactics of the steps that had a choice, by case_key(): a step of another batch size is another case.
 struct Tactics {
   std::string machine;  // machine_key() of where they were timed; they hold for no other
-  std::map<std::string, Tactic> steps;
+  std::map<std::string, Tactic> cases;
 };
 
 /// Processor and instruction set: "Intel(R) Xeon(R) Processor amx".

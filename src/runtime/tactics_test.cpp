@@ -43,11 +43,12 @@ TEST(Tactics, ComeBackFromJson) {
 }
 
 TEST(Tactics, WhatIsNoTacticIsPassedOver) {
-  for (const char* text : {"[]", "7", "{}", R"({"machine": 3})", R"({"machine": "m", "steps": []})",
-                           R"({"machine": "m", "steps": {"y": 3, "z": [1, {"kernel": "a"}, {"kernel": 1, "us": 2}]}})"}) {
+  for (const char* text :
+       {"[]", "7", "{}", R"({"machine": 3})", R"({"machine": "m", "cases": []})",
+        R"({"machine": "m", "cases": {"y": 3, "z": [1, {"kernel": "a"}, {"kernel": 1, "us": 2}]}})"}) {
     const auto json = parse_json(text, "text");
     ASSERT_TRUE(json.ok());
-    EXPECT_TRUE(tactics_from_json(*json).steps.empty()) << text;
+    EXPECT_TRUE(tactics_from_json(*json).cases.empty()) << text;
   }
 }
 
@@ -86,8 +87,8 @@ TEST_F(TacticsFolder, TunedSessionsSayWhatLost) {
   const std::map<std::string, Shape> shapes = {{"x", {2, 32}}};
   TacticCache cache(folder_, usable_isa(), 1);
   ASSERT_TRUE(session->tune(shapes, cache).ok());
-  ASSERT_EQ(session->tactics()->steps.size(), 1U);
-  const Tactic& tactic = session->tactics()->steps.begin()->second;
+  ASSERT_EQ(session->tactics()->cases.size(), 1U);
+  const Tactic& tactic = session->tactics()->cases.begin()->second;
   ASSERT_GE(tactic.size(), 2U);
   for (const Trial& trial : tactic) EXPECT_GT(trial.microseconds, 0);
   const auto info = session->plan_info(shapes);
@@ -115,8 +116,8 @@ TEST_F(TacticsFolder, TheCacheAndTheArtifactAreBelieved) {
   }
   std::string text(MappedFile::open(only_file()).value()->text());
   auto json = parse_json(text, "cache");
-  ASSERT_TRUE(json.ok() && (*json)["steps"].size() == 1);
-  Json& trials = (*json)["steps"].begin().value();
+  ASSERT_TRUE(json.ok() && (*json)["cases"].size() == 1);
+  Json& trials = (*json)["cases"].begin().value();
   const std::string usual = Session::create(graph, pool)->plan_info(shapes)->steps[0].kernel;
   if (trials[0]["kernel"] == usual) std::swap(trials[0], trials[1]);
   const auto wanted = trials[0]["kernel"].get<std::string>();
@@ -129,7 +130,9 @@ TEST_F(TacticsFolder, TheCacheAndTheArtifactAreBelieved) {
   const fs::path path = folder_ / "a.narrow";
   for (const bool here : {true, false}) {
     if (!here) kept.machine = "another";
-    ASSERT_TRUE(artifact::write(path, {.graph = graph.clone(), .about = {{"tactics", to_json(kept)}}, .packed = {}}).ok());
+    ASSERT_TRUE(
+        artifact::write(path, {.graph = graph.clone(), .about = {{"tactics", to_json(kept)}}, .packed = {}})
+            .ok());
     auto opened = Session::open(path, pool);
     ASSERT_TRUE(opened.ok());
     EXPECT_EQ(opened->plan_info(shapes)->steps[0].kernel == wanted, here);

@@ -12,32 +12,10 @@
 namespace narrow::runtime {
 namespace {
 
-constexpr size_t kMostCandidates = 3;     // later ones of the table are of older instruction sets
+constexpr size_t kMostCandidates = 3;  // later ones of the table are of older instruction sets
 constexpr int kMostRepetitions = 15;
-constexpr double kEnoughMs = 20;          // per candidate
+constexpr double kEnoughMs = 20;  // per candidate
 constexpr double kFloatMargin = 0.9, kMargin = 0.97;
-
-/// Everything the time of a step depends on: op, attributes, types.
-std::string key_of(const ir::Node& node) {
-  std::string key = ir::to_string(node.op());
-  const auto add_type = [&](const ir::Value* value) {
-    if (value == nullptr) return key += " -", void();
-    key += fmt::format(" {}{}{}", to_string(value->type.dtype), to_string(value->type.shape()),
-                       value->is_constant() ? "c" : "");
-  };
-  for (const ir::Value* input : node.inputs()) add_type(input);
-  key += " ->";
-  for (const ir::Value* output : node.outputs()) add_type(output);
-  for (const auto& [name, attribute] : node.attrs) {
-    key += fmt::format(" {}=", name);
-    if (const auto* i = std::get_if<int64_t>(&attribute)) key += fmt::format("{}", *i);
-    if (const auto* f = std::get_if<float>(&attribute)) key += fmt::format("{}", *f);
-    if (const auto* s = std::get_if<std::string>(&attribute)) key += *s;
-    if (const auto* list = std::get_if<std::vector<int64_t>>(&attribute))
-      for (const int64_t i : *list) key += fmt::format("{},", i);
-  }
-  return key;
-}
 
 bool has_float_result(const ir::Node& node) {
   for (const ir::Value* input : node.inputs())
@@ -69,7 +47,9 @@ AlignedBuffer filler(const ir::TensorType& type) {
 class Tuner {
  public:
   Tuner(const PlanOptions& options, ThreadPool& pool)
-      : options_(options), pool_(pool), flush_(AlignedBuffer::zeroed(pool.threads() * 2 * cpu_features().l2_bytes)) {}
+      : options_(options),
+        pool_(pool),
+        flush_(AlignedBuffer::zeroed(pool.threads() * 2 * cpu_features().l2_bytes)) {}
 
   /// Fastest first; fewer than two where there was nothing to choose.
   Tactic time(const ir::Node& node) {
@@ -85,7 +65,8 @@ class Tuner {
     for (const Implementation* candidate : candidates) {
       auto kernel = candidate->create(c);
       if (!kernel.ok()) continue;
-      tactic.push_back({candidate->name, measure(**kernel, tactic.empty() ? 0 : tactic.front().microseconds)});
+      tactic.push_back(
+          {candidate->name, measure(**kernel, tactic.empty() ? 0 : tactic.front().microseconds)});
     }
     pick(node, tactic);
     return tactic;
@@ -102,7 +83,9 @@ class Tuner {
     for (const ir::Value* input : node.inputs()) {
       inputs_.push_back(input == nullptr || input->is_constant() ? AlignedBuffer() : filler(input->type));
       const bool constant = input != nullptr && input->is_constant();
-      sources_.push_back(input == nullptr ? nullptr : constant ? input->constant().raw() : inputs_.back().data());
+      sources_.push_back(input == nullptr ? nullptr
+                         : constant       ? input->constant().raw()
+                                          : inputs_.back().data());
     }
     for (const ir::Value* output : node.outputs()) {
       outputs_.emplace_back(elements_of(output->type.shape()) * bytes_of(output->type.dtype));
@@ -142,7 +125,8 @@ class Tuner {
   }
 
   static void pick(const ir::Node& node, Tactic& tactic) {
-    const double first = tactic.front().microseconds, margin = has_float_result(node) ? kFloatMargin : kMargin;
+    const double first = tactic.front().microseconds,
+                 margin = has_float_result(node) ? kFloatMargin : kMargin;
     const auto best = std::min_element(tactic.begin(), tactic.end(), [](const Trial& a, const Trial& b) {
       return a.microseconds < b.microseconds;
     });
@@ -164,12 +148,12 @@ Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& poo
   Tuner tuner(options, pool);
   for (const ir::Node* node : graph.nodes()) {
     if (node->op() != ir::Op::FusedConv && node->op() != ir::Op::FusedMatMul) continue;
-    const std::string key = key_of(*node);
+    const std::string key = case_key(*node);
     const Tactic* known = cache.find(key);
     Tactic tactic = known != nullptr ? *known : tuner.time(*node);
     if (tactic.size() < 2) continue;
     if (known == nullptr) cache.add(key, tactic);
-    tactics.steps[node->output(0)->name] = std::move(tactic);
+    tactics.cases[key] = std::move(tactic);
   }
   return tactics;
 }

@@ -13,10 +13,11 @@ IntegerBounds integer_bounds(const ConvSpec& spec) {
   const auto stored = [&](float v) {
     return requantize_bound(v, spec.dst_quant.scale, spec.dst_quant.zero_point);
   };
-  if (spec.activation.kind == Act::relu) b.low = std::max(b.low, spec.dst_quant.zero_point);
+  if (spec.activation.kind == Act::relu) b.low = std::clamp(spec.dst_quant.zero_point, b.low, b.high);
   if (spec.activation.kind == Act::clip) {
-    b.low = std::max(b.low, stored(spec.activation.alpha));
-    b.high = std::min(b.high, stored(spec.activation.beta));
+    b.low = std::clamp(stored(spec.activation.alpha), b.low,
+                       b.high);  // it may lie wholly outside of what dst holds
+    b.high = std::clamp(stored(spec.activation.beta), b.low, b.high);
   }
   return b;
 }

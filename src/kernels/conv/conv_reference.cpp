@@ -31,7 +31,8 @@ void clamp_bounds(const ConvSpec& spec, int32_t& low, int32_t& high) {
   };
   if (spec.activation.kind == Act::relu) low = std::max(low, spec.dst_quant.zero_point);
   if (spec.activation.kind == Act::clip)
-    low = std::max(low, q(spec.activation.alpha)), high = std::min(high, q(spec.activation.beta));
+    low = std::clamp(q(spec.activation.alpha), low, high),
+    high = std::clamp(q(spec.activation.beta), low, high);
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ F32Geometry f32_geometry(const ConvSpec& spec, int64_t max_rows) {
   place_image(spec, g);
   place_lines(spec.shape, g);
   place_spans(spec.shape, g);
-  place_tiles(max_rows, g);
+  if (spec.shape.n * spec.shape.oh * spec.shape.ow > 0) place_tiles(max_rows, g);
   return g;
 }
 
@@ -98,6 +98,7 @@ F32Tasks f32_tasks(const ConvShape& s, const F32Geometry& g, int64_t panels, int
   constexpr int64_t kInputBytes = 512 << 10, kSmallWeights = 256 << 10, kLargeWeights = 512 << 10;
   constexpr int64_t kTaskMacs = 700'000, kTaskWeightBytes = 128 << 10;
   const auto tiles = static_cast<int64_t>(g.tiles.size());
+  if (tiles == 0) return {};
   const int64_t input_bytes = std::min(g.image_bytes(s), s.n * s.oh * s.ow * s.c * s.kh * s.kw * 4);
   const int64_t spans = static_cast<int64_t>(g.span_offset.size());
   const int64_t weight_bytes = panels * panel_columns * g.span_length * spans * 4;

@@ -88,10 +88,8 @@ S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed) {
   f.inverse_out_scale = one_factor ? 1.0F : 1.0F / spec.dst_quant.scale;
   f.out_zero = spec.dst_quant.zero_point;
   const IntegerBounds bounds = integer_bounds(spec);
-  const int32_t type_low =
-      spec.dst == DType::u8 ? 0 : -128;  // a clip may lie wholly outside what dst can hold
-  f.low = std::clamp(bounds.low, type_low, type_low + 255);
-  f.high = std::clamp(bounds.high, type_low, type_low + 255);
+  f.low = bounds.low;
+  f.high = bounds.high;
   f.residual_scale = spec.residual_quant.scale;
   f.residual_zero = spec.residual_quant.zero_point;
   f.dst_pixel = spec.shape.oc;
