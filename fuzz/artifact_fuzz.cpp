@@ -21,5 +21,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   NARROW_CHECK(is_utf8(json_text(package->about)));
   ir::Blob blob;
   (void)ir::print(package->graph, &blob);
+  if (package->engine) {
+    const Result<ir::Graph> engine = package->engine->load();
+    fuzz::check_error(engine);
+    if (engine.ok()) (void)ir::print(*engine, &blob);
+  }
   return 0;
 }

@@ -48,7 +48,8 @@ def artifact(text):
     header = {"format": "narrow", "about": {"recipe": {"nodes": {}}}, "metadata": {"opset": "17"},
               "packed": [{"kernel": "conv_int8_avx2", "dtype": "s8", "dims": [3, 8, 3, 3, 1, 1, 1], "parts": [128, 0]},
                          {"kernel": "conv_f32_avx2", "dtype": "f32", "dims": [9, 16, 1, 1, 1, 1, 1], "parts": [0], "transposed": True}],
-              "blob": {"offset": 4096, "size": len(blob)}, "graph": {"offset": 4096 + len(blob), "size": len(text)}}
+              "blob": {"offset": 4096, "size": len(blob)}, "graph": {"offset": 4096 + len(blob), "size": len(text)},
+              "engine": {"offset": 4096 + len(blob), "size": len(text), "shapes": {"x": [1, 16]}}}
     encoded = json.dumps(header).encode()
     encoded += b" " * (1 if (4096 + len(blob) + len(text) + len(encoded)) % 16 == 0 else 0)
     fixed = b"NARROW\0\2" + struct.pack("<QQQ", 4096 + len(blob) + len(text), len(encoded), 0)

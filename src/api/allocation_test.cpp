@@ -58,7 +58,8 @@ class Allocation : public testing::TestWithParam<testing_graphs::GraphCase> {
   void SetUp() override {
     graph_ = testing_graphs::graph_from(GetParam().text);
     const auto path = folder_.path() / "model.narrow";
-    ASSERT_TRUE(artifact::write(path, {.graph = graph_.clone(), .about = {}}).ok());
+    ASSERT_TRUE(
+        artifact::write(path, {.graph = graph_.clone(), .about = {}, .packed = {}, .engine = {}}).ok());
     auto session = Session::open(path, {.threads = 2});
     ASSERT_TRUE(session.ok()) << session.error().message();
     session_.emplace(std::move(session).value());

@@ -65,34 +65,101 @@ Status write(const std::filesystem::path& path, const Package& package) {
   const std::string text = ir::print(package.graph, &blob);
   Json header = {{"format", "narrow"}, {"about", package.about}, {"metadata", metadata_json(package.graph)}};
   if (!packed.empty()) header["packed"] = packed;
-  return write_file(path, pack(blob.bytes, text, std::move(header)));
+  std::string engine;
+  if (package.engine) {
+    NARROW_TRY(const ir::Graph graph, package.engine->load());
+    engine = ir::print(graph, &blob);
+    for (const auto& [name, shape] : package.engine->shapes) header["engine"]["shapes"][name] = shape;
+  }
+  return write_file(path, pack(blob.bytes, text, std::move(header), engine));
 }
 
 namespace {
+
+/// Constants that are kept packed, as the graphs of a file name them.
+class PackedConstants {
+ public:
+  PackedConstants(const std::vector<PackedConstant>& list, std::string subject)
+      : tensors_(list.size()), subject_(std::move(subject)) {}
+
+  /// The first graph that names one makes it; others share it.
+  Result<Tensor> get(int64_t number, DType dtype, const Shape& shape,
+                     const std::vector<PackedConstant>* list) {
+    const std::string name = subject_ + ": packed " + std::to_string(number);
+    const bool known = number >= 0 && number < static_cast<int64_t>(tensors_.size());
+    Tensor* tensor = known ? &tensors_[static_cast<size_t>(number)] : nullptr;
+    if (tensor != nullptr && !tensor->defined() && list != nullptr) {
+      NARROW_TRY(*tensor, deferred_constant((*list)[static_cast<size_t>(number)], dtype, shape, name));
+    }
+    if (tensor == nullptr || tensor->dtype() != dtype || tensor->elements() != elements_of(shape))
+      return Error{Code::invalid_model, name,
+                   std::string("a packed constant ") + to_string(dtype) + to_string(shape),
+                   tensor == nullptr ? "only " + std::to_string(tensors_.size()) : "another",
+                   "the file is damaged; build it again"};
+    return tensor->reshaped(shape);
+  }
+  const Tensor& at(size_t number) const { return tensors_[number]; }
+
+ private:
+  std::vector<Tensor> tensors_;
+  std::string subject_;
+};
+
+Result<std::vector<PackedConstant>> read_packed(const Sections& sections,
+                                                const std::shared_ptr<const MappedFile>& file,
+                                                const std::string& subject) {
+  std::vector<PackedConstant> packed;
+  const auto list = sections.header.find("packed");
+  if (list == sections.header.end() || !list->is_array()) return packed;
+  for (const Json& json : *list) {
+    NARROW_TRY(PackedConstant one, packed_from_json(json, sections.blob, file, subject));
+    packed.push_back(std::move(one));
+  }
+  return packed;
+}
+
+/// The shapes the engine's graph is for; none when they are not shapes.
+std::map<std::string, Shape> engine_shapes(const Json& header) {
+  std::map<std::string, Shape> shapes;
+  const Json& json = header["engine"];
+  if (!json.contains("shapes") || !json["shapes"].is_object()) return shapes;
+  for (const auto& [name, dims] : json["shapes"].items()) {
+    Shape& shape = shapes[name];
+    for (const Json& dim : dims) shape.push_back(dim.is_number_unsigned() ? dim.get<int64_t>() : -1);
+  }
+  return shapes;
+}
+
+Result<ir::Graph> parse_verified(std::string_view text, std::span<const std::byte> blob,
+                                 const std::shared_ptr<const MappedFile>& file,
+                                 const ir::PackedSource& source, const std::filesystem::path& path) {
+  Result<ir::Graph> graph = ir::parse(text, blob, file, source);
+  if (!graph.ok()) return in_file(std::move(graph).error(), path);
+  if (Status status = ir::verify(*graph); !status.ok()) return in_file(std::move(status).error(), path);
+  return graph;
+}
 
 Result<Package> read_any(const std::filesystem::path& path) {
   NARROW_TRY(const auto file, MappedFile::open(path, true));
   NARROW_TRY(Sections sections, unpack(file->bytes(), path.string()));
   Package package;
-  if (const auto list = sections.header.find("packed"); list != sections.header.end() && list->is_array())
-    for (const Json& json : *list) {
-      NARROW_TRY(PackedConstant packed, packed_from_json(json, sections.blob, file, path.string()));
-      package.packed.push_back(std::move(packed));
-    }
-  const ir::PackedSource source = [&](int64_t number, DType dtype, const Shape& shape) -> Result<Tensor> {
-    if (number < 0 || number >= static_cast<int64_t>(package.packed.size()))
-      return Error{Code::invalid_model, "packed " + std::to_string(number),
-                   "a number below " + std::to_string(package.packed.size()), "another",
-                   "the file is damaged; build it again"};
-    PackedConstant& packed = package.packed[static_cast<size_t>(number)];
-    NARROW_TRY(packed.constant, deferred_constant(packed, dtype, shape, "packed " + std::to_string(number)));
-    return packed.constant;
+  NARROW_TRY(package.packed, read_packed(sections, file, path.string()));
+  const auto constants = std::make_shared<PackedConstants>(package.packed, path.string());
+  const ir::PackedSource source = [&](int64_t number, DType dtype, const Shape& shape) {
+    return constants->get(number, dtype, shape, &package.packed);
   };
-  Result<ir::Graph> graph = ir::parse(sections.graph, sections.blob, file, source);
-  if (!graph.ok()) return in_file(std::move(graph).error(), path);
-  if (Status status = ir::verify(*graph); !status.ok()) return in_file(std::move(status).error(), path);
-  read_metadata(sections.header, *graph);
-  package.graph = std::move(graph).value();
+  NARROW_TRY(package.graph, parse_verified(sections.graph, sections.blob, file, source, path));
+  for (size_t i = 0; i < package.packed.size(); ++i) package.packed[i].constant = constants->at(i);
+  read_metadata(sections.header, package.graph);
+  if (!sections.engine.empty())
+    package.engine =
+        EngineGraph{engine_shapes(sections.header),
+                    [text = sections.engine, blob = sections.blob, file, constants, path] {
+                      const ir::PackedSource shared = [&](int64_t number, DType dtype, const Shape& shape) {
+                        return constants->get(number, dtype, shape, nullptr);
+                      };
+                      return parse_verified(text, blob, file, shared, path);
+                    }};
   package.about = std::move(sections.header["about"]);
   return package;
 }

@@ -4,10 +4,14 @@
 //   bytes 0..7    magic "NARROW\0\2" (the last byte is the format version)
 //   8..15         u64 offset and 16..23 u64 size of the header JSON; 24..31 u64 checksum of all that follows
 //   the header blob at 4096  constants at 64-byte offsets, weights as the kernel named beside them reads them
-//   (packed.h); then the graph text; then the header JSON, which names all of it
+//   (packed.h); then the graph text; perhaps that of the engine's graph; then the header JSON, which names
+//   all of it
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,12 +22,21 @@
 
 namespace narrow::artifact {
 
+/// The graph that the engine passes made of the portable one for some input shapes: a session for these
+/// shapes need not run them.
+struct EngineGraph {
+  std::map<std::string, Shape> shapes;
+  /// Gives the graph, verified. It shares packed constants with the portable one. Errors: invalid_model.
+  std::function<Result<ir::Graph>()> load;
+};
+
 struct Package {
   ir::Graph graph;  // portable: standard ops, Q/DQ and casts
   Json about;       // precision, model and data hash, tool version, calibration sketch, tactics
   /// Weights to keep as a kernel reads them. write(): those whose `constant` is one of the graph's; read():
   /// all.
   std::vector<PackedConstant> packed;
+  std::optional<EngineGraph> engine;
 };
 
 /// Deterministic: same package, same bytes.

@@ -55,6 +55,7 @@ TEST_F(Artifact, ComesBackAsItWas) {
   EXPECT_TRUE(is_artifact(path_));
   const auto back = read(path_);
   ASSERT_TRUE(back.ok()) << back.error().message();
+  EXPECT_FALSE(back->engine.has_value());
   ir::Blob before, after;
   EXPECT_EQ(ir::print(back->graph, &after), ir::print(package.graph, &before));
   EXPECT_EQ(after.bytes, before.bytes);
@@ -171,6 +172,43 @@ TEST_F(Artifact, PackingNobodyReadsIsLeftOut) {
   ASSERT_TRUE(back.ok()) << back.error().message();
   EXPECT_TRUE(back->packed.empty());
   EXPECT_TRUE(back->graph.find_value("w")->constant().same_bits(sample.weights));
+}
+
+TEST_F(Artifact, TheEnginesGraphSharesConstants) {
+  for (const bool transposed : {false, true}) {
+    PackedSample sample = packed_sample("conv_int8_plain", transposed);
+    sample.package.engine = EngineGraph{{{"x", {1, 3}}, {"s", {}}}, [&]() -> Result<ir::Graph> {
+                                          ir::Graph graph = sample.package.graph.clone();
+                                          graph.name = "engines";
+                                          return graph;
+                                        }};
+    ASSERT_TRUE(write(path_, sample.package).ok());
+    const auto back = read(path_);
+    ASSERT_TRUE(back.ok()) << back.error().message();
+    ASSERT_TRUE(back->engine.has_value());
+    EXPECT_EQ(back->engine->shapes, sample.package.engine->shapes);
+    const auto graph = back->engine->load();
+    ASSERT_TRUE(graph.ok()) << graph.error().message();
+    EXPECT_EQ(graph->name, "engines");
+    EXPECT_EQ(graph->find_value("w")->constant().identity(), back->packed[0].constant.identity());
+    EXPECT_TRUE(graph->find_value("w")->constant().same_bits(sample.weights));
+  }
+}
+
+TEST_F(Artifact, AnEnginesGraphThatIsNone) {
+  const std::string graph = "graph g(%x: f32[2]) {\n  return %x as \"x\"\n}\n";
+  for (const char* engine :
+       {"this is no graph", "graph g() {\n  @w: s8[200] = packed 0\n  return @w as \"w\"\n}\n"}) {
+    ASSERT_TRUE(
+        write_file(path_, pack("", graph, {{"engine", {{"shapes", {{"x", {1, "a"}}}}}}}, engine)).ok());
+    const auto back = read(path_);
+    ASSERT_TRUE(back.ok()) << back.error().message();
+    const auto loaded = back->engine->load();
+    ASSERT_FALSE(loaded.ok());
+    EXPECT_EQ(loaded.error().code, Code::invalid_model);
+  }
+  expect_rejected(pack("", graph, {{"engine", {{"offset", 3}}}}), "section 'engine'");
+  expect_rejected(pack("", graph, {{"engine", 3}}), "section 'engine'");
 }
 
 TEST_F(Artifact, PackedConstantsThatCannotBe) {

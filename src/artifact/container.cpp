@@ -7,11 +7,9 @@
 #include <limits>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/json_text.h"
 #include "parallel/thread_pool.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace narrow::artifact {
 namespace {
@@ -73,22 +71,24 @@ uint64_t checksum(std::span<const std::byte> bytes) {
   ThreadPool pool(chunks < 4 ? 1 : 0);
   pool.run(chunks, [&](int64_t i) {
     const auto at = static_cast<size_t>(i) * kChunk;
-    const uint64_t sum = XXH3_64bits(rest.data() + at, std::min(kChunk, rest.size() - at));
+    const uint64_t sum = xxh3_64(rest.subspan(at, std::min(kChunk, rest.size() - at)));
     for (size_t k = 0; k < 8; ++k) sums[static_cast<size_t>(i)][k] = static_cast<std::byte>(sum >> (8 * k));
   });
-  return XXH3_64bits(sums.data(), sums.size() * 8);
+  return xxh3_64(std::as_bytes(std::span(sums)));
 }
 
-std::string pack(std::string_view blob, std::string_view graph, Json header) {
+std::string pack(std::string_view blob, std::string_view graph, Json header, std::string_view engine) {
   const auto blob_at = static_cast<uint64_t>(kBlobAt);
   header["blob"] = Json{{"offset", blob_at}, {"size", blob.size()}};
   header["graph"] = Json{{"offset", blob_at + blob.size()}, {"size", graph.size()}};
+  if (!engine.empty())
+    header["engine"].update({{"offset", blob_at + blob.size() + graph.size()}, {"size", engine.size()}});
   const std::string json = json_text(header);
   std::string bytes;
-  bytes.reserve(blob_at + blob.size() + graph.size() + json.size());
+  bytes.reserve(blob_at + blob.size() + graph.size() + engine.size() + json.size());
   bytes.append(kMagic.data(), kMagic.size());
   bytes.resize(blob_at, '\0');
-  bytes.append(blob).append(graph);
+  bytes.append(blob).append(graph).append(engine);
   put_u64(bytes, kHeaderOffsetAt, bytes.size());
   put_u64(bytes, kHeaderSizeAt, json.size());
   bytes.append(json);
@@ -116,6 +116,9 @@ Result<Sections> unpack(std::span<const std::byte> bytes, const std::string& sub
   NARROW_TRY(sections.blob, section(sections.header, "blob", bytes, offset, subject));
   NARROW_TRY(const auto graph, section(sections.header, "graph", bytes, offset, subject));
   sections.graph = {reinterpret_cast<const char*>(graph.data()), graph.size()};
+  if (!sections.header.contains("engine")) return sections;
+  NARROW_TRY(const auto engine, section(sections.header, "engine", bytes, offset, subject));
+  sections.engine = {reinterpret_cast<const char*>(engine.data()), engine.size()};
   return sections;
 }
 

@@ -19,15 +19,15 @@ constexpr int64_t kBlobAt = 4096;  // a page: a mapped blob's 64-byte offsets ar
 
 struct Sections {
   std::span<const std::byte> blob;
-  std::string_view graph;
+  std::string_view graph, engine;  // engine: empty when there is none
   Json header;
 };
 
 /// Of everything behind the fixed part: XXH3-64 of the XXH3-64s (little-endian) of its stretches of 1 MiB,
 /// which are computed in parallel.
 uint64_t checksum(std::span<const std::byte> bytes);
-/// Adds "blob" and "graph" (offset and size) to the header.
-std::string pack(std::string_view blob, std::string_view graph, Json header);
+/// Adds "blob", "graph" and, unless it is empty, "engine" (offset and size) to the header.
+std::string pack(std::string_view blob, std::string_view graph, Json header, std::string_view engine = {});
 /// Checks magic, version, bounds and checksum. Errors: invalid_model, naming what is wrong.
 Result<Sections> unpack(std::span<const std::byte> bytes, const std::string& subject);
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/cpu.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -25,6 +27,13 @@ Hasher& Hasher::add(std::string_view text) { return add(std::as_bytes(std::span(
 std::string Hasher::hex() const {
   const XXH128_hash_t hash = XXH3_128bits_digest(state_->xxh);
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+uint64_t xxh3_64_avx2(const void* data, size_t bytes);
+
+uint64_t xxh3_64(std::span<const std::byte> bytes) {
+  if (cpu_features().best >= Isa::avx2) return xxh3_64_avx2(bytes.data(), bytes.size());
+  return XXH3_64bits(bytes.data(), bytes.size());
 }
 
 std::string hash_hex(std::span<const std::byte> bytes) { return Hasher().add(bytes).hex(); }

@@ -23,6 +23,9 @@ class Hasher {
   std::unique_ptr<State> state_;
 };
 
+/// XXH3-64, the same on every processor.
+uint64_t xxh3_64(std::span<const std::byte> bytes);
+
 std::string hash_hex(std::span<const std::byte> bytes);
 std::string hash_hex(std::string_view text);
 

@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -184,7 +185,7 @@ class Graph {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<Value*> inputs_;
   std::vector<GraphOutput> outputs_;
-  std::map<std::string, Value*> by_name_;
+  std::unordered_map<std::string, Value*> by_name_;
   mutable std::map<std::string, int64_t> next_suffix_;
 };
 

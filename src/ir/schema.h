@@ -70,8 +70,6 @@ Status infer_types(Graph& graph);
 /// different), quantized types well-formed (scale > 0 and finite, sizes match the axis), constants match
 /// their types, unique names.
 Status verify(const Graph& graph);
-/// verify() without the types.
-Status verify_structure(const Graph& graph);
 
 /// Replaces symbolic dimensions: of inputs by `shapes` (input name -> concrete shape), elsewhere by the
 /// symbols' values; then infers again. Errors: invalid_data naming the input, when a shape contradicts the

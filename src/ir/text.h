@@ -44,6 +44,8 @@ struct Blob {
   /// Constants kept elsewhere, in another form: their numbers by Tensor::identity(). Written as `packed
   /// <number>`.
   std::map<const void*, int64_t> packed;
+  /// Offsets by Tensor::identity() and size: what another graph printed into the same blob stands there once.
+  std::map<std::pair<const void*, size_t>, size_t> placed;
 };
 
 /// What stands behind `packed <number>`; errors as parse()'s.

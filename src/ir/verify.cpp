@@ -170,19 +170,14 @@ Status verify_types(const Node& node) {
 
 }  // namespace
 
-Status verify_structure(const Graph& graph) {
+Status verify(const Graph& graph) {
   const std::vector<Node*> nodes = graph.nodes();
   const std::vector<Value*> values = graph.values();
   NARROW_DO(verify_order(graph, nodes));
   NARROW_DO(verify_uses(values, nodes));
   NARROW_DO(verify_outputs(graph));
   for (const Value* value : values) NARROW_DO(verify_value(graph, *value));
-  return {};
-}
-
-Status verify(const Graph& graph) {
-  NARROW_DO(verify_structure(graph));
-  for (const Node* node : graph.nodes()) NARROW_DO(verify_types(*node));
+  for (const Node* node : nodes) NARROW_DO(verify_types(*node));
   return {};
 }
 

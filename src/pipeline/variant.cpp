@@ -50,14 +50,23 @@ Status write_native(const ir::Graph& graph, Json about, const fs::path& file, co
   NARROW_TRY(runtime::Session session, runtime::Session::create(graph, std::move(pool)));
   runtime::TacticCache cache(runtime::cache_folder(), usable_isa(), threads);
   Status planned = source == TacticSource::tuned ? session.tune(shapes, cache) : Status{};
-  if (planned.ok()) planned = session.prepare(shapes);
+  std::optional<artifact::EngineGraph> engine;
+  if (planned.ok()) {
+    auto image = session.engine_image(shapes);
+    if (image.ok())
+      engine = std::move(*image);
+    else
+      planned = image.error();
+  }
   if (!planned.ok() && !given.empty())
     return planned;  // a guess may be wrong: nothing is chosen and packed then
   cache.save();
   if (const runtime::Tactics* tactics = session.tactics(); tactics != nullptr && !tactics->cases.empty())
     about["tactics"] = runtime::to_json(*tactics);
-  return artifact::write(
-      file, {.graph = graph.clone(), .about = std::move(about), .packed = session.packed_constants()});
+  return artifact::write(file, {.graph = graph.clone(),
+                                .about = std::move(about),
+                                .packed = session.packed_constants(),
+                                .engine = std::move(engine)});
 }
 
 }  // namespace

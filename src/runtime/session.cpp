@@ -49,6 +49,7 @@ struct Session::State {
   std::shared_ptr<ThreadPool> pool;
   SessionOptions options;
   PackCache packs;
+  std::optional<artifact::EngineGraph> image;  // of an artifact
   std::map<ShapeMap, Engine> engines;
   std::optional<Engine> last;  // of the last run
   Workspace workspace;
@@ -58,6 +59,7 @@ struct Session::State {
   Result<Engine> make_engine(const ShapeMap& shapes);
   Result<std::shared_ptr<const Plan>> plan_of(ir::Graph bound);
   PlanOptions plan_options() const;
+  bool has_image_for(const ShapeMap& shapes) const;
   Result<Engine> make_split_engine(ir::Graph bound);
   Result<TensorMap> run_interpreted(const std::vector<Tensor>& given, Observer* observer);
   /// Sets `inputs` and `last`.
@@ -86,6 +88,11 @@ Result<Engine> Session::State::engine_for(const ShapeMap& shapes) {
 }
 
 Result<Engine> Session::State::make_engine(const ShapeMap& shapes) {
+  if (has_image_for(shapes)) {
+    NARROW_TRY(ir::Graph ready, image->load());
+    NARROW_TRY(std::shared_ptr<const Plan> plan, make_plan(std::move(ready), plan_options(), packs));
+    return Engine{.plan = std::move(plan), .interpreter = nullptr};
+  }
   ir::Graph bound = graph.clone();
   NARROW_DO(ir::bind_shapes(bound, shapes));
   const passes::PassContext context{.evaluate = reference::evaluate};
@@ -145,6 +152,11 @@ Result<TensorMap> Session::State::run_interpreted(const std::vector<Tensor>& giv
   return engine.interpreter->run(rest, observer);
 }
 
+/// The graph an artifact keeps is what the passes make of the portable one.
+bool Session::State::has_image_for(const ShapeMap& shapes) const {
+  return image && image->shapes == shapes && !options.observe_all && options.disabled_passes.empty();
+}
+
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
@@ -164,7 +176,12 @@ Result<Session> Session::open(const std::filesystem::path& path, std::shared_ptr
   return within_memory(path.string(), [&]() -> Result<Session> {
     if (artifact::is_artifact(path)) {
       NARROW_TRY(artifact::Package package, artifact::read(path));
-      NARROW_TRY(Session session, create(package.graph, std::move(pool), options));
+      auto state = std::make_unique<State>();
+      state->graph = std::move(package.graph);
+      state->pool = std::move(pool);
+      state->options = options;
+      state->image = std::move(package.engine);
+      Session session(std::move(state));
       if (options.tactics == nullptr && package.about.contains("tactics"))
         session.state_->options.tactics =
             std::make_shared<Tactics>(tactics_from_json(package.about["tactics"]));
@@ -191,6 +208,14 @@ Status Session::tune(const std::map<std::string, Shape>& shapes, TacticCache& ca
   state.last.reset();
   state.packs = {};
   return {};
+}
+
+Result<std::optional<artifact::EngineGraph>> Session::engine_image(
+    const std::map<std::string, Shape>& shapes) {
+  NARROW_TRY(const Engine engine, state_->engine_for(shapes));
+  if (!engine.plan || engine.interpreter) return std::optional<artifact::EngineGraph>();
+  return std::optional(artifact::EngineGraph{
+      shapes, [plan = engine.plan]() -> Result<ir::Graph> { return plan->graph.clone(); }});
 }
 
 const Tactics* Session::tactics() const { return state_->options.tactics.get(); }

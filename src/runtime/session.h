@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "artifact/packed.h"
+#include "artifact/artifact.h"
 #include "base/cpu.h"
 #include "base/json.h"
 #include "base/result.h"
@@ -109,6 +109,9 @@ class Session {
   Status tune(const std::map<std::string, Shape>& shapes, TacticCache& cache);
   /// In use; null when there are none.
   const Tactics* tactics() const;
+  /// The graph the engine runs for these shapes, for an artifact; none where shapes depend on data. Errors:
+  /// those of prepare().
+  Result<std::optional<artifact::EngineGraph>> engine_image(const std::map<std::string, Shape>& shapes);
   /// What an artifact may keep of the weights packed so far (by prepare() or run()).
   std::vector<artifact::PackedConstant> packed_constants() const;
   /// Plans for these shapes ahead of the first run (part of load time).

@@ -316,21 +316,28 @@ TEST(Session, MemoryThatRunsOutInARunIsAnError) {
   expect_same_bits(run(session, inputs), before);  // the session serves on
 }
 
-/// What a session of an artifact that keeps its weights packed answers, against one of the graph.
+/// What a session of an artifact with packed weights and the engine's graph (for two samples) answers,
+/// against one of the graph.
 void expect_same_from_artifact(const GraphCase& given, Isa packed_for) {
   const auto path =
       std::filesystem::path(testing::TempDir()) / ("narrow_packed_" + std::to_string(::getpid()) + ".narrow");
   const ir::Graph graph = graph_from(given.text);
   Session maker = session_of(graph, up_to(packed_for));
-  ASSERT_TRUE(maker.run(inputs_for(graph, 1)).ok());
-  ASSERT_TRUE(
-      artifact::write(path, {.graph = graph.clone(), .about = {}, .packed = maker.packed_constants()}).ok());
+  const TensorMap sample = inputs_for(graph, 1);
+  ASSERT_TRUE(maker.run(sample).ok());
+  std::map<std::string, Shape> shapes;
+  for (const auto& [name, tensor] : sample) shapes[name] = tensor.shape();
+  auto engine = maker.engine_image(shapes);
+  ASSERT_TRUE(engine.ok());
+  const artifact::Package package{
+      .graph = graph.clone(), .about = {}, .packed = maker.packed_constants(), .engine = std::move(*engine)};
+  ASSERT_TRUE(artifact::write(path, package).ok());
   for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512_vnni, usable_isa()}) {
     if (isa > usable_isa()) continue;
     Session direct = session_of(graph, up_to(isa));
     auto opened = Session::open(path, std::make_shared<ThreadPool>(2), up_to(isa));
     ASSERT_TRUE(opened.ok()) << opened.error().message();
-    for (const int64_t free : {1, 3}) {
+    for (const int64_t free : {1, 2, 3}) {
       const auto want = direct.run(inputs_for(graph, 2, free)), got = opened->run(inputs_for(graph, 2, free));
       ASSERT_TRUE(want.ok() && got.ok());
       for (const auto& [name, tensor] : *want)

@@ -131,7 +131,8 @@ TEST_F(TacticsFolder, TheCacheAndTheArtifactAreBelieved) {
   for (const bool here : {true, false}) {
     if (!here) kept.machine = "another";
     ASSERT_TRUE(
-        artifact::write(path, {.graph = graph.clone(), .about = {{"tactics", to_json(kept)}}, .packed = {}})
+        artifact::write(
+            path, {.graph = graph.clone(), .about = {{"tactics", to_json(kept)}}, .packed = {}, .engine = {}})
             .ok());
     auto opened = Session::open(path, pool);
     ASSERT_TRUE(opened.ok());

@@ -117,9 +117,12 @@ class Printer {
       out_ += "hash " + hash_hex(bytes);
       return;
     }
-    blob_->bytes.resize((blob_->bytes.size() + 63) / 64 * 64);
-    write("blob {} {}", blob_->bytes.size(), bytes.size());
+    const size_t next = (blob_->bytes.size() + 63) / 64 * 64;
+    const auto [known, fresh] = blob_->placed.emplace(std::pair(tensor.identity(), bytes.size()), next);
+    write("blob {} {}", known->second, bytes.size());
     if (fewer) write(" bits {}", bits);
+    if (!fresh) return;
+    blob_->bytes.resize(next);
     blob_->bytes.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
   void constant(const Value& value, const std::string& indent) {
