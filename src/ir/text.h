@@ -15,8 +15,9 @@
 //
 // Types      f32 unranked, f32[] scalar, f32[N,?,3] a symbol, an unknown and a number; <scale,zero_point> per
 // tensor,
-//            <axis;s0,s1,...;z0,z1,...> per channel. A node's output may lack its type: infer_types() finds
-//            it.
+//            <axis;s0,s1,...;z0,z1,...> per channel, or <axis;blob offset count> where more than 64 scales
+//            stand in the blob and all zero points are 0. A node's output may lack its type: infer_types()
+//            finds it.
 // Constants  of up to 64 elements stand in the text, larger ones in a blob (offset, bytes); `bits 3` follows
 //            where the codes of a type below 8 bits are packed in fewer than it has. `packed 3` is the third
 //            (from 0) constant of a .narrow file that is kept as a kernel reads it.

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "ir/text.h"
@@ -54,6 +55,7 @@ class Parser {
   Result<TensorType> parse_type();
   Result<Dim> parse_dim();
   Result<std::shared_ptr<const Quantization>> parse_quantization();
+  Result<std::shared_ptr<const Quantization>> parse_placed_scales(std::shared_ptr<Quantization> q);
   Result<Tensor> parse_data(const TensorType& type);
   Result<Tensor> parse_blob(DType dtype, const Shape& shape, int64_t count);
   Result<std::vector<Origin>> parse_origins(size_t count);
@@ -283,6 +285,7 @@ Result<std::shared_ptr<const Quantization>> Parser::parse_quantization() {
     const auto axis = text::read_int(token);
     if (!axis || *axis < 0) return in_.error("an axis >= 0", std::string(token));
     q->axis = *axis;
+    if (in_.accept_word("blob")) return parse_placed_scales(std::move(q));
     NARROW_TRY(token, in_.number());
   }
   for (bool more = true; more;) {
@@ -302,6 +305,21 @@ Result<std::shared_ptr<const Quantization>> Parser::parse_quantization() {
   } while (in_.accept(','));
   NARROW_DO(in_.expect('>'));
   if (q->scale.size() != q->zero_point.size()) return in_.error("a zero point per scale", "another number");
+  return std::shared_ptr<const Quantization>(std::move(q));
+}
+
+/// After "axis;blob": "offset count>", zero points of 0.
+Result<std::shared_ptr<const Quantization>> Parser::parse_placed_scales(std::shared_ptr<Quantization> q) {
+  NARROW_TRY(const int64_t offset, in_.integer());
+  NARROW_TRY(const int64_t count, in_.integer());
+  const auto size = static_cast<int64_t>(blob_.size());
+  if (offset < 0 || offset % 64 != 0 || offset > size || count < 0 || count > (size - offset) / 4)
+    return in_.error(fmt::format("scales at a multiple of 64 inside the blob of {}", size),
+                     fmt::format("{} at {}", count, offset));
+  q->scale.resize(static_cast<size_t>(count));
+  q->zero_point.resize(static_cast<size_t>(count));
+  if (count > 0) std::memcpy(q->scale.data(), blob_.data() + offset, static_cast<size_t>(count) * 4);
+  NARROW_DO(in_.expect('>'));
   return std::shared_ptr<const Quantization>(std::move(q));
 }
 

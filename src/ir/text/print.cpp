@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
+#include <span>
 
 #include "base/hash.h"
 #include "ir/text.h"
@@ -70,9 +72,26 @@ class Printer {
     else
       text::append_quoted(out_, d.symbol);
   }
+  /// Where `bytes` are in the blob, put there unless they are already.
+  size_t place(const void* identity, std::span<const std::byte> bytes) {
+    const size_t next = (blob_->bytes.size() + 63) / 64 * 64;
+    const auto [known, fresh] = blob_->placed.emplace(std::pair(identity, bytes.size()), next);
+    if (!fresh) return known->second;
+    blob_->bytes.resize(next);
+    blob_->bytes.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return next;
+  }
+  bool goes_into_the_blob(const Quantization& q) const {
+    return blob_ != nullptr && static_cast<int64_t>(q.scale.size()) > text::kMaxInlineElements &&
+           std::all_of(q.zero_point.begin(), q.zero_point.end(), [](int32_t zero) { return zero == 0; });
+  }
   void quantization(const Quantization& q) {
     out_ += '<';
     if (!q.per_tensor()) write("{};", q.axis);
+    if (!q.per_tensor() && goes_into_the_blob(q)) {
+      write("blob {} {}>", place(q.scale.data(), std::as_bytes(std::span(q.scale))), q.scale.size());
+      return;
+    }
     for (size_t i = 0; i < q.scale.size(); ++i) {
       if (i > 0) out_ += ',';
       text::append_float(out_, q.scale[i], false);
@@ -117,13 +136,8 @@ class Printer {
       out_ += "hash " + hash_hex(bytes);
       return;
     }
-    const size_t next = (blob_->bytes.size() + 63) / 64 * 64;
-    const auto [known, fresh] = blob_->placed.emplace(std::pair(tensor.identity(), bytes.size()), next);
-    write("blob {} {}", known->second, bytes.size());
+    write("blob {} {}", place(tensor.identity(), bytes), bytes.size());
     if (fewer) write(" bits {}", bits);
-    if (!fresh) return;
-    blob_->bytes.resize(next);
-    blob_->bytes.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
   void constant(const Value& value, const std::string& indent) {
     out_ += indent + "  ";

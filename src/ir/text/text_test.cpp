@@ -236,6 +236,36 @@ TEST(Text, LargeConstantsBorrowFromTheBlob) {
   EXPECT_EQ(owner.use_count(), 3);
 }
 
+/// More than 64 scales without zero points go into the blob; with them they stay in the text.
+TEST(Text, ManyScalesGoIntoTheBlob) {
+  for (const int32_t zero : {0, 3}) {
+    auto q = std::make_shared<Quantization>();
+    q->axis = 1;
+    for (int i = 0; i < 65; ++i)
+      q->scale.push_back(0.1F + static_cast<float>(i) / 3), q->zero_point.push_back(0);
+    q->zero_point.back() = zero;
+    Graph graph;
+    Value* w = graph.add_constant("w", Tensor::zeros(DType::s8, {1, 65}));
+    w->type.quant = q;
+    graph.add_output("w", w);
+    Blob blob;
+    EXPECT_EQ(print(graph, &blob).find("<1;blob 0 65>") != std::string::npos, zero == 0);
+    const Graph back = round_trip(graph);
+    EXPECT_EQ(*back.find_value("w")->type.quant, *q);
+  }
+}
+
+/// What two graphs share stands in the blob once.
+TEST(Text, TwoGraphsShareABlob) {
+  Graph graph;
+  graph.add_output("a", graph.add_constant("a", Tensor::zeros(DType::f32, {65})));
+  Blob blob;
+  const std::string first = print(graph, &blob);
+  const size_t bytes = blob.bytes.size();
+  EXPECT_EQ(print(graph.clone(), &blob), first);
+  EXPECT_EQ(blob.bytes.size(), bytes);
+}
+
 TEST(Text, OutputsMayLackTypes) {
   auto graph = parse("graph (%x: f32[2]) { # comment\n %y = Relu(%x) # more\n return %y as \"y\" } # end");
   ASSERT_TRUE(graph.ok()) << graph.error().message();
@@ -273,6 +303,11 @@ INSTANTIATE_TEST_SUITE_P(
         Malformed{"graph g(%x: u8<1;1,2;0>) { return }", "zero point per scale"},
         Malformed{"graph g(%x: u8<1,99999999999>) { return }", "32 bits"},
         Malformed{"graph g(%x: u8<x,0>) { return }", "a scale"},
+        Malformed{"graph g(%x: s8<0;blob 0 65>) { return }", "inside the blob of 256"},
+        Malformed{"graph g(%x: s8<0;blob 32 4>) { return }", "multiple of 64"},
+        Malformed{"graph g(%x: s8<0;blob 0 -1>) { return }", "multiple of 64"},
+        Malformed{"graph g(%x: s8<0;blob 0 4611686018427387904>) { return }", "multiple of 64"},
+        Malformed{"graph g() { @c: u8[65] = packed 0 return }", "packed elsewhere"},
         Malformed{"graph g(%x: f32) { %x = Relu(%x) return }", "no other value"},
         Malformed{"graph g(%x: f32) { %y, %y = Split(%x) return }", "names of their own"},
         Malformed{"graph g() { %y = Relu(%y) return }", "stands above"},
