@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 #include <fstream>
+#include <future>
 #include <set>
 
 #include "artifact/container.h"
@@ -139,9 +140,8 @@ Result<ir::Graph> parse_verified(std::string_view text, std::span<const std::byt
   return graph;
 }
 
-Result<Package> read_any(const std::filesystem::path& path) {
-  NARROW_TRY(const auto file, MappedFile::open(path, true));
-  NARROW_TRY(Sections sections, unpack(file->bytes(), path.string()));
+Result<Package> from_sections(Sections sections, const std::shared_ptr<const MappedFile>& file,
+                              const std::filesystem::path& path) {
   Package package;
   NARROW_TRY(package.packed, read_packed(sections, file, path.string()));
   const auto constants = std::make_shared<PackedConstants>(package.packed, path.string());
@@ -161,6 +161,19 @@ Result<Package> read_any(const std::filesystem::path& path) {
                       return parse_verified(text, blob, file, shared, path);
                     }};
   package.about = std::move(sections.header["about"]);
+  return package;
+}
+
+/// The sum is computed while the graph is read; a file that is damaged is that, whatever else is wrong with
+/// it.
+Result<Package> read_any(const std::filesystem::path& path) {
+  NARROW_TRY(const auto file, MappedFile::open(path, true));
+  NARROW_TRY(Sections sections, unpack(file->bytes(), path.string()));
+  std::future<Status> intact =
+      std::async(std::launch::async, [&] { return check_sum(file->bytes(), path.string()); });
+  Result<Package> package =
+      within_memory(path.string(), [&] { return from_sections(std::move(sections), file, path); });
+  NARROW_DO(intact.get());
   return package;
 }
 

@@ -96,6 +96,12 @@ std::string pack(std::string_view blob, std::string_view graph, Json header, std
   return bytes;
 }
 
+Status check_sum(std::span<const std::byte> bytes, const std::string& subject) {
+  const uint64_t found = checksum(bytes), wanted = get_u64(bytes, kChecksumAt);
+  if (found == wanted) return {};
+  return damaged(subject, fmt::format("checksum {:016x}", wanted), fmt::format("{:016x}", found));
+}
+
 Result<Sections> unpack(std::span<const std::byte> bytes, const std::string& subject) {
   NARROW_DO(check_magic(bytes, subject));
   if (bytes.size() < static_cast<size_t>(kBlobAt))
@@ -103,9 +109,6 @@ Result<Sections> unpack(std::span<const std::byte> bytes, const std::string& sub
   const uint64_t offset = get_u64(bytes, kHeaderOffsetAt), size = get_u64(bytes, kHeaderSizeAt);
   if (offset < static_cast<uint64_t>(kBlobAt) || offset > bytes.size() || size != bytes.size() - offset)
     return damaged(subject, "a header that ends with the file", fmt::format("{} bytes at {}", size, offset));
-  if (const uint64_t found = checksum(bytes); found != get_u64(bytes, kChecksumAt))
-    return damaged(subject, fmt::format("checksum {:016x}", get_u64(bytes, kChecksumAt)),
-                   fmt::format("{:016x}", found));
   Sections sections;
   const auto json = bytes.subspan(offset, size);
   const std::string_view text(reinterpret_cast<const char*>(json.data()), json.size());

@@ -28,7 +28,9 @@ struct Sections {
 uint64_t checksum(std::span<const std::byte> bytes);
 /// Adds "blob", "graph" and, unless it is empty, "engine" (offset and size) to the header.
 std::string pack(std::string_view blob, std::string_view graph, Json header, std::string_view engine = {});
-/// Checks magic, version, bounds and checksum. Errors: invalid_model, naming what is wrong.
+/// Checks magic, version and bounds; the checksum is check_sum()'s, which may run meanwhile on what unpack()
+/// took. Errors of both: invalid_model, naming what is wrong.
+Status check_sum(std::span<const std::byte> bytes, const std::string& subject);
 Result<Sections> unpack(std::span<const std::byte> bytes, const std::string& subject);
 
 }  // namespace narrow::artifact
