@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "kernels/conv/conv.h"
+#include "kernels/peak/peak.h"
 #include "parallel/thread_pool.h"
 
 namespace narrow::pipeline {
@@ -43,8 +44,18 @@ double read_bandwidth(ThreadPool& pool, int64_t bytes, int64_t rounds) {
   return static_cast<double>(words * 8 * pieces * rounds) / seconds / 1e9;
 }
 
-/// 768 pixels x 512 channels x 512: the best of the kernels that take these types, 10^9 operations a second.
+/// Multiply-adds on registers of every thread, 10^9 operations a second; 0 where there are no vectors.
+double register_peak(ThreadPool& pool, DType type) {
+  const kernels::PeakKernel* kernel = kernels::peak_kernel(type);
+  if (kernel == nullptr) return 0;
+  const double seconds = best_seconds(50, [&] { pool.run(pool.threads(), [&](int64_t) { kernel->run(); }); });
+  return static_cast<double>(kernel->operations * pool.threads()) / seconds / 1e9;
+}
+
+/// 768 pixels x 512 channels x 512: the best of the kernels that take these types, where registers were not
+/// measured.
 double conv_peak(ThreadPool& pool, DType src_type, DType weight_type) {
+  if (const double peak = register_peak(pool, src_type); peak > 0) return peak;
   constexpr int64_t kPixels = 768, kChannels = 512;
   constexpr int kFill = 0x3f;  // 63 as an integer, about 0.75 as a float of any width
   kernels::ConvSpec spec;

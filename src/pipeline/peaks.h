@@ -11,8 +11,8 @@ struct Peaks {
   double read_gb_s = 0;     // streaming read from memory, all threads
   double cache_gb_s = 0;    // the same of what lies in the L2 caches of these threads
   int64_t cache_bytes = 0;  // how much that is
-  /// Dense convolution kernels on these formats, all threads, in 10^9 operations a second: what the best
-  /// kernel that may be used here reaches, native or not.
+  /// Multiply-adds on registers, all threads, in 10^9 operations a second (kernels/peak): what no kernel
+  /// passes. Of plain C++: what its dense convolution reaches. bf16 without AMX is computed in fp32.
   double fp32_gflops = 0, bf16_gflops = 0, int8_gops = 0;
 };
 
