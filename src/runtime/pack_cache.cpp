@@ -1,6 +1,7 @@
 #include "runtime/pack_cache.h"
 
 #include <cstring>
+#include <numeric>
 
 namespace narrow::runtime {
 namespace {
@@ -13,6 +14,12 @@ std::vector<AlignedBuffer> parts_of(const std::shared_ptr<const kernels::PackedW
   for (const std::span<const std::byte> part : packed->stored())
     parts.push_back(AlignedBuffer::borrow(part.data(), static_cast<int64_t>(part.size()), packed));
   return parts;
+}
+
+/// Whether padding to whole tiles (and zeros between merged groups) costs little: files are to be small
+/// first.
+bool is_compact(const std::vector<int64_t>& parts, int64_t bytes) {
+  return std::accumulate(parts.begin(), parts.end(), int64_t{0}) <= bytes + bytes / 8;
 }
 
 }  // namespace
@@ -52,6 +59,7 @@ std::vector<artifact::PackedConstant> PackCache::storable() const {
     if (storage.sizes == nullptr || entry.weights.bytes() < kWorthKeeping ||
         !storage.refuses(entry.spec).empty())
       continue;
+    if (!is_compact(storage.sizes(entry.spec), entry.weights.bytes())) continue;
     artifact::PackedConstant packed{entry.weights, key.candidate->name, entry.spec, entry.transposed,
                                     parts_of(entry.packed)};
     AlignedBuffer back(entry.weights.bytes());

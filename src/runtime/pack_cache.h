@@ -29,7 +29,8 @@ class PackCache {
   std::shared_ptr<const kernels::PackedWeights> get(const PackRequest& request);
   /// Weights an artifact keeps packed: get() takes them instead of packing.
   void add(artifact::PackedConstant packed);
-  /// What an artifact may keep of what was packed: that which unpacks to the constant bit for bit.
+  /// What an artifact may keep of what was packed: that which unpacks to the constant bit for bit and is at
+  /// most an eighth larger.
   std::vector<artifact::PackedConstant> storable() const;
 
  private:

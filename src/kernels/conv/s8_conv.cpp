@@ -1,8 +1,8 @@
 // Int8 convolutions and products as one blocked matrix product: positions x outputs, summed over taps and
 // channels.
 //
-// 1x1 convolutions read the source where it lies; others read a padded copy (s8_image.h). The copy and the
-// product are one parallel loop each, per chunk of images.
+// 1x1 convolutions read the source where it lies; others read a padded copy (s8_image.h). A task copies what
+// it reads: a copy that threads share costs more, since its lines wander between their caches.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -108,17 +108,20 @@ struct Split {
 /// the panels of a task would leave L2 before the next block wants them again.
 ///
 /// Groups go together too: two threads that write neighbouring channels of a pixel fight for its cache line.
-Split split(const S8Layout& l, int64_t positions, int threads) {
-  constexpr int64_t kShared = 256 << 10, kResident = 640 << 10;
-  const int64_t blocks = div_up(positions, l.tile.rows), tasks = threads == 1 ? 1 : 4 * threads;
-  const int64_t weight_bytes = l.groups * l.panels * l.panel_bytes();
+bool deals_weights(const S8Layout& l, int64_t blocks, int threads) {
+  constexpr int64_t kShared = 256 << 10;
+  return threads > 1 && l.weight_bytes() > kShared && blocks < 16 * threads;
+}
+
+Split split(const S8Layout& l, int64_t blocks, bool weights, int64_t tasks) {
+  constexpr int64_t kResident = 640 << 10;
   Split cut{blocks, l.groups, l.panels, false};
-  if (weight_bytes <= kShared || blocks >= 4 * tasks) {
-    cut.blocks = div_up(blocks, tasks);
-  } else {
+  if (weights) {
     cut.groups = div_up(l.groups, tasks);
     const int64_t per_group = div_up(tasks, l.groups);
     if (cut.groups == 1) cut.panels = div_up(l.panels, std::min(per_group, l.panels));
+  } else {
+    cut.blocks = div_up(blocks, tasks);
   }
   cut.panels_outside = cut.panels * l.panel_bytes() > kResident;
   return cut;
@@ -152,7 +155,12 @@ class S8Conv : public ConvKernel {
  private:
   void plan_direct();
   void plan_image();
-  void multiply(const S8Args& args, ThreadPool& pool) const;
+  void multiply_direct(const S8Args& args, ThreadPool& pool) const;
+  void multiply(const S8Args& args, int64_t part, int64_t block, int64_t block_end) const;
+  void copy_and_multiply(S8Args args, const uint8_t* src, uint8_t* copy, int64_t part, int64_t first,
+                         int64_t end) const;
+  int64_t group_tasks() const { return div_up(packed_->layout().groups, cut_.groups); }
+  int64_t panel_tasks() const { return div_up(packed_->layout().panels, cut_.panels); }
   /// Bytes from a position's start that its last segment of the last group ends at.
   int64_t reach(const std::vector<int64_t>& offsets) const {
     const S8Layout& l = packed_->layout();
@@ -167,8 +175,10 @@ class S8Conv : public ConvKernel {
   S8Args args_{};
   bool direct_ = true;
   S8Image image_;
-  int64_t images_ = 1;                           // per chunk
-  std::vector<int64_t> offsets_, last_offsets_;  // of a chunk; of the last one when it has fewer images
+  Split cut_{};
+  // Of an image: tasks that deal its rows, rows of outputs a copy serves, its bytes, its segments' starts.
+  int64_t row_tasks_ = 1, rows_at_once_ = 1, copy_bytes_ = 0;
+  std::vector<int64_t> offsets_;
   int64_t scratch_bytes_ = 0;
 };
 
@@ -176,12 +186,14 @@ class S8Conv : public ConvKernel {
 void S8Conv::plan_direct() {
   const int64_t rows = packed_->layout().tile.rows, positions = shape_.n * shape_.h * shape_.w;
   const int64_t beyond = reach({0}) - shape_.c;
-  images_ = shape_.n;
   args_.a_stride = shape_.c;
   args_.positions = args_.pitch = args_.ow = positions;
   args_.rows = args_.oh = 1;
   args_.readable = positions;
   args_.tail_begin = kEverything;
+  const S8Layout& l = packed_->layout();
+  const int64_t blocks = div_up(positions, rows);
+  cut_ = split(l, blocks, deals_weights(l, blocks, threads_), threads_ == 1 ? 1 : int64_t{4} * threads_);
   if (beyond <= 0 && positions >= rows) return;
   const int64_t first_short =
       positions - div_up(std::max<int64_t>(beyond, 0), shape_.c);  // first to read beyond
@@ -192,43 +204,63 @@ void S8Conv::plan_direct() {
 }
 
 void S8Conv::plan_image() {
-  constexpr int64_t kChunkBytes = 1 << 20;  // half of a usual L2
+  constexpr int64_t kCopyBytes = 256 << 10;  // leaves most of L2 to weights
   direct_ = false;
   image_ = s8_image(shape_);
-  images_ = std::clamp<int64_t>(kChunkBytes / std::max<int64_t>(1, image_.bytes_per_image()), 1,
-                                std::max<int64_t>(1, shape_.n));
   args_.a_stride = image_.pixel_stride;
   args_.pitch = image_.pitch;
   args_.rows = image_.rows;
   args_.oh = shape_.oh;
   args_.ow = shape_.ow;
   args_.readable = args_.tail_begin = kEverything;
-  const int64_t positions = round_up(image_.positions(shape_, images_), packed_->layout().tile.rows);
-  offsets_ = s8_image_offsets(shape_, packed_->layout(), image_, images_);
-  last_offsets_ = s8_image_offsets(shape_, packed_->layout(), image_, shape_.n % images_);
-  const int64_t read = positions * args_.a_stride + reach(offsets_);
-  scratch_bytes_ = std::max(read, images_ * image_.bytes_per_image() + shape_.pad_left * shape_.c);
+  const S8Layout& l = packed_->layout();
+  const int64_t rows = std::max<int64_t>(1, image_.output_rows(shape_)),
+                blocks = div_up(rows * image_.pitch, l.tile.rows);
+  // Few tasks: each begins with a copy, of all pixels where weights are dealt.
+  const bool weights = deals_weights(l, blocks, threads_);
+  cut_ = split(l, blocks, weights, weights ? threads_ : 1);
+  row_tasks_ = weights || threads_ == 1 ? 1 : std::min<int64_t>(rows, int64_t{2} * threads_);
+  const int64_t row_bytes = std::max<int64_t>(1, image_.copied_bytes(1) - image_.copied_bytes(0));
+  rows_at_once_ = std::clamp<int64_t>(kCopyBytes / row_bytes, 1, div_up(rows, row_tasks_));
+  offsets_ = s8_image_offsets(shape_, l, image_, rows_at_once_);
+  const int64_t last = round_up(rows_at_once_ * image_.pitch, l.tile.rows) * args_.a_stride + reach(offsets_);
+  copy_bytes_ = round_up(std::max(last, image_.copied_bytes(rows_at_once_)), kCacheLine);
+  scratch_bytes_ = row_tasks_ * group_tasks() * panel_tasks() * copy_bytes_;
 }
 
-void S8Conv::multiply(const S8Args& args, ThreadPool& pool) const {
-  const S8Layout& l = packed_->layout();
-  const int64_t blocks = div_up(args.positions, l.tile.rows);
-  const Split cut = split(l, args.positions, threads_);
-  const int64_t block_tasks = div_up(blocks, cut.blocks), panel_tasks = div_up(l.panels, cut.panels),
-                group_tasks = div_up(l.groups, cut.groups);
-  pool.run(group_tasks * block_tasks * panel_tasks, [&](int64_t task) {
-    const int64_t block = task % block_tasks * cut.blocks,
-                  panel = task / block_tasks % panel_tasks * cut.panels,
-                  group = task / block_tasks / panel_tasks * cut.groups;
-    for (int64_t g = group; g < std::min(group + cut.groups, l.groups); ++g)
-      task_(args, {g, block, std::min(block + cut.blocks, blocks), panel,
-                   std::min(panel + cut.panels, l.panels), cut.panels_outside});
+void S8Conv::multiply_direct(const S8Args& args, ThreadPool& pool) const {
+  const int64_t blocks = div_up(args.positions, packed_->layout().tile.rows),
+                block_tasks = div_up(blocks, cut_.blocks);
+  pool.run(group_tasks() * block_tasks * panel_tasks(), [&](int64_t task) {
+    const int64_t block = task % block_tasks * cut_.blocks;
+    multiply(args, task / block_tasks, block, std::min(block + cut_.blocks, blocks));
   });
 }
 
+/// Blocks of positions x the groups and panels of part `part`.
+void S8Conv::multiply(const S8Args& args, int64_t part, int64_t block, int64_t block_end) const {
+  const S8Layout& l = packed_->layout();
+  const int64_t panel = part % panel_tasks() * cut_.panels, group = part / panel_tasks() * cut_.groups;
+  for (int64_t g = group; g < std::min(group + cut_.groups, l.groups); ++g)
+    task_(args, {g, block, block_end, panel, std::min(panel + cut_.panels, l.panels), cut_.panels_outside});
+}
+
+/// The outputs of rows [first, end), as many at once as a copy holds.
+void S8Conv::copy_and_multiply(S8Args args, const uint8_t* src, uint8_t* copy, int64_t part, int64_t first,
+                               int64_t end) const {
+  args.a = copy;
+  args.offsets = offsets_.data();
+  for (int64_t row = first; row < end; row += rows_at_once_) {
+    const int64_t count = std::min(rows_at_once_, end - row);
+    s8_copy_rows(shape_, image_, fill_, src, row, count, rows_at_once_, copy);
+    args.row_begin = row;
+    args.positions = (count - 1) * image_.pitch + shape_.ow;
+    multiply(args, part, 0, div_up(args.positions, packed_->layout().tile.rows));
+  }
+}
+
 void S8Conv::run(const ConvBuffers& buffers, ThreadPool& pool) const {
-  const int64_t dst_image = shape_.oh * shape_.ow * shape_.oc;
-  if (shape_.n * dst_image == 0) return;
+  if (shape_.n * shape_.oh * shape_.ow * shape_.oc == 0) return;
   const auto* src = static_cast<const uint8_t*>(buffers.src);
   auto* scratch = static_cast<uint8_t*>(buffers.scratch);
   S8Args args = args_;
@@ -242,20 +274,14 @@ void S8Conv::run(const ConvBuffers& buffers, ThreadPool& pool) const {
     const int64_t tail = std::max<int64_t>(0, args.positions - args.tail_begin);
     if (tail > 0)
       std::memcpy(scratch, src + (args.positions - tail) * shape_.c, static_cast<size_t>(tail * shape_.c));
-    return multiply(args, pool);
+    return multiply_direct(args, pool);
   }
-  for (int64_t first = 0; first < shape_.n; first += images_) {
-    const int64_t images = std::min(images_, shape_.n - first);
-    s8_fill_image(shape_, image_, images, fill_, src + first * shape_.h * shape_.w * shape_.c, scratch, pool);
-    args.a = scratch;
-    args.offsets = (images == images_ ? offsets_ : last_offsets_).data();
-    args.positions = image_.positions(shape_, images);
-    if (buffers.residual != nullptr)
-      args.finish.residual = static_cast<const uint8_t*>(buffers.residual) +
-                             first * dst_image * bytes_of(args.finish.residual_type);
-    args.finish.dst = static_cast<uint8_t*>(buffers.dst) + first * dst_image * bytes_of(args.finish.dst_type);
-    multiply(args, pool);
-  }
+  const int64_t rows = image_.output_rows(shape_);
+  pool.run(row_tasks_ * group_tasks() * panel_tasks(), [&](int64_t task) {
+    const int64_t rows_part = task % row_tasks_;
+    copy_and_multiply(args, src, scratch + task * copy_bytes_, task / row_tasks_,
+                      rows * rows_part / row_tasks_, rows * (rows_part + 1) / row_tasks_);
+  });
 }
 
 template <const S8Isa& kIsa>

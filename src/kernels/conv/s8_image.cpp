@@ -12,7 +12,8 @@ S8Image s8_image(const ConvShape& s) {
   const int64_t inside = std::min(s.pad_left + s.w, window);
   image.pitch = div_up(std::max(inside, window - s.pad_left), s.stride_w);
   image.pitch = std::max(image.pitch, s.ow);
-  image.rows = s.oh + (s.kh - 1) * s.dilation_h / s.stride_h;
+  image.below = (s.kh - 1) * s.dilation_h / s.stride_h;
+  image.rows = s.oh + image.below;
   image.pixel_stride = s.stride_w * s.c;
   image.row_bytes = image.pitch * image.pixel_stride;
   for (int64_t i = 0; i < s.kh; ++i) image.phases.push_back(i * s.dilation_h % s.stride_h);
@@ -22,14 +23,15 @@ S8Image s8_image(const ConvShape& s) {
 }
 
 std::vector<int64_t> s8_image_offsets(const ConvShape& s, const S8Layout& layout, const S8Image& image,
-                                      int64_t images) {
+                                      int64_t count) {
   std::vector<int64_t> offsets;
   for (int64_t segment = 0; segment < layout.segments; ++segment) {
     const int64_t tap = segment * layout.taps_per_segment, y = tap / s.kw * s.dilation_h,
                   x = tap % s.kw * s.dilation_w;
     const int64_t phase =
         std::find(image.phases.begin(), image.phases.end(), y % s.stride_h) - image.phases.begin();
-    offsets.push_back(phase * image.phase_bytes(images) + y / s.stride_h * image.row_bytes + x * s.c);
+    offsets.push_back(phase * image.copied_rows(count) * image.row_bytes + y / s.stride_h * image.row_bytes +
+                      x * s.c);
   }
   return offsets;
 }
@@ -51,21 +53,17 @@ void fill_row(const ConvShape& s, const S8Image& image, uint8_t fill, const uint
 
 }  // namespace
 
-void s8_fill_image(const ConvShape& s, const S8Image& image, int64_t images, uint8_t fill, const uint8_t* src,
-                   uint8_t* to, ThreadPool& pool) {
-  const int64_t phase_rows = images * image.rows,
-                rows = phase_rows * static_cast<int64_t>(image.phases.size());
-  const int64_t grain = std::max<int64_t>(1, (16 << 10) / std::max<int64_t>(1, image.row_bytes));
-  parallel_for(pool, rows, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t phase = image.phases[static_cast<size_t>(r / phase_rows)],
-                    n = r % phase_rows / image.rows;
-      const int64_t y = r % image.rows * s.stride_h + phase - s.pad_top;
-      const bool outside = y < 0 || y >= s.h;
+void s8_copy_rows(const ConvShape& s, const S8Image& image, uint8_t fill, const uint8_t* src, int64_t first,
+                  int64_t count, int64_t room, uint8_t* to) {
+  for (const int64_t phase : image.phases) {
+    for (int64_t r = 0; r < image.copied_rows(count); ++r) {
+      const int64_t n = (first + r) / image.rows,
+                    y = (first + r) % image.rows * s.stride_h + phase - s.pad_top;
+      const bool outside = n >= s.n || y < 0 || y >= s.h;
       fill_row(s, image, fill, outside ? nullptr : src + (n * s.h + y) * s.w * s.c, to + r * image.row_bytes);
     }
-  });
-  std::memset(to + rows * image.row_bytes, fill, static_cast<size_t>(s.pad_left * s.c));
+    to += image.copied_rows(room) * image.row_bytes;
+  }
 }
 
 }  // namespace narrow::kernels

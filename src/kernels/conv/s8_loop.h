@@ -13,7 +13,8 @@ namespace {
 /// Which of the positions [first, start + kRows) of the block at `start` are pixels.
 void s8_map_rows(const S8Args& g, int64_t start, int64_t first, int64_t tile_rows, S8Rows& rows) {
   const int64_t end = start + tile_rows < g.positions ? start + tile_rows : g.positions;
-  int64_t x = first % g.pitch, y = first / g.pitch % g.rows, image = first / g.pitch / g.rows;
+  const int64_t row = first / g.pitch + g.row_begin;
+  int64_t x = first % g.pitch, y = row % g.rows, image = row / g.rows;
   rows.count = 0;
   for (int64_t p = first; p < end; ++p) {
     if (x < g.ow && y < g.oh) {

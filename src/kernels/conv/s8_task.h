@@ -37,7 +37,8 @@ struct S8Args {
   int64_t tail_begin;
   int64_t readable;  // no position from here on may be read: a block starts early and skips what is done
   int64_t positions, pitch, rows, oh, ow;
-  const int8_t* b;  // panels
+  int64_t row_begin;  // of position 0, among the rows of all images
+  const int8_t* b;    // panels
   int64_t panel_bytes;
   const int32_t* bias;
   int64_t channels, outputs, panels;  // of one group

@@ -10,13 +10,14 @@ constexpr int64_t kTiles = 6, kVectors = 12;
 constexpr int64_t kTileMacs = 16 * 16;  // times the depth of a row: 64 bytes
 
 constexpr std::array kTable = {
-    PeakKernel{"peak_int8_amx", Isa::amx, DType::u8, 2 * kPeakRounds * kTiles * kTileMacs * 64, peak_int8_amx},
-    PeakKernel{"peak_int8_avx512vnni", Isa::avx512_vnni, DType::u8, 2 * kPeakRounds * kVectors * 64,
+    PeakKernel{"peak_int8_amx", Isa::amx, DType::u8, 2 * kPeakRounds* kTiles* kTileMacs * 64, peak_int8_amx},
+    PeakKernel{"peak_int8_avx512vnni", Isa::avx512_vnni, DType::u8, 2 * kPeakRounds* kVectors * 64,
                peak_int8_avx512vnni},
-    PeakKernel{"peak_int8_avx2", Isa::avx2, DType::u8, 2 * kPeakRounds * kVectors * 32, peak_int8_avx2},
-    PeakKernel{"peak_bf16_amx", Isa::amx, DType::bf16, 2 * kPeakRounds * kTiles * kTileMacs * 32, peak_bf16_amx},
-    PeakKernel{"peak_f32_avx512", Isa::avx512, DType::f32, 2 * kPeakRounds * kVectors * 16, peak_f32_avx512},
-    PeakKernel{"peak_f32_avx2", Isa::avx2, DType::f32, 2 * kPeakRounds * kVectors * 8, peak_f32_avx2}};
+    PeakKernel{"peak_int8_avx2", Isa::avx2, DType::u8, 2 * kPeakRounds* kVectors * 32, peak_int8_avx2},
+    PeakKernel{"peak_bf16_amx", Isa::amx, DType::bf16, 2 * kPeakRounds* kTiles* kTileMacs * 32,
+               peak_bf16_amx},
+    PeakKernel{"peak_f32_avx512", Isa::avx512, DType::f32, 2 * kPeakRounds* kVectors * 16, peak_f32_avx512},
+    PeakKernel{"peak_f32_avx2", Isa::avx2, DType::f32, 2 * kPeakRounds* kVectors * 8, peak_f32_avx2}};
 
 }  // namespace
 
