@@ -69,7 +69,16 @@ Status write(const std::filesystem::path& path, const Package& package) {
   std::string engine;
   if (package.engine) {
     NARROW_TRY(const ir::Graph graph, package.engine->load());
+    const size_t shared = blob.bytes.size(),
+                 most = static_cast<size_t>(static_cast<double>(shared + text.size()) *
+                                            package.engine->largest_share);
     engine = ir::print(graph, &blob);
+    if (blob.bytes.size() - shared + engine.size() > most) {
+      blob.bytes.resize(shared);
+      engine.clear();
+    }
+  }
+  if (!engine.empty()) {
     for (const auto& [name, shape] : package.engine->shapes) header["engine"]["shapes"][name] = shape;
   }
   return write_file(path, pack(blob.bytes, text, std::move(header), engine));

@@ -28,6 +28,8 @@ struct EngineGraph {
   std::map<std::string, Shape> shapes;
   /// Gives the graph, verified. It shares packed constants with the portable one. Errors: invalid_model.
   std::function<Result<ir::Graph>()> load;
+  /// write() leaves it out where it would add more than this share to the file.
+  double largest_share = 1e9;
 };
 
 struct Package {

@@ -182,11 +182,13 @@ TEST_F(Artifact, PackingNobodyReadsIsLeftOut) {
 TEST_F(Artifact, TheEnginesGraphSharesConstants) {
   for (const bool transposed : {false, true}) {
     PackedSample sample = packed_sample("conv_int8_plain", transposed);
-    sample.package.engine = EngineGraph{{{"x", {1, 3}}, {"s", {}}}, [&]() -> Result<ir::Graph> {
+    sample.package.engine = EngineGraph{{{"x", {1, 3}}, {"s", {}}},
+                                        [&]() -> Result<ir::Graph> {
                                           ir::Graph graph = sample.package.graph.clone();
                                           graph.name = "engines";
                                           return graph;
-                                        }};
+                                        },
+                                        10};
     ASSERT_TRUE(write(path_, sample.package).ok());
     const auto back = read(path_);
     ASSERT_TRUE(back.ok()) << back.error().message();
@@ -198,6 +200,22 @@ TEST_F(Artifact, TheEnginesGraphSharesConstants) {
     EXPECT_EQ(graph->find_value("w")->constant().identity(), back->packed[0].constant.identity());
     EXPECT_TRUE(graph->find_value("w")->constant().same_bits(sample.weights));
   }
+}
+
+TEST_F(Artifact, AnEnginesGraphThatIsLargeIsLeftOut) {
+  Package package = sample();
+  const auto load = [&]() -> Result<ir::Graph> { return package.graph.clone(); };
+  for (const double share : {10.0, 0.01}) {
+    package.engine = EngineGraph{{}, load, share};
+    ASSERT_TRUE(write(path_, package).ok());
+    const auto back = read(path_);
+    ASSERT_TRUE(back.ok()) << back.error().message();
+    EXPECT_EQ(back->engine.has_value(), share > 1);
+  }
+  const std::string without = bytes();
+  package.engine.reset();
+  ASSERT_TRUE(write(path_, package).ok());
+  EXPECT_EQ(bytes(), without);
 }
 
 TEST_F(Artifact, AnEnginesGraphThatIsNone) {

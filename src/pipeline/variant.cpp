@@ -58,6 +58,7 @@ Status write_native(const ir::Graph& graph, Json about, const fs::path& file, co
     else
       planned = image.error();
   }
+  if (engine) engine->largest_share = 0.125;
   if (!planned.ok() && !given.empty())
     return planned;  // a guess may be wrong: nothing is chosen and packed then
   cache.save();
