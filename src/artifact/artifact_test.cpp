@@ -116,6 +116,11 @@ TEST_F(Artifact, WhatAChecksumCannotCatch) {
   expect_rejected(
       pack("", "graph g() {\n  @w: f32[100] = blob 64 400\n  return @w as \"w\"\n}\n", Json::object()),
       "narrow_artifact");
+  std::string shifted = pack(std::string(128, '\0'), "graph g() {\n}\n", Json::object());
+  const std::string there = R"({"offset":4096,"size":128})";
+  ASSERT_NE(shifted.find(there), std::string::npos);
+  shifted.replace(shifted.find(there), there.size(), R"({"offset":4097,"size":127})");
+  expect_rejected(shifted, "a multiple of 64");
   EXPECT_TRUE(is_artifact(path_));
 }
 

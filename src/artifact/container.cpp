@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/aligned.h"
 #include "base/hash.h"
 #include "base/json_text.h"
 #include "parallel/thread_pool.h"
@@ -117,6 +118,8 @@ Result<Sections> unpack(std::span<const std::byte> bytes, const std::string& sub
     return damaged(subject, "a JSON object as header", "something else");
   sections.header = std::move(header).value();
   NARROW_TRY(sections.blob, section(sections.header, "blob", bytes, offset, subject));
+  if (const auto at = sections.blob.data() - bytes.data(); at % kCacheLine != 0)
+    return damaged(subject, fmt::format("a blob at a multiple of {}", kCacheLine), std::to_string(at));
   NARROW_TRY(const auto graph, section(sections.header, "graph", bytes, offset, subject));
   sections.graph = {reinterpret_cast<const char*>(graph.data()), graph.size()};
   if (!sections.header.contains("engine")) return sections;
