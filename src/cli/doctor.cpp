@@ -72,10 +72,11 @@ Result<int> run(const Common& common) {
   }
   std::string text = fmt::format(
       "processor  {}\ncores      {} usable, {} threads here\nISA        {} (best {}){}\ncaches     L1d {} "
-      "KiB, L2 {} KiB, L3 {} MiB\nbandwidth  {:.0f} GB/s read (memory)\npeak       {:.0f} GFLOP/s FP32\n\n",
+      "KiB, L2 {} KiB, L3 {} MiB\nbandwidth  {:.0f} GB/s read (memory)\npeak       {:.0f} GFLOP/s FP32, "
+      "{:.0f} BF16, {:.0f} GOP/s INT8\n\n",
       cpu.model, cpu.cores, threads, to_string(isa), to_string(cpu.best),
       isa != cpu.best ? ", capped by NARROW_MAX_ISA" : "", cpu.l1d_bytes >> 10, cpu.l2_bytes >> 10,
-      cpu.l3_bytes >> 20, peaks.read_gb_s, peaks.fp32_gflops);
+      cpu.l3_bytes >> 20, peaks.read_gb_s, peaks.fp32_gflops, peaks.bf16_gflops, peaks.int8_gops);
   print_text(common, text + table({"format", "native", "how it runs"}, rows, {false, false, false}));
   print_json(common, {{"processor", cpu.model},
                       {"cores", cpu.cores},
@@ -87,6 +88,8 @@ Result<int> run(const Common& common) {
                       {"l3_bytes", cpu.l3_bytes},
                       {"read_gb_s", peaks.read_gb_s},
                       {"fp32_gflops", peaks.fp32_gflops},
+                      {"bf16_gflops", peaks.bf16_gflops},
+                      {"int8_gops", peaks.int8_gops},
                       {"formats", format_json}});
   return kDone;
 }

@@ -7,13 +7,17 @@
 
 namespace narrow::kernels {
 
-/// acc -> real:       r = float(acc) * (x_scale * w_scale[channel])          (the product of scales rounded
-/// to float) residual:          r = fma(float(residual - r_zero), r_scale, r)          (float residual: r = r
-/// + residual) activation:        r = act(r) integer out:       q = clamp(round_half_even(r * (1 /
-/// out_scale)) + out_zero, low, high) Without residual and with a clamp-like activation (none, relu, clip)
-/// all scales are one factor:
-///                    q = clamp(round_half_even(float(acc) * multiplier) + out_zero, low, high)
-///                    multiplier = float(double(x_scale) * w_scale / out_scale)
+/// acc -> real:       r = float(acc) * (x_scale * w_scale[channel])   (the product of scales rounded to
+/// float) integer residual:  r = fma(float(residual - r_zero), r_scale, r) float residual:    r = r +
+/// residual activation:        r = act(r) integer out:       q = clamp(round_half_even(r * (1 / out_scale)) +
+/// out_zero, low, high)
+///
+/// With a clamp-like activation (none, relu, clip) and no residual or an integer one, what is added is in
+/// units of out_scale:
+///   r = float(acc) * float(double(x_scale) * w_scale / out_scale)
+///   r = fma(float(residual - r_zero), float(double(r_scale) / out_scale), r)
+///   q = clamp(round_half_even(r) + out_zero, low, high)
+///
 /// [low, high] is the type's range narrowed by the activation's bounds (requantize_bound). float(acc) rounds
 /// to nearest even; the bias is already in acc. NaN gives low.
 inline int32_t round_and_clamp(float r, int32_t zero_point, int32_t low, int32_t high) {

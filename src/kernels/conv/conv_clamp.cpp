@@ -22,6 +22,15 @@ IntegerBounds integer_bounds(const ConvSpec& spec) {
   return b;
 }
 
+bool is_one_factor(const ConvSpec& spec) {
+  return is_int8(spec.src) && is_int8(spec.dst) && spec.activation.is_clamp() &&
+         (spec.residual == DType::undefined || is_int8(spec.residual));
+}
+
+float residual_multiplier(const ConvSpec& spec) {
+  return static_cast<float>(static_cast<double>(spec.residual_quant.scale) / spec.dst_quant.scale);
+}
+
 Activation as_clip(const Activation& activation) {
   const float inf = std::numeric_limits<float>::infinity();
   if (activation.kind == Act::none) return {Act::clip, -inf, inf};

@@ -13,6 +13,12 @@ struct IntegerBounds {
 /// dst.
 IntegerBounds integer_bounds(const ConvSpec& spec);
 
+/// Whether all scales become one factor (kernels/requantize.h): integers in and out, an activation that only
+/// bounds, no residual or an integer one.
+bool is_one_factor(const ConvSpec& spec);
+/// The factor of an integer residual then.
+float residual_multiplier(const ConvSpec& spec);
+
 /// none and relu as the clip that does the same, so that kernels bound with two constants; others unchanged.
 Activation as_clip(const Activation& activation);
 

@@ -54,11 +54,16 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
                static_cast<const int8_t*>(weights.weights)[w];
       });
       scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(o)];
-      if (is_int8(spec.dst) && spec.residual == DType::undefined && spec.activation.is_clamp()) {
-        const auto multiplier =
-            static_cast<float>(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
-        store_integer(spec.dst, buffers.dst, d,
-                      requantize(acc, multiplier, spec.dst_quant.zero_point, low, high));
+      const bool added = is_int8(spec.residual);
+      if (is_int8(spec.dst) && (added || spec.residual == DType::undefined) && spec.activation.is_clamp()) {
+        const double out_scale = spec.dst_quant.scale;
+        r = static_cast<float>(acc) *
+            static_cast<float>(static_cast<double>(spec.src_quant.scale) * scale / out_scale);
+        if (added)
+          r = std::fma(static_cast<float>(load_integer(spec.residual, buffers.residual, d) -
+                                          spec.residual_quant.zero_point),
+                       static_cast<float>(spec.residual_quant.scale / out_scale), r);
+        store_integer(spec.dst, buffers.dst, d, round_and_clamp(r, spec.dst_quant.zero_point, low, high));
         continue;
       }
       r = static_cast<float>(acc) * (spec.src_quant.scale * scale);

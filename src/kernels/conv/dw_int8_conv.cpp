@@ -86,9 +86,10 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
     const int32_t bias = spec.bias ? static_cast<const int32_t*>(weights.bias)[c] : 0;
     packed->bias.as<int32_t>()[lane] =
         static_cast<int32_t>(static_cast<uint32_t>(bias) - static_cast<uint32_t>(zero * sum));
-    packed->multiplier.as<float>()[lane] =
+    const auto multiplier =
         static_cast<float>(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
-    packed->scale.as<float>()[c] = spec.src_quant.scale * scale;
+    packed->multiplier.as<float>()[lane] = multiplier;
+    packed->scale.as<float>()[c] = is_one_factor(spec) ? multiplier : spec.src_quant.scale * scale;
   }
   return packed;
 }
@@ -118,8 +119,13 @@ DwInt8Plan make_plan(const ConvSpec& spec, const Packed& packed, const Variant& 
   p.src_zero = spec.src_quant.zero_point;
   p.low = integer_bounds(spec).low;
   p.high = integer_bounds(spec).high;
-  p.clamps = is_int8(spec.dst) && spec.residual == DType::undefined && spec.activation.is_clamp();
+  p.clamps = is_one_factor(spec) && spec.residual == DType::undefined;
   p.activation = spec.activation;
+  if (is_one_factor(spec)) {  // in units of dst's scale, where bounds are low and high
+    p.activation = {};
+    p.dst_quant.scale = 1;
+    p.residual_quant.scale = residual_multiplier(spec);
+  }
   p.weights = packed.weights.data();
   p.bias = packed.bias.as<int32_t>();
   p.multiplier = packed.multiplier.as<float>();

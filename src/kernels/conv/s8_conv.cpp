@@ -79,7 +79,7 @@ bool fits_int32(const S8Finish& f, const S8Packed& packed) {
 
 S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed) {
   const bool bounds_only = is_int8(spec.dst) && spec.activation.is_clamp();
-  const bool one_factor = bounds_only && spec.residual == DType::undefined;
+  const bool one_factor = is_one_factor(spec);
   S8Finish f{};
   f.dst_type = spec.dst;
   f.residual_type = spec.residual;
@@ -90,10 +90,10 @@ S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed) {
   const IntegerBounds bounds = integer_bounds(spec);
   f.low = bounds.low;
   f.high = bounds.high;
-  f.residual_scale = spec.residual_quant.scale;
+  f.residual_scale = one_factor ? residual_multiplier(spec) : spec.residual_quant.scale;
   f.residual_zero = spec.residual_quant.zero_point;
   f.dst_pixel = spec.shape.oc;
-  f.stays_in_bytes = bounds_only && (one_factor || is_int8(spec.residual)) && fits_int32(f, packed);
+  f.stays_in_bytes = one_factor && fits_int32(f, packed);
   return f;
 }
 

@@ -1,4 +1,5 @@
-// 32 x 32 sums of bytes in four AMX tiles:  C[32,32] = bias + A[32,K] x B[K,32]
+// 32 x 32 sums of bytes in four AMX tiles:  C[32,32] = A[32,K] x B[K,32]; the bias comes with what happens to
+// sums
 //
 //   tmm0 tmm1     rows 0..15     tmm4, tmm5  A: 16 positions x 64 bytes, read where they lie
 //   tmm2 tmm3     rows 16..31    tmm6, tmm7  B: 64 bytes of K x 16 columns, packed in fours (s8_layout.h)
@@ -20,7 +21,8 @@ alignas(64) const S8TileConfig kConfig;
 
 /// Finishes nothing.
 struct S8Nothing {
-  void next(int64_t) {}
+  template <int kPairs>
+  void next() {}
   void rest() {}
 };
 
@@ -33,37 +35,51 @@ struct S8Nothing {
       _tile_dpbusd(c, a, b);  \
   } while (false)
 
-/// All four tiles. Tile loads and stores occupy the front end for 8 and 16 cycles while the vector units
-/// starve, so the tile before is finished a pair of rows at a time in between; finishing it as a whole added
-/// its full time.
+/// Two tiles of B and of A against all four sums; after each load some pairs of the tile before are finished.
+/// A tile store holds up the front end for 16 cycles and nothing else overlaps with it; loads and products
+/// run beside the vector units as long as instructions come fast enough.
+template <bool kSigned, int kPairs, class Finisher>
+NARROW_LANE_INLINE void s8_step_32(const uint8_t* a, int64_t stride, const int8_t* b, Finisher& finish) {
+  _tile_loadd(6, b, 64);
+  finish.template next<kPairs>();
+  _tile_loadd(4, a, stride);
+  finish.template next<kPairs>();
+  NARROW_S8_DP(0, 4, 6);
+  _tile_loadd(7, b + 1024, 64);
+  finish.template next<kPairs>();
+  NARROW_S8_DP(1, 4, 7);
+  _tile_loadd(5, a + 16 * stride, stride);
+  finish.template next<kPairs>();
+  NARROW_S8_DP(2, 5, 6);
+  NARROW_S8_DP(3, 5, 7);
+}
+
+/// All of K, the tile before being finished within the first few steps.
 template <bool kSigned, class Finisher>
-void s8_tiles_32(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, Finisher finish,
-                 int32_t* c) {
-  const int64_t stride = g.a_stride, pairs = g.segments * g.segment_bytes <= 128 ? 2 : 1;
-  _tile_loadd(0, bias, 0);
-  finish.next(pairs);
-  _tile_loadd(1, bias + 16, 0);
-  finish.next(pairs);
-  _tile_loadd(2, bias, 0);
-  finish.next(pairs);
-  _tile_loadd(3, bias + 16, 0);
+NARROW_LANE_INLINE void s8_steps_32(const S8Args& g, const uint8_t* a, const int8_t* b, Finisher& finish) {
+  const int64_t stride = g.a_stride, depth = g.segments * g.segment_bytes;
+  if (depth == 64) return s8_step_32<kSigned, 4>(a + g.offsets[0], stride, b, finish);
+  int64_t step = 0;
   for (int64_t segment = 0; segment < g.segments; ++segment) {
     const uint8_t* run = a + g.offsets[segment];
-    for (int64_t k = 0; k < g.segment_bytes; k += 64, b += 2048) {
-      _tile_loadd(6, b, 64);
-      finish.next(pairs);
-      _tile_loadd(4, run + k, stride);
-      finish.next(pairs);
-      NARROW_S8_DP(0, 4, 6);
-      _tile_loadd(7, b + 1024, 64);
-      finish.next(pairs);
-      NARROW_S8_DP(1, 4, 7);
-      _tile_loadd(5, run + k + 16 * stride, stride);
-      finish.next(pairs);
-      NARROW_S8_DP(2, 5, 6);
-      NARROW_S8_DP(3, 5, 7);
-    }
+    for (int64_t k = 0; k < g.segment_bytes; k += 64, b += 2048, ++step)
+      if (depth == 128)
+        s8_step_32<kSigned, 2>(run + k, stride, b, finish);
+      else if (step < 4)
+        s8_step_32<kSigned, 1>(run + k, stride, b, finish);
+      else
+        s8_step_32<kSigned, 0>(run + k, stride, b, finish);
   }
+}
+
+template <bool kSigned, class Finisher>
+NARROW_LANE_INLINE void s8_tiles_32(const S8Args& g, const uint8_t* a, const int8_t* b, Finisher& finish,
+                                    int32_t* c) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  s8_steps_32<kSigned>(g, a, b, finish);
   finish.rest();
   _tile_stored(0, c, 128);
   _tile_stored(1, c + 16, 128);
@@ -73,19 +89,19 @@ void s8_tiles_32(const S8Args& g, const uint8_t* a, const int8_t* b, const int32
 
 /// The upper two tiles only.
 template <bool kSigned, class Finisher>
-void s8_tiles_16(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, Finisher finish,
-                 int32_t* c) {
-  _tile_loadd(0, bias, 0);
-  _tile_loadd(1, bias + 16, 0);
+NARROW_LANE_INLINE void s8_tiles_16(const S8Args& g, const uint8_t* a, const int8_t* b, Finisher& finish,
+                                    int32_t* c) {
+  _tile_zero(0);
+  _tile_zero(1);
   for (int64_t segment = 0; segment < g.segments; ++segment) {
     const uint8_t* run = a + g.offsets[segment];
     for (int64_t k = 0; k < g.segment_bytes; k += 64, b += 2048) {
       _tile_loadd(4, run + k, g.a_stride);
-      finish.next(1);
+      finish.template next<1>();
       _tile_loadd(6, b, 64);
       NARROW_S8_DP(0, 4, 6);
       _tile_loadd(7, b + 1024, 64);
-      finish.next(1);
+      finish.template next<1>();
       NARROW_S8_DP(1, 4, 7);
     }
   }
@@ -95,12 +111,12 @@ void s8_tiles_16(const S8Args& g, const uint8_t* a, const int8_t* b, const int32
 }
 
 template <class Finisher>
-void s8_tiles(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
-              Finisher finish, int32_t* c) {
+NARROW_LANE_INLINE void s8_tiles(const S8Args& g, const uint8_t* a, const int8_t* b, int64_t rows,
+                                 Finisher finish, int32_t* c) {
   if (g.is_signed)
-    rows > 16 ? s8_tiles_32<true>(g, a, b, bias, finish, c) : s8_tiles_16<true>(g, a, b, bias, finish, c);
+    rows > 16 ? s8_tiles_32<true>(g, a, b, finish, c) : s8_tiles_16<true>(g, a, b, finish, c);
   else
-    rows > 16 ? s8_tiles_32<false>(g, a, b, bias, finish, c) : s8_tiles_16<false>(g, a, b, bias, finish, c);
+    rows > 16 ? s8_tiles_32<false>(g, a, b, finish, c) : s8_tiles_16<false>(g, a, b, finish, c);
 }
 
 struct Amx {
@@ -108,20 +124,18 @@ struct Amx {
   static int64_t cover(int64_t n) { return n > 16 ? 32 : 16; }
   static void begin() { _tile_loadconfig(&kConfig); }
   static void end() { _tile_release(); }
-  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
+  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* /*bias*/, int64_t rows,
                    const S8Pending& pending, int32_t* c) {
     const S8Finish& f = g.finish;
     if (!f.stays_in_bytes) {
       finish(f, *pending.rows, pending.sums);
-      s8_tiles(g, a, b, bias, rows, S8Nothing{}, c);
-    } else if (f.residual_type == DType::undefined) {
-      s8_tiles(g, a, b, bias, rows, S8Pairs<false>(f, *pending.rows, pending.sums), c);
-    } else {
-      s8_tiles(g, a, b, bias, rows, S8Pairs<true>(f, *pending.rows, pending.sums), c);
+      return s8_tiles(g, a, b, rows, S8Nothing{}, c);
     }
+    with_s8_pairs<true>(f, *pending.rows, pending.sums,
+                        [&](auto pairs) { s8_tiles(g, a, b, rows, pairs, c); });
   }
   static void finish(const S8Finish& f, const S8Rows& rows, const S8Sums& sums) {
-    s8_finish_avx512(f, rows, sums);
+    s8_finish_avx512<true>(f, rows, sums);
   }
 };
 

@@ -85,8 +85,8 @@ void finish_bytes(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
                 high = _mm_set1_epi8(static_cast<char>(f.high));
   for (int64_t i = 0; i < rows.count; ++i) {
     const int64_t at = rows.element[i] + s.channel;
-    const int32_t* c = s.c + rows.block_row[i] * s.stride;
-    const float* scale = f.scale + s.scale_at;
+    const int32_t* c = s.c + rows.sums[i];
+    const float* scale = f.scale + s.at;
     const __m256i words =
         _mm256_packs_epi32(finish_eight(f, c, scale, at), finish_eight(f, c + 8, scale + 8, at + 8));
     const __m256i q = _mm256_adds_epi16(_mm256_permute4x64_epi64(words, 0xd8), zero);

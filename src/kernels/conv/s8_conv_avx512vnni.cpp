@@ -68,7 +68,7 @@ struct Vnni {
       s8_dots_of<false>(g, a, b, bias, rows, c);
   }
   static void finish(const S8Finish& f, const S8Rows& rows, const S8Sums& sums) {
-    s8_finish_avx512(f, rows, sums);
+    s8_finish_avx512<false>(f, rows, sums);
   }
 };
 

@@ -58,8 +58,8 @@ void finish_one(const S8Finish& f, float r, int64_t at) {
 void s8_finish_plain(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
   for (int64_t i = 0; i < rows.count; ++i)
     for (int64_t column = 0; column < s.columns; ++column) {
-      const float sum = static_cast<float>(s.c[rows.block_row[i] * s.stride + column]);
-      finish_one(f, sum * f.scale[s.scale_at + column], rows.element[i] + s.channel + column);
+      const float sum = static_cast<float>(s.c[rows.sums[i] + column]);
+      finish_one(f, sum * f.scale[s.at + column], rows.element[i] + s.channel + column);
     }
 }
 

@@ -13,84 +13,112 @@ NARROW_LANE_INLINE __mmask32 first_lanes32(int64_t n) {
   return n >= 32 ? ~__mmask32{0} : (__mmask32{1} << n) - 1U;
 }
 
+/// What is added to the sums' real value, byte by byte.
+enum class S8Added { nothing, u8, any_byte };
+
 /// Integer dst that only bounds, with or without an integer residual: pairs of rows of 32 columns. AMX takes
-/// a pair at a time between its own instructions.
+/// some pairs at a time between its own instructions, so what counts is the number of instructions: kBare is
+/// the case whose bounds are those of u8 and whose zero point is 0, 32 columns at a time, of a u8 residual.
 ///
 /// A residual byte q becomes the float 2^23 + q in one permutation, its bits being 0x4b0000qq; 2^23 + zero
 /// point off that is exact.
 ///
 /// Works in u8; s8 goes in and out by flipping the top bit, with 128 added to zero point and bounds.
 /// Saturating at 16 bits before adding the zero point changes nothing, being far outside the type's range.
-template <bool kResidual>
+template <S8Added kAdded, bool kBare, bool kBias>
 class S8Pairs {
  public:
-  S8Pairs(const S8Finish& f, const S8Rows& rows, const S8Sums& s)
-      : zero_(_mm512_set1_epi16(static_cast<int16_t>(f.out_zero + (f.dst_type == DType::s8 ? 128 : 0)))),
-        low_(_mm512_set1_epi8(static_cast<char>(f.low + (f.dst_type == DType::s8 ? 128 : 0)))),
-        high_(_mm512_set1_epi8(static_cast<char>(f.high + (f.dst_type == DType::s8 ? 128 : 0)))),
-        flip_(_mm512_set1_epi8(static_cast<char>(f.dst_type == DType::s8 ? 128 : 0))),
-        order_(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
-        scale0_(_mm512_loadu_ps(f.scale + s.scale_at)),
-        scale1_(_mm512_loadu_ps(f.scale + s.scale_at + 16)),
-        live_(s.columns >= 32 ? ~__mmask32{0} : (__mmask32{1} << s.columns) - 1U),
+  NARROW_LANE_INLINE S8Pairs(const S8Finish& f, const S8Rows& rows, const S8Sums& s)
+      : order_(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
+        scale0_(_mm512_loadu_ps(f.scale + s.at)),
+        scale1_(_mm512_loadu_ps(f.scale + s.at + 16)),
         dst_(static_cast<uint8_t*>(f.dst) + s.channel),
         c_(s.c),
         rows_(rows),
         count_(rows.count) {
-    if constexpr (!kResidual) return;
+    if constexpr (kBias) bias0_ = _mm512_loadu_si512(s.bias), bias1_ = _mm512_loadu_si512(s.bias + 16);
+    if constexpr (!kBare) {
+      const int flip = f.dst_type == DType::s8 ? 128 : 0;
+      zero_ = _mm512_set1_epi16(static_cast<int16_t>(f.out_zero + flip));
+      low_ = _mm512_set1_epi8(static_cast<char>(f.low + flip));
+      high_ = _mm512_set1_epi8(static_cast<char>(f.high + flip));
+      flip_ = _mm512_set1_epi8(static_cast<char>(flip));
+      live_ = first_lanes32(s.columns);
+    }
+    if constexpr (kAdded == S8Added::nothing) return;
     residual_ = static_cast<const uint8_t*>(f.residual) + s.channel;
     residual_scale_ = _mm512_set1_ps(f.residual_scale);
-    inverse_ = _mm512_set1_ps(f.inverse_out_scale);
     const int32_t added = f.residual_type == DType::s8 ? 128 : 0;
     residual_zero_ = _mm512_set1_ps(static_cast<float>((1 << 23) + f.residual_zero + added));
-    residual_flip_ = _mm512_castsi256_si512(_mm256_set1_epi8(static_cast<char>(added)));
-    residual_flip_ = _mm512_inserti64x4(residual_flip_, _mm256_setzero_si256(), 1);
-    // Byte 32 is 0x4b, byte 33 is 0.
-    magic_ = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(0x4b), 1);
+    residual_flip_ = _mm256_set1_epi8(static_cast<char>(added));
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    spread0_ = _mm512_or_si512(lane, _mm512_set1_epi32(0x20212100));
+    spread0_ = _mm512_or_si512(lane, _mm512_set1_epi32(0x20212100));  // byte 32 is 0x4b, byte 33 is 0
     spread1_ = _mm512_or_si512(lane, _mm512_set1_epi32(0x20212110));
+    magic_ = _mm256_set1_epi16(0x4b);
   }
 
-  NARROW_LANE_INLINE void next(int64_t pairs) {
-    for (const int64_t end = i_ + 2 * pairs; i_ < end && i_ < count_; i_ += 2) pair();
+  template <int kPairs>
+  NARROW_LANE_INLINE void next() {
+    if constexpr (kPairs == 0) return;
+    if (i_ >= count_) return;
+    pair();
+    next<(kPairs > 0 ? kPairs - 1 : 0)>();
   }
   NARROW_LANE_INLINE void rest() {
-    for (; i_ < count_; i_ += 2) pair();
+    while (i_ < count_) pair();
   }
 
  private:
   NARROW_LANE_INLINE void pair() {
-    const int64_t j = i_ + 1 < count_ ? i_ + 1 : i_;  // an odd last row is done twice
-    const int32_t *c0 = c_ + rows_.block_row[i_] * 32, *c1 = c_ + rows_.block_row[j] * 32;
-    const int64_t at0 = rows_.element[i_], at1 = rows_.element[j];
-    __m512i x0 = magic_, x1 = magic_;
-    if constexpr (kResidual) {
-      x0 = _mm512_xor_si512(_mm512_mask_loadu_epi8(magic_, live_, residual_ + at0), residual_flip_);
-      x1 = _mm512_xor_si512(_mm512_mask_loadu_epi8(magic_, live_, residual_ + at1), residual_flip_);
-    }
-    const __m512i q00 = q(c0, scale0_, x0, spread0_), q01 = q(c0 + 16, scale1_, x0, spread1_);
-    const __m512i q10 = q(c1, scale0_, x1, spread0_), q11 = q(c1 + 16, scale1_, x1, spread1_);
-    const __m512i row0 = _mm512_adds_epi16(_mm512_packs_epi32(q00, q01), zero_);
-    const __m512i row1 = _mm512_adds_epi16(_mm512_packs_epi32(q10, q11), zero_);
+    const int32_t *c0 = c_ + rows_.sums[i_], *c1 = c_ + rows_.sums[i_ + 1];
+    const int64_t at0 = rows_.element[i_], at1 = rows_.element[i_ + 1];
+    i_ += 2;
+    const __m512i x0 = added(at0), x1 = added(at1);
+    const __m512i q00 = q(c0, bias0_, scale0_, x0, spread0_), q01 = q(c0 + 16, bias1_, scale1_, x0, spread1_);
+    const __m512i q10 = q(c1, bias0_, scale0_, x1, spread0_), q11 = q(c1 + 16, bias1_, scale1_, x1, spread1_);
+    const __m512i row0 = shifted(_mm512_packs_epi32(q00, q01)), row1 = shifted(_mm512_packs_epi32(q10, q11));
     const __m512i bytes = _mm512_permutexvar_epi32(order_, _mm512_packus_epi16(row0, row1));
-    const __m512i out = _mm512_xor_si512(_mm512_max_epu8(_mm512_min_epu8(bytes, high_), low_), flip_);
-    _mm256_mask_storeu_epi8(dst_ + at0, live_, _mm512_castsi512_si256(out));
-    _mm256_mask_storeu_epi8(dst_ + at1, live_, _mm512_extracti64x4_epi64(out, 1));
+    if constexpr (kBare) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst_ + at0), _mm512_castsi512_si256(bytes));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst_ + at1), _mm512_extracti64x4_epi64(bytes, 1));
+    } else {
+      const __m512i out = _mm512_xor_si512(_mm512_max_epu8(_mm512_min_epu8(bytes, high_), low_), flip_);
+      _mm256_mask_storeu_epi8(dst_ + at0, live_, _mm512_castsi512_si256(out));
+      _mm256_mask_storeu_epi8(dst_ + at1, live_, _mm512_extracti64x4_epi64(out, 1));
+    }
+  }
+
+  NARROW_LANE_INLINE __m512i shifted(__m512i words) const {
+    if constexpr (kBare) return words;
+    return _mm512_adds_epi16(words, zero_);
+  }
+
+  /// 32 bytes of the residual, then what they are spread with.
+  NARROW_LANE_INLINE __m512i added(int64_t at) const {
+    if constexpr (kAdded == S8Added::nothing) return _mm512_setzero_si512();
+    __m256i bytes;
+    if constexpr (kBare)
+      bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(residual_ + at));
+    else
+      bytes = _mm256_maskz_loadu_epi8(live_, residual_ + at);
+    if constexpr (kAdded == S8Added::any_byte) bytes = _mm256_xor_si256(bytes, residual_flip_);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(bytes), magic_, 1);
   }
 
   /// Sixteen rounded values in units of dst's scale, without its zero point.
-  NARROW_LANE_INLINE __m512i q(const int32_t* sums, __m512 scale, __m512i added, __m512i spread) const {
-    __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), scale);
-    if constexpr (kResidual) {
+  NARROW_LANE_INLINE __m512i q(const int32_t* sums, __m512i bias, __m512 scale, __m512i added,
+                               __m512i spread) const {
+    __m512i sum = _mm512_load_si512(sums);
+    if constexpr (kBias) sum = _mm512_add_epi32(sum, bias);
+    __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
+    if constexpr (kAdded != S8Added::nothing) {
       const __m512 biased = _mm512_castsi512_ps(_mm512_permutexvar_epi8(spread, added));
-      const __m512 x = _mm512_sub_ps(biased, residual_zero_);
-      r = _mm512_mul_ps(_mm512_fmadd_ps(x, residual_scale_, r), inverse_);
+      r = _mm512_fmadd_ps(_mm512_sub_ps(biased, residual_zero_), residual_scale_, r);
     }
     return _mm512_cvtps_epi32(r);
   }
 
-  __m512i zero_, low_, high_, flip_, order_;
+  __m512i order_, bias0_, bias1_, zero_, low_, high_, flip_;
   __m512 scale0_, scale1_;
   __mmask32 live_;
   uint8_t* dst_;
@@ -98,9 +126,27 @@ class S8Pairs {
   const S8Rows& rows_;
   int64_t count_, i_ = 0;
   const uint8_t* residual_ = nullptr;
-  __m512 residual_scale_, inverse_, residual_zero_;
-  __m512i residual_flip_, magic_, spread0_, spread1_;
+  __m512 residual_scale_, residual_zero_;
+  __m256i residual_flip_, magic_;
+  __m512i spread0_, spread1_;
 };
+
+/// Calls f(the S8Pairs this finish wants); only where it stays in bytes.
+template <bool kBias, class F>
+NARROW_LANE_INLINE void with_s8_pairs(const S8Finish& f, const S8Rows& rows, const S8Sums& s, F&& call) {
+  const bool bare =
+      f.dst_type == DType::u8 && f.out_zero == 0 && f.low == 0 && f.high == 255 && s.columns >= 32;
+  if (f.residual_type == DType::undefined) {
+    if (bare)
+      call(S8Pairs<S8Added::nothing, true, kBias>(f, rows, s));
+    else
+      call(S8Pairs<S8Added::nothing, false, kBias>(f, rows, s));
+  } else if (bare && f.residual_type == DType::u8) {
+    call(S8Pairs<S8Added::u8, true, kBias>(f, rows, s));
+  } else {
+    call(S8Pairs<S8Added::any_byte, false, kBias>(f, rows, s));
+  }
+}
 
 const QuantLanes kNoQuant{};  // load16 and store16 want one for floats too
 
@@ -137,25 +183,26 @@ NARROW_LANE_INLINE void s8_store(const S8Finish& f, int64_t at, __mmask16 live, 
 }
 
 /// Any types, any activation.
+template <bool kBias>
 void s8_finish_any(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
   for (int64_t i = 0; i < rows.count; ++i)
     for (int64_t column = 0; column < s.columns; column += 16) {
       const __mmask16 live = first_lanes16(s.columns - column);
       const int64_t at = rows.element[i] + s.channel + column;
-      const __m512i sum = _mm512_load_si512(s.c + rows.block_row[i] * s.stride + column);
-      const __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(f.scale + s.scale_at + column));
+      __m512i sum = _mm512_load_si512(s.c + rows.sums[i] + column);
+      if constexpr (kBias) sum = _mm512_add_epi32(sum, _mm512_loadu_si512(s.bias + column));
+      const __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(f.scale + s.at + column));
       s8_store(f, at, live, vapply(f.activation, s8_add_residual(f, at, live, r)));
     }
 }
 
-/// Tiles of 32 columns.
+/// Tiles of 32 columns; kBias: the sums do not hold the bias yet.
+template <bool kBias>
 void s8_finish_avx512(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
-  if (!f.stays_in_bytes)
-    s8_finish_any(f, rows, s);
-  else if (f.residual_type == DType::undefined)
-    S8Pairs<false>(f, rows, s).rest();
+  if (f.stays_in_bytes)
+    with_s8_pairs<kBias>(f, rows, s, [](auto pairs) { pairs.rest(); });
   else
-    S8Pairs<true>(f, rows, s).rest();
+    s8_finish_any<kBias>(f, rows, s);
 }
 
 }  // namespace

@@ -10,21 +10,25 @@
 namespace narrow::kernels {
 namespace {
 
-/// Which of the positions [first, start + kRows) of the block at `start` are pixels.
-void s8_map_rows(const S8Args& g, int64_t start, int64_t first, int64_t tile_rows, S8Rows& rows) {
+/// Which of the positions [first, start + tile_rows) of the block at `start` are pixels, run by run.
+void s8_map_rows(const S8Args& g, int64_t start, int64_t first, int64_t tile_rows, int64_t columns,
+                 S8Rows& rows) {
   const int64_t end = start + tile_rows < g.positions ? start + tile_rows : g.positions;
-  const int64_t row = first / g.pitch + g.row_begin;
-  int64_t x = first % g.pitch, y = row % g.rows, image = row / g.rows;
-  rows.count = 0;
-  for (int64_t p = first; p < end; ++p) {
-    if (x < g.ow && y < g.oh) {
-      rows.block_row[rows.count] = p - start;
-      rows.element[rows.count++] = ((image * g.oh + y) * g.ow + x) * g.finish.dst_pixel;
-    }
-    if (++x < g.pitch) continue;
+  const int64_t row = first / g.pitch + g.row_begin, pixel = g.finish.dst_pixel;
+  int64_t x = first % g.pitch, y = row % g.rows, image = row / g.rows, n = 0;
+  for (int64_t p = first; p < end;) {
+    const int64_t row_end = p - x + g.pitch, live_end = y < g.oh ? p - x + g.ow : p;
+    const int64_t run_end = live_end < end ? live_end : end;
+    int64_t sums = (p - start) * columns, element = ((image * g.oh + y) * g.ow + x) * pixel;
+    for (; p < run_end; ++p, ++n, sums += columns, element += pixel)
+      rows.sums[n] = sums, rows.element[n] = element;
+    p = row_end;
     x = 0;
     if (++y == g.rows) y = 0, ++image;
   }
+  rows.count = n;
+  rows.sums[n] = rows.sums[n > 0 ? n - 1 : 0];
+  rows.element[n] = rows.element[n > 0 ? n - 1 : 0];
 }
 
 /// Computes tile after tile; each is finished while the next is being computed, as the instruction set likes
@@ -41,7 +45,7 @@ class S8Walk {
                   last_start = g_.readable - Isa::cover(wanted);
     const int64_t start = first < last_start ? first : last_start;
     rows_turn_ ^= 1;
-    s8_map_rows(g_, start, first, Isa::kRows, rows_[rows_turn_]);
+    s8_map_rows(g_, start, first, Isa::kRows, Isa::kColumns, rows_[rows_turn_]);
     const bool in_tail = start >= g_.tail_begin;
     a_ = (in_tail ? g_.tail + (start - g_.tail_begin) * g_.a_stride : g_.a + start * g_.a_stride) +
          group_ * g_.channels;
@@ -52,8 +56,8 @@ class S8Walk {
     const int64_t at = group_ * g_.panels + panel, column = panel * Isa::kColumns, left = g_.outputs - column;
     Isa::tile(g_, a_, g_.b + at * g_.panel_bytes, g_.bias + at * Isa::kColumns, live_rows_, pending_, c_);
     pending_ = {&rows_[rows_turn_],
-                {c_, Isa::kColumns, left < Isa::kColumns ? left : Isa::kColumns, group_ * g_.outputs + column,
-                 at * Isa::kColumns}};
+                {c_, left < Isa::kColumns ? left : Isa::kColumns, group_ * g_.outputs + column,
+                 at * Isa::kColumns, g_.bias + at * Isa::kColumns}};
   }
 
   void finish() { Isa::finish(g_.finish, *pending_.rows, pending_.sums); }
@@ -65,7 +69,7 @@ class S8Walk {
   const uint8_t* a_ = nullptr;
   int64_t live_rows_ = 0;
   S8Rows rows_[2];
-  S8Pending pending_{&rows_[0], {c_, Isa::kColumns, 0, 0, 0}};
+  S8Pending pending_{&rows_[0], {c_, 0, 0, 0, g_.bias}};
   int rows_turn_ = 0;
 };
 

@@ -51,20 +51,21 @@ struct S8Range {
   bool panels_outside;  // the loop over panels is the outer one
 };
 
-/// The pixels of one block that are stored: row of the block and first element of
-/// the pixel in dst.
+/// The pixels of one block that are stored: where the pixel's sums begin, and its first element in dst. One
+/// more repeats the last, for kernels that finish two at a time.
 struct S8Rows {
   static constexpr int64_t kMax = 32;
   int64_t count;
-  int64_t block_row[kMax];
-  int64_t element[kMax];
+  int64_t sums[kMax + 1];
+  int64_t element[kMax + 1];
 };
 
-/// Finishes `columns` sums of each row; c is [rows][stride] and column 0 is output channel `channel` of dst,
-/// whose scale is finish.scale[scale_at].
+/// Finishes `columns` sums of each row; column 0 is output channel `channel` of dst, whose scale is
+/// finish.scale[at] and whose bias, where the sums do not hold it yet, bias[0].
 struct S8Sums {
   const int32_t* c;
-  int64_t stride, columns, channel, scale_at;
+  int64_t columns, channel, at;
+  const int32_t* bias;
 };
 /// Sums computed and not yet finished.
 struct S8Pending {
