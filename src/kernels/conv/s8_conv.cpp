@@ -147,6 +147,8 @@ class S8Conv : public ConvKernel {
       plan_direct();
     else
       plan_image();
+    constexpr int64_t kStaysInL1 = 40 << 10;
+    args_.b_streams = !cut_.panels_outside && cut_.panels * l.panel_bytes() > kStaysInL1;
   }
 
   int64_t scratch_bytes() const override { return scratch_bytes_; }

@@ -1,5 +1,5 @@
 // 32 x 32 sums of bytes in four AMX tiles:  C[32,32] = A[32,K] x B[K,32]; the bias comes with what happens to
-// sums
+// sums sums
 //
 //   tmm0 tmm1     rows 0..15     tmm4, tmm5  A: 16 positions x 64 bytes, read where they lie
 //   tmm2 tmm3     rows 16..31    tmm6, tmm7  B: 64 bytes of K x 16 columns, packed in fours (s8_layout.h)
@@ -38,14 +38,23 @@ struct S8Nothing {
 /// Two tiles of B and of A against all four sums; after each load some pairs of the tile before are finished.
 /// A tile store holds up the front end for 16 cycles and nothing else overlaps with it; loads and products
 /// run beside the vector units as long as instructions come fast enough.
-template <bool kSigned, int kPairs, class Finisher>
+///
+/// kStream: B passes by once while A is read again for the next panel. Marked so, it does not push A out of
+/// L1.
+template <bool kSigned, bool kStream, int kPairs, class Finisher>
 NARROW_LANE_INLINE void s8_step_32(const uint8_t* a, int64_t stride, const int8_t* b, Finisher& finish) {
-  _tile_loadd(6, b, 64);
+  if constexpr (kStream)
+    _tile_stream_loadd(6, b, 64);
+  else
+    _tile_loadd(6, b, 64);
   finish.template next<kPairs>();
   _tile_loadd(4, a, stride);
   finish.template next<kPairs>();
   NARROW_S8_DP(0, 4, 6);
-  _tile_loadd(7, b + 1024, 64);
+  if constexpr (kStream)
+    _tile_stream_loadd(7, b + 1024, 64);
+  else
+    _tile_loadd(7, b + 1024, 64);
   finish.template next<kPairs>();
   NARROW_S8_DP(1, 4, 7);
   _tile_loadd(5, a + 16 * stride, stride);
@@ -54,22 +63,42 @@ NARROW_LANE_INLINE void s8_step_32(const uint8_t* a, int64_t stride, const int8_
   NARROW_S8_DP(3, 5, 7);
 }
 
-/// All of K, the tile before being finished within the first few steps.
-template <bool kSigned, class Finisher>
-NARROW_LANE_INLINE void s8_steps_32(const S8Args& g, const uint8_t* a, const int8_t* b, Finisher& finish) {
-  const int64_t stride = g.a_stride, depth = g.segments * g.segment_bytes;
-  if (depth == 64) return s8_step_32<kSigned, 4>(a + g.offsets[0], stride, b, finish);
+/// A tile store that waits for more than about 32 steps costs about a thousand cycles, any store in between
+/// prevents it (docs/performance.md): so B's tile goes to where the sums will.
+constexpr int64_t kStepsWithoutStore = 28, kStoreEvery = 16;
+
+/// More than 128 bytes of K, the tile before being finished within the first four steps.
+template <bool kSigned, bool kStream, class Finisher>
+NARROW_LANE_INLINE void s8_deep_32(const S8Args& g, const uint8_t* a, const int8_t* b, Finisher& finish,
+                                   int32_t* c) {
+  const bool stores = g.segments * g.segment_bytes > kStepsWithoutStore * 64;
   int64_t step = 0;
   for (int64_t segment = 0; segment < g.segments; ++segment) {
     const uint8_t* run = a + g.offsets[segment];
-    for (int64_t k = 0; k < g.segment_bytes; k += 64, b += 2048, ++step)
-      if (depth == 128)
-        s8_step_32<kSigned, 2>(run + k, stride, b, finish);
-      else if (step < 4)
-        s8_step_32<kSigned, 1>(run + k, stride, b, finish);
-      else
-        s8_step_32<kSigned, 0>(run + k, stride, b, finish);
+    for (int64_t k = 0; k < g.segment_bytes; k += 64, b += 2048, ++step) {
+      if (step < 4) {
+        s8_step_32<kSigned, kStream, 1>(run + k, g.a_stride, b, finish);
+        continue;
+      }
+      if (stores && step % kStoreEvery == 0) _tile_stored(6, c, 64);
+      s8_step_32<kSigned, kStream, 0>(run + k, g.a_stride, b, finish);
+    }
   }
+}
+
+/// All of K.
+template <bool kSigned, class Finisher>
+NARROW_LANE_INLINE void s8_steps_32(const S8Args& g, const uint8_t* a, const int8_t* b, Finisher& finish,
+                                    int32_t* c) {
+  const int64_t depth = g.segments * g.segment_bytes;
+  if (depth > 128)
+    return g.b_streams ? s8_deep_32<kSigned, true>(g, a, b, finish, c)
+                       : s8_deep_32<kSigned, false>(g, a, b, finish, c);
+  if (depth == 64) return s8_step_32<kSigned, false, 4>(a + g.offsets[0], g.a_stride, b, finish);
+  const bool one_run = g.segments == 1;
+  s8_step_32<kSigned, false, 2>(a + g.offsets[0], g.a_stride, b, finish);
+  s8_step_32<kSigned, false, 2>(a + (one_run ? g.offsets[0] + 64 : g.offsets[1]), g.a_stride, b + 2048,
+                                finish);
 }
 
 template <bool kSigned, class Finisher>
@@ -79,7 +108,7 @@ NARROW_LANE_INLINE void s8_tiles_32(const S8Args& g, const uint8_t* a, const int
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
-  s8_steps_32<kSigned>(g, a, b, finish);
+  s8_steps_32<kSigned>(g, a, b, finish, c);
   finish.rest();
   _tile_stored(0, c, 128);
   _tile_stored(1, c + 16, 128);

@@ -40,6 +40,7 @@ struct S8Args {
   int64_t row_begin;  // of position 0, among the rows of all images
   const int8_t* b;    // panels
   int64_t panel_bytes;
+  bool b_streams;  // a task's panels are too large for L1 and pass by for every block of positions
   const int32_t* bias;
   int64_t channels, outputs, panels;  // of one group
   S8Finish finish;
