@@ -117,6 +117,10 @@ void finish_any(const Bf16AmxTask& t, const Pending& p) {
   }
 }
 
+/// A tile store that waits for more than about 32 steps costs about a thousand cycles, any store in between
+/// prevents it (docs/performance.md): so B's tile goes to where the sums will.
+constexpr int64_t kStepsWithoutStore = 28, kStoreEvery = 16;
+
 /// acc = A[rows, K] x B[K, 32]; kLower: more than 16 rows, kRight: more than 16 columns. Finishes the block
 /// before, whose sums lie in acc, on the way.
 template <bool kLower, bool kRight, class Rows>
@@ -127,10 +131,13 @@ void multiply(const Bf16AmxTask& t, const Block& block, Rows before, float* acc)
   if (kLower) _tile_zero(2);
   if (kLower && kRight) _tile_zero(3);
   const int64_t a_stride = t.row_stride * 2, tile_bytes = t.k_block * 32;
+  const bool stores = steps > kStepsWithoutStore;
+  int64_t done = 0;
   const char* b = reinterpret_cast<const char*>(block.b);
   for (int64_t tap = 0; tap < t.tap_count; ++tap) {
     const char* a = reinterpret_cast<const char*>(block.a + t.taps[tap]);
-    for (int64_t step = 0; step < t.steps_per_tap; ++step) {
+    for (int64_t step = 0; step < t.steps_per_tap; ++step, ++done) {
+      if (stores && done % kStoreEvery == kStoreEvery - 1) _tile_stored(6, acc, 64);
       _tile_loadd(6, b, 64);
       before.next(rows);
       _tile_loadd(4, a, a_stride);
