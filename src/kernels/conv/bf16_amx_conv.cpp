@@ -10,6 +10,7 @@
 #include "kernels/conv/bf16_amx.h"
 #include "kernels/conv/bf16_amx_layout.h"
 #include "kernels/conv/conv_clamp.h"
+#include "kernels/conv/walk_plan.h"
 
 namespace narrow::kernels {
 namespace {
@@ -96,37 +97,24 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
   return packed;
 }
 
-/// How the blocks of C are dealt out: `block_parts` x `panel_parts` tasks.
-struct Grid {
-  int64_t blocks = 0, panels = 0, block_parts = 1, panel_parts = 1;
-  int64_t group = 1;
-};
-
-/// Blocks that meet a panel before the next one is read: one while the weights stay in L2. Weights beyond
-/// that come from L3 once per group: as many blocks as leave half of L2 to them.
-int64_t group_of(int64_t weight_bytes, const Bf16AmxSource& source) {
-  constexpr int64_t kResident = 768 << 10, kHalf = 768 << 10;
-  return weight_bytes <= kResident ? 1 : std::max<int64_t>(1, kHalf / (32 * source.position_stride * 2));
+Bf16Finish make_finish(const ConvSpec& spec, const Packed& packed) {
+  Bf16Finish f;
+  f.bias = packed.bias.as<float>();
+  f.dst_type = spec.dst;
+  f.residual_type = spec.residual;
+  f.dst_quant = spec.dst_quant;
+  f.residual_quant = spec.residual_quant;
+  f.activation = as_clip(spec.activation);
+  const IntegerBounds bounds = integer_bounds(spec);
+  f.low = bounds.low;
+  f.high = bounds.high;
+  return f;
 }
 
-Grid make_grid(const ConvSpec& spec, const Bf16AmxK& k, const Bf16AmxSource& source, int threads) {
-  Grid g;
-  g.blocks = source.images * div_up(source.positions, 32);
-  g.panels = div_up(spec.shape.oc, 32);
-  // The larger operand is read once, the smaller one again and again from a near cache.
-  const bool panels_outside = g.panels * k.panel_elements() >= g.blocks * 32 * k.steps() * k.k_block;
-  // Cycles: 16 per tile product, and about 300 to store a block. A task takes some 50 us, and no core idles.
-  const int64_t cycles = g.blocks * g.panels * (k.steps() * 64 + 300);
-  int64_t tasks = cycles < 10'000 ? 1 : round_up(std::max<int64_t>(cycles / 150'000, 1), threads);
-  tasks = std::min<int64_t>(tasks, 16 * threads);
-  g.group = group_of(g.panels * k.panel_elements() * 2, source);
-  int64_t& outer = panels_outside ? g.panel_parts : g.block_parts;
-  int64_t& inner = panels_outside ? g.block_parts : g.panel_parts;
-  outer = panels_outside ? std::min(tasks, g.panels)
-                         : std::min({tasks, g.blocks, round_up(div_up(g.blocks, g.group), threads)});
-  inner = std::min(div_up(tasks, outer), panels_outside ? g.blocks : g.panels);
-  if (panels_outside) g.group = g.blocks;
-  return g;
+/// The shape of what the walk reads: pixels of stored_c bf16.
+ConvShape in_bytes(ConvShape shape, const Bf16AmxK& k) {
+  shape.c = k.stored_c * 2;
+  return shape;
 }
 
 class Kernel : public ConvKernel {
@@ -135,101 +123,42 @@ class Kernel : public ConvKernel {
       : shape_(spec.shape),
         src_(spec.src),
         packed_(std::move(packed)),
-        source_(bf16_amx_source(spec.shape, packed_->k, spec.src)),
-        grid_(make_grid(spec, packed_->k, source_, threads)),
-        full_config_(bf16_amx_config(32, packed_->k.k_block)),
-        tail_config_(bf16_amx_config((source_.positions - 1) % 32 + 1, packed_->k.k_block)) {
-    describe_output(spec);
-    task_.image_stride = source_.image_elements;
-    task_.row_stride = source_.position_stride;
-    task_.taps = source_.taps.data();
-    task_.tap_count = packed_->k.taps;
-    task_.steps_per_tap = packed_->k.steps_per_tap;
-    task_.k_block = packed_->k.k_block;
-    task_.b = packed_->weights.as<uint16_t>();
-    task_.positions = source_.positions;
-    task_.flat_width = source_.flat_width;
-    task_.oh = source_.direct ? 1 : shape_.oh;
-    task_.ow = source_.direct ? source_.positions : shape_.ow;
-    task_.group = grid_.group;
-    task_.full_config = full_config_.data();
-    task_.tail_config = tail_config_.data();
-  }
+        config_(bf16_amx_config(packed_->k.k_block)),
+        finish_(make_finish(spec, *packed_)),
+        plan_(in_bytes(shape_, packed_->k), bf16_amx_layout(shape_, packed_->k),
+              shape_.is_pointwise() && src_ == DType::bf16 && packed_->k.stored_c == shape_.c, threads) {}
 
-  int64_t scratch_bytes() const override { return source_.scratch_bytes(); }
+  int64_t scratch_bytes() const override { return plan_.scratch_bytes(); }
 
   void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
-    if (!source_.direct) copy_source(buffers, pool);
-    pool.run(grid_.block_parts * grid_.panel_parts, [&](int64_t index) {
-      Bf16AmxTask task = task_;
-      task.a = static_cast<const uint16_t*>(source_.direct ? buffers.src : buffers.scratch);
-      task.out.residual = buffers.residual;
-      task.out.dst = buffers.dst;
-      const int64_t part = index / grid_.panel_parts, slice = index % grid_.panel_parts;
-      task.block_begin = grid_.blocks * part / grid_.block_parts;
-      task.block_end = grid_.blocks * (part + 1) / grid_.block_parts;
-      task.panel_begin = grid_.panels * slice / grid_.panel_parts;
-      task.panel_end = grid_.panels * (slice + 1) / grid_.panel_parts;
-      bf16_amx_compute(task);
-    });
+    if (shape_.n * shape_.oh * shape_.ow * shape_.oc == 0) return;
+    Bf16Finish finish = finish_;
+    finish.residual = buffers.residual;
+    finish.dst = buffers.dst;
+    const auto copy_row = [&](int64_t row, uint8_t* to) { fill_row(buffers.src, row, to); };
+    plan_.run(buffers.src, packed_->weights.data(), buffers.scratch, pool, copy_row,
+              [&](const ConvWalk& walk, const ConvRange& range) {
+                bf16_amx_task({walk, config_.data(), finish}, range);
+              });
   }
 
  private:
-  void describe_output(const ConvSpec& spec) {
-    Bf16AmxOutput& out = task_.out;
-    out.bias = packed_->bias.as<float>();
-    out.dst_type = spec.dst;
-    out.residual_type = spec.residual;
-    out.dst_quant = spec.dst_quant;
-    out.residual_quant = spec.residual_quant;
-    out.activation = as_clip(spec.activation);
-    out.oc = spec.shape.oc;
-    const IntegerBounds bounds = integer_bounds(spec);
-    out.low = bounds.low;
-    out.high = bounds.high;
-  }
-
-  /// Fills scratch with the zero-padded source in bf16, rows dealt out to the team.
-  void copy_source(const ConvBuffers& buffers, ThreadPool& pool) const {
-    const int64_t rows_per_image = shape_.stride_h * source_.rows_per_set,
-                  rows = source_.images * rows_per_image;
-    const int64_t grain = std::max<int64_t>(1, 16'384 / source_.row_elements);
-    auto* scratch = static_cast<uint16_t*>(buffers.scratch);
-    parallel_for(pool, rows, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r)
-        copy_row(buffers.src, scratch, r / rows_per_image, r % rows_per_image);
-    });
-  }
-
-  void copy_row(const void* src, uint16_t* scratch, int64_t image, int64_t stored_row) const {
-    const ConvShape& s = shape_;
-    const Bf16AmxK& k = packed_->k;
-    const int64_t set = stored_row / source_.rows_per_set;
-    const int64_t y = stored_row % source_.rows_per_set * s.stride_h + set - s.pad_top;
-    uint16_t* dst = scratch + image * source_.image_elements + stored_row * source_.row_elements;
-    Bf16AmxRow row{
-        .src_is_f32 = src_ == DType::f32, .c = s.c, .stored_c = k.stored_c, .pixel_step = source_.pixel_step};
-    row.total = source_.flat_width * source_.column_stride;
-    // Stored column X is source column X * pixel_step - pad_left.
-    row.left = std::min(div_up(s.pad_left, row.pixel_step), row.total);
-    const int64_t first = row.left * row.pixel_step - s.pad_left;
-    row.count = std::clamp<int64_t>(div_up(s.w - first, row.pixel_step), 0, row.total - row.left);
-    if (y >= 0 && y < s.h && row.count > 0)
-      row.src = static_cast<const char*>(src) + ((image * s.h + y) * s.w + first) * s.c * bytes_of(src_);
-    bf16_amx_copy_row(row, dst);
-    if (stored_row + 1 < s.stride_h * source_.rows_per_set) return;
-    // The zeros after the last row.
-    const int64_t used = (stored_row + 1) * source_.row_elements;
-    std::memset(dst + source_.row_elements, 0, static_cast<size_t>(source_.image_elements - used) * 2);
+  void fill_row(const void* src, int64_t index, uint8_t* to) const {
+    Bf16AmxRow row{.src_is_f32 = src_ == DType::f32, .c = shape_.c, .stored_c = packed_->k.stored_c};
+    row.total = plan_.image().row_bytes / (2 * row.stored_c);
+    row.left = std::min(shape_.pad_left, row.total);
+    row.count = std::min(shape_.w, row.total - row.left);
+    if (index >= 0 && row.count > 0)
+      row.src = static_cast<const char*>(src) + index * shape_.w * shape_.c * bytes_of(src_);
+    bf16_amx_copy_row(row, reinterpret_cast<uint16_t*>(to));
   }
 
   ConvShape shape_;
   DType src_;
   std::shared_ptr<const Packed> packed_;
-  Bf16AmxSource source_;
-  Grid grid_;
-  std::array<uint8_t, 64> full_config_, tail_config_;
-  Bf16AmxTask task_;
+  std::array<uint8_t, 64> config_;
+  Bf16Finish finish_;
+  ConvWalkPlan plan_;
 };
 
 std::unique_ptr<ConvKernel> create(const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,

@@ -61,12 +61,12 @@ void bf16_amx_copy_row(const Bf16AmxRow& row, uint16_t* dst) {
   if (row.src == nullptr) return zero(dst, row.total * row.stored_c);
   zero(dst, row.left * row.stored_c);
   dst += row.left * row.stored_c;
-  if (row.c == row.stored_c && row.pixel_step == 1) {
+  if (row.c == row.stored_c) {
     copy(row, 0, row.count * row.c, dst);
   } else {
-    const bool image = row.c == 3 && row.stored_c == 4 && row.pixel_step == 1;
+    const bool image = row.c == 3 && row.stored_c == 4;
     for (int64_t x = image ? copy_c3_as_c4(row, dst) : 0; x < row.count; ++x) {
-      copy(row, x * row.pixel_step * row.c, row.c, dst + x * row.stored_c);
+      copy(row, x * row.c, row.c, dst + x * row.stored_c);
       zero(dst + x * row.stored_c + row.c, row.stored_c - row.c);
     }
   }

@@ -16,20 +16,6 @@ int64_t steps_for(int64_t length) {
   return std::numeric_limits<int32_t>::max();
 }
 
-/// The narrowest row, in output columns, whose window reads nothing false when it runs over the row's end:
-/// what lies there is the next row's left padding, which must stand for this row's right padding.
-int64_t narrowest_row(const ConvShape& s, int64_t column_stride) {
-  const int64_t needed = (s.ow - 1) * column_stride + (s.kw - 1) * s.dilation_w + 1;
-  const auto is_padding = [&](int64_t column) { return column < s.pad_left || column >= s.pad_left + s.w; };
-  for (int64_t width = s.ow;; ++width) {
-    const int64_t stored = width * column_stride;
-    bool shared = needed <= 2 * stored;
-    for (int64_t column = stored; shared && column < needed; ++column)
-      shared = is_padding(column) && is_padding(column - stored);
-    if (shared) return width;
-  }
-}
-
 }  // namespace
 
 Bf16AmxK bf16_amx_k(const ConvShape& s) {
@@ -47,52 +33,26 @@ Bf16AmxK bf16_amx_k(const ConvShape& s) {
   return k;
 }
 
-Bf16AmxSource bf16_amx_source(const ConvShape& s, const Bf16AmxK& k, DType src) {
-  Bf16AmxSource r;
-  r.direct = s.is_pointwise() && src == DType::bf16 && k.stored_c == s.c;
-  if (r.direct) {
-    r.images = 1;
-    r.positions = r.flat_width = s.n * s.h * s.w;
-    r.position_stride = s.c;
-    r.taps = {0};
-    return r;
-  }
-  r.images = s.n;
-  r.pixel_step = s.kw == 1 ? s.stride_w : 1;  // columns between are never read
-  r.column_stride = s.kw == 1 ? 1 : s.stride_w;
-  r.flat_width = s.kw == 1 ? s.ow : narrowest_row(s, r.column_stride);
-  r.positions = s.oh * r.flat_width - (r.flat_width - s.ow);
-  r.position_stride = r.column_stride * k.stored_c;
-  r.row_elements = r.flat_width * r.position_stride;
-  const int64_t padded_rows = (s.oh - 1) * s.stride_h + (s.kh - 1) * s.dilation_h + 1;
-  r.rows_per_set = div_up(padded_rows, s.stride_h);
-  // One kernel width of zeros after the last row.
-  r.image_elements = round_up(
-      s.stride_h * r.rows_per_set * r.row_elements + ((s.kw - 1) * s.dilation_w + 1) * k.stored_c, 32);
-  for (int64_t t = 0; t < k.taps; ++t) {
-    const int64_t y = (k.merged ? t : t / s.kw) * s.dilation_h, x = k.merged ? 0 : t % s.kw * s.dilation_w;
-    const int64_t row = y % s.stride_h * r.rows_per_set + y / s.stride_h;
-    r.taps.push_back(row * r.row_elements + x * k.stored_c);
-  }
-  return r;
+ConvLayout bf16_amx_layout(const ConvShape& s, const Bf16AmxK& k) {
+  ConvLayout l;
+  l.tile = {32, 32, k.k_block * 2};
+  l.group_bytes = k.stored_c * 2;
+  l.outputs = s.oc;
+  l.panels = div_up(s.oc, l.tile.columns);
+  l.taps_per_segment = k.merged ? s.kw : 1;
+  l.segments = k.taps;
+  l.segment_bytes = k.steps_per_tap * k.k_block * 2;
+  return l;
 }
 
-std::array<uint8_t, 64> bf16_amx_config(int64_t rows, int64_t k_block) {
+std::array<uint8_t, 64> bf16_amx_config(int64_t k_block) {
   std::array<uint8_t, 64> config{};
   config[0] = 1;  // palette
-  const auto tile = [&](size_t index, int64_t tile_rows, int64_t row_bytes) {
-    if (tile_rows <= 0) return;
-    config.at(16 + 2 * index) = static_cast<uint8_t>(row_bytes);
-    config.at(48 + index) = static_cast<uint8_t>(tile_rows);
-  };
-  const int64_t upper = std::min<int64_t>(rows, 16), lower = rows - upper;
-  for (size_t i = 0; i < 2; ++i) {
-    tile(i, upper, 64);
-    tile(2 + i, lower, 64);
-    tile(6 + i, k_block / 2, 64);
+  for (size_t tile = 0; tile < 8; ++tile) {
+    const bool is_a = tile == 4 || tile == 5, is_b = tile >= 6;
+    config.at(16 + 2 * tile) = static_cast<uint8_t>(is_a ? k_block * 2 : 64);
+    config.at(48 + tile) = static_cast<uint8_t>(is_b ? k_block / 2 : 16);
   }
-  tile(4, upper, k_block * 2);
-  tile(5, lower, k_block * 2);
   return config;
 }
 

@@ -4,7 +4,8 @@
 // each four bytes of K the even ones and the odd ones form two operands: shifts widen in place, no shuffles.
 #include <immintrin.h>
 
-#include "kernels/conv/s8_loop.h"
+#include "kernels/conv/s8_task.h"
+#include "kernels/conv/walk_loop.h"
 
 namespace narrow::kernels {
 namespace {
@@ -79,7 +80,7 @@ NARROW_S8_INLINE __m256i finish_eight(const S8Finish& f, const int32_t* c, const
 }
 
 /// Sixteen columns, integer dst, bounds only; the order of saturations as in s8_finish_avx512.h.
-void finish_bytes(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
+void finish_bytes(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
   const __m256i zero = _mm256_set1_epi16(static_cast<int16_t>(f.out_zero));
   const __m128i low = _mm_set1_epi8(static_cast<char>(f.low)),
                 high = _mm_set1_epi8(static_cast<char>(f.high));
@@ -99,19 +100,23 @@ void finish_bytes(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
 }
 
 struct Avx2 {
+  using Args = S8Args;
+  using Sum = int32_t;
   static constexpr int64_t kRows = 4, kColumns = 16;
   static int64_t cover(int64_t n) { return n > 1 ? 4 : 1; }
-  static void begin() {}
+  static void begin(const S8Args&) {}
   static void end() {}
-  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
+  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, int64_t at, int64_t rows,
                    const S8Pending& pending, int32_t* c) {
-    finish(g.finish, *pending.rows, pending.sums);
+    finish(g, *pending.rows, pending.sums);
+    const int32_t* bias = g.finish.bias + at;
     if (g.is_signed)
       rows > 1 ? s8_dots<true, 4>(g, a, b, bias, c) : s8_dots<true, 1>(g, a, b, bias, c);
     else
       rows > 1 ? s8_dots<false, 4>(g, a, b, bias, c) : s8_dots<false, 1>(g, a, b, bias, c);
   }
-  static void finish(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
+  static void finish(const S8Args& g, const ConvRows& rows, const S8Sums& s) {
+    const S8Finish& f = g.finish;
     if (f.stays_in_bytes && s.columns == 16)
       finish_bytes(f, rows, s);
     else
@@ -121,6 +126,6 @@ struct Avx2 {
 
 }  // namespace
 
-void s8_task_avx2(const S8Args& args, const S8Range& range) { s8_task<Avx2>(args, range); }
+void s8_task_avx2(const S8Args& args, const ConvRange& range) { walk_task<Avx2>(args, range); }
 
 }  // namespace narrow::kernels

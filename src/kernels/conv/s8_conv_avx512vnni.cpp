@@ -4,7 +4,7 @@
 // 28 accumulators, two registers of B, one of A: four bytes of A are broadcast per row and step.
 // s8 sources become u8 by flipping the top bit, which adds 128; the packed bias knows (s8_layout.h).
 #include "kernels/conv/s8_finish_avx512.h"
-#include "kernels/conv/s8_loop.h"
+#include "kernels/conv/walk_loop.h"
 
 namespace narrow::kernels {
 namespace {
@@ -55,25 +55,28 @@ void s8_dots_of(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_
 }
 
 struct Vnni {
+  using Args = S8Args;
+  using Sum = int32_t;
   static constexpr int64_t kRows = 14, kColumns = 32;
   static int64_t cover(int64_t n) { return n > 7 ? 14 : n > 4 ? 7 : n > 1 ? 4 : 1; }
-  static void begin() {}
+  static void begin(const S8Args&) {}
   static void end() {}
-  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
+  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, int64_t at, int64_t rows,
                    const S8Pending& pending, int32_t* c) {
-    finish(g.finish, *pending.rows, pending.sums);
+    finish(g, *pending.rows, pending.sums);
+    const int32_t* bias = g.finish.bias + at;
     if (g.is_signed)
       s8_dots_of<true>(g, a, b, bias, rows, c);
     else
       s8_dots_of<false>(g, a, b, bias, rows, c);
   }
-  static void finish(const S8Finish& f, const S8Rows& rows, const S8Sums& sums) {
-    s8_finish_avx512<false>(f, rows, sums);
+  static void finish(const S8Args& g, const ConvRows& rows, const S8Sums& sums) {
+    s8_finish_avx512<false>(g.finish, rows, sums);
   }
 };
 
 }  // namespace
 
-void s8_task_avx512vnni(const S8Args& args, const S8Range& range) { s8_task<Vnni>(args, range); }
+void s8_task_avx512vnni(const S8Args& args, const ConvRange& range) { walk_task<Vnni>(args, range); }
 
 }  // namespace narrow::kernels

@@ -1,23 +1,26 @@
 // The int8 kernel for any processor: 4 x 16 sums in plain loops, and the general way out, element by element.
 #include <cmath>
 
-#include "kernels/conv/s8_loop.h"
+#include "kernels/conv/s8_task.h"
+#include "kernels/conv/walk_loop.h"
 #include "kernels/lanes/element.h"
 
 namespace narrow::kernels {
 namespace {
 
 struct Plain {
+  using Args = S8Args;
+  using Sum = int32_t;
   static constexpr int64_t kRows = 4, kColumns = 16;
   static int64_t cover(int64_t n) { return n; }
-  static void begin() {}
+  static void begin(const S8Args&) {}
   static void end() {}
-  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
+  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, int64_t at, int64_t rows,
                    const S8Pending& pending, int32_t* c) {
-    finish(g.finish, *pending.rows, pending.sums);
+    finish(g, *pending.rows, pending.sums);
     for (int64_t m = 0; m < rows; ++m) {
       uint32_t sums[16];  // modulo 2^32: the raw bytes' sum may pass 2^31 on the way
-      for (int64_t n = 0; n < 16; ++n) sums[n] = static_cast<uint32_t>(bias[n]);
+      for (int64_t n = 0; n < 16; ++n) sums[n] = static_cast<uint32_t>(g.finish.bias[at + n]);
       const int8_t* w = b;
       for (int64_t segment = 0; segment < g.segments; ++segment) {
         const uint8_t* run = a + m * g.a_stride + g.offsets[segment];
@@ -26,8 +29,8 @@ struct Plain {
       for (int64_t n = 0; n < 16; ++n) c[m * 16 + n] = static_cast<int32_t>(sums[n]);
     }
   }
-  static void finish(const S8Finish& f, const S8Rows& rows, const S8Sums& sums) {
-    s8_finish_plain(f, rows, sums);
+  static void finish(const S8Args& g, const ConvRows& rows, const S8Sums& sums) {
+    s8_finish_plain(g.finish, rows, sums);
   }
 
  private:
@@ -55,7 +58,7 @@ void finish_one(const S8Finish& f, float r, int64_t at) {
 
 }  // namespace
 
-void s8_finish_plain(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
+void s8_finish_plain(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
   for (int64_t i = 0; i < rows.count; ++i)
     for (int64_t column = 0; column < s.columns; ++column) {
       const float sum = static_cast<float>(s.c[rows.sums[i] + column]);
@@ -63,6 +66,6 @@ void s8_finish_plain(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
     }
 }
 
-void s8_task_plain(const S8Args& args, const S8Range& range) { s8_task<Plain>(args, range); }
+void s8_task_plain(const S8Args& args, const ConvRange& range) { walk_task<Plain>(args, range); }
 
 }  // namespace narrow::kernels

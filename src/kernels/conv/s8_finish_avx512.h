@@ -28,7 +28,7 @@ enum class S8Added { nothing, u8, any_byte };
 template <S8Added kAdded, bool kBare, bool kBias>
 class S8Pairs {
  public:
-  NARROW_LANE_INLINE S8Pairs(const S8Finish& f, const S8Rows& rows, const S8Sums& s)
+  NARROW_LANE_INLINE S8Pairs(const S8Finish& f, const ConvRows& rows, const S8Sums& s)
       : order_(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
         scale0_(_mm512_loadu_ps(f.scale + s.at)),
         scale1_(_mm512_loadu_ps(f.scale + s.at + 16)),
@@ -36,7 +36,7 @@ class S8Pairs {
         c_(s.c),
         rows_(rows),
         count_(rows.count) {
-    if constexpr (kBias) bias0_ = _mm512_loadu_si512(s.bias), bias1_ = _mm512_loadu_si512(s.bias + 16);
+    if constexpr (kBias) bias0_ = _mm512_loadu_si512(f.bias + s.at), bias1_ = _mm512_loadu_si512(f.bias + s.at + 16);
     if constexpr (!kBare) {
       const int flip = f.dst_type == DType::s8 ? 128 : 0;
       zero_ = _mm512_set1_epi16(static_cast<int16_t>(f.out_zero + flip));
@@ -123,7 +123,7 @@ class S8Pairs {
   __mmask32 live_;
   uint8_t* dst_;
   const int32_t* c_;
-  const S8Rows& rows_;
+  const ConvRows& rows_;
   int64_t count_, i_ = 0;
   const uint8_t* residual_ = nullptr;
   __m512 residual_scale_, residual_zero_;
@@ -133,7 +133,7 @@ class S8Pairs {
 
 /// Calls f(the S8Pairs this finish wants); only where it stays in bytes.
 template <bool kBias, class F>
-NARROW_LANE_INLINE void with_s8_pairs(const S8Finish& f, const S8Rows& rows, const S8Sums& s, F&& call) {
+NARROW_LANE_INLINE void with_s8_pairs(const S8Finish& f, const ConvRows& rows, const S8Sums& s, F&& call) {
   const bool bare =
       f.dst_type == DType::u8 && f.out_zero == 0 && f.low == 0 && f.high == 255 && s.columns >= 32;
   if (f.residual_type == DType::undefined) {
@@ -184,13 +184,13 @@ NARROW_LANE_INLINE void s8_store(const S8Finish& f, int64_t at, __mmask16 live, 
 
 /// Any types, any activation.
 template <bool kBias>
-void s8_finish_any(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
+void s8_finish_any(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
   for (int64_t i = 0; i < rows.count; ++i)
     for (int64_t column = 0; column < s.columns; column += 16) {
       const __mmask16 live = first_lanes16(s.columns - column);
       const int64_t at = rows.element[i] + s.channel + column;
       __m512i sum = _mm512_load_si512(s.c + rows.sums[i] + column);
-      if constexpr (kBias) sum = _mm512_add_epi32(sum, _mm512_loadu_si512(s.bias + column));
+      if constexpr (kBias) sum = _mm512_add_epi32(sum, _mm512_loadu_si512(f.bias + s.at + column));
       const __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(f.scale + s.at + column));
       s8_store(f, at, live, vapply(f.activation, s8_add_residual(f, at, live, r)));
     }
@@ -198,7 +198,7 @@ void s8_finish_any(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
 
 /// Tiles of 32 columns; kBias: the sums do not hold the bias yet.
 template <bool kBias>
-void s8_finish_avx512(const S8Finish& f, const S8Rows& rows, const S8Sums& s) {
+void s8_finish_avx512(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
   if (f.stays_in_bytes)
     with_s8_pairs<kBias>(f, rows, s, [](auto pairs) { pairs.rest(); });
   else

@@ -4,24 +4,24 @@
 
 namespace narrow::kernels {
 
-S8Layout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
+ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
   const ConvShape& s = spec.shape;
   const int64_t group_c = s.c / s.groups;
   int64_t merged = 1;
   for (int64_t m = 2; m <= s.groups && m * group_c <= tile.merge; ++m)
     if (s.groups % m == 0) merged = m;
-  S8Layout l;
+  ConvLayout l;
   l.tile = tile;
   l.groups = s.groups / merged;
-  l.channels = group_c * merged;
+  l.group_bytes = group_c * merged;
   l.outputs = s.oc / l.groups;
   l.panels = div_up(l.outputs, tile.columns);
   const bool row_is_contiguous = l.groups == 1 && s.dilation_w == 1;
   const bool row_is_denser =
-      round_up(s.kw * l.channels, tile.depth) < s.kw * round_up(l.channels, tile.depth);
+      round_up(s.kw * l.group_bytes, tile.depth) < s.kw * round_up(l.group_bytes, tile.depth);
   l.taps_per_segment = row_is_contiguous && row_is_denser ? s.kw : 1;
   l.segments = s.kh * s.kw / l.taps_per_segment;
-  l.segment_bytes = round_up(l.taps_per_segment * l.channels, tile.depth);
+  l.segment_bytes = round_up(l.taps_per_segment * l.group_bytes, tile.depth);
   return l;
 }
 
@@ -31,16 +31,16 @@ namespace {
 /// `first` is the index of the first within [c / groups][kh][kw], the next one lies kh * kw further; `at` is
 /// its place.
 template <class F>
-void for_each_run(const ConvShape& s, const S8Layout& l, F&& run) {
+void for_each_run(const ConvShape& s, const ConvLayout& l, F&& run) {
   const int64_t group_c = s.c / s.groups, group_oc = s.oc / s.groups, taps = s.kh * s.kw,
                 quads = l.tile.depth / 4;
   for (int64_t o = 0; o < s.oc; ++o) {
     const int64_t group = o / l.outputs, output = o % l.outputs, column = output % l.tile.columns;
-    const int64_t own_first = o / group_oc * group_c - group * l.channels;  // within the merged group
+    const int64_t own_first = o / group_oc * group_c - group * l.group_bytes;  // within the merged group
     const int64_t panel = (group * l.panels + output / l.tile.columns) * l.panel_bytes();
     for (int64_t tap = 0; tap < taps; ++tap) {
       const int64_t k0 =
-          tap / l.taps_per_segment * l.segment_bytes + tap % l.taps_per_segment * l.channels + own_first;
+          tap / l.taps_per_segment * l.segment_bytes + tap % l.taps_per_segment * l.group_bytes + own_first;
       for (int64_t c = 0; c < group_c;) {
         const int64_t k = k0 + c, count = std::min(4 - k % 4, group_c - c);
         const int64_t step = k / l.tile.depth, quad = k % l.tile.depth / 4;
@@ -55,7 +55,7 @@ void for_each_run(const ConvShape& s, const S8Layout& l, F&& run) {
 }  // namespace
 
 std::vector<int64_t> s8_stored_sizes(const ConvSpec& spec, const S8Tile& tile) {
-  const S8Layout l = s8_layout(spec, tile);
+  const ConvLayout l = s8_layout(spec, tile);
   return {l.weight_bytes(), l.columns() * 4};
 }
 
@@ -71,7 +71,9 @@ void s8_unpack(const ConvSpec& spec, const S8Tile& tile, std::span<const Aligned
 }
 
 S8Packed::S8Packed(const ConvSpec& spec, const ConvWeights& source, const S8Tile& tile)
-    : layout_(s8_layout(spec, tile)), columns_(AlignedBuffer::zeroed(layout_.columns() * 12)) {
+    : layout_(s8_layout(spec, tile)),
+      shifts_signed_(tile.shifts_signed),
+      columns_(AlignedBuffer::zeroed(layout_.columns() * 12)) {
   if (source.stored.empty()) {
     pack(spec, static_cast<const int8_t*>(source.weights));
   } else {
@@ -105,7 +107,7 @@ void S8Packed::pack(const ConvSpec& spec, const int8_t* weights) {
 
 void S8Packed::finish_columns(const ConvSpec& spec, const int32_t* bias) {
   const int64_t zero =
-      spec.src_quant.zero_point + (layout_.tile.shifts_signed && spec.src == DType::s8 ? 128 : 0);
+      spec.src_quant.zero_point + (shifts_signed_ && spec.src == DType::s8 ? 128 : 0);
   const int64_t all = layout_.columns();
   for (int64_t o = 0; o < spec.shape.oc; ++o) {
     const int64_t at = o / layout_.outputs * layout_.padded_outputs() + o % layout_.outputs;

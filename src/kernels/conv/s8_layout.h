@@ -5,39 +5,20 @@
 
 #include "base/aligned.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/walk_layout.h"
 
 namespace narrow::kernels {
 
-/// The register tile of one instruction set.
-struct S8Tile {
-  int64_t rows;        // output pixels
-  int64_t columns;     // output channels, a multiple of 16
-  int64_t depth;       // bytes of K per step: 64 for AMX, 4 for dot products
+/// The register tile of one instruction set, of bytes.
+struct S8Tile : ConvTile {
   int64_t merge;       // groups are put together while their channels stay within this
   bool shifts_signed;  // s8 sources are read as u8 with 128 added
 };
 
-/// One sum of products runs over `segments` runs of contiguous source bytes: one run per tap (its channels),
-/// or one per kernel row where the taps of a row touch. Each run is padded to whole steps; weights there are
-/// zero, so the kernels may read whatever follows the run.
-///
 /// Small groups are put together as one dense product with zeros off the diagonal: 64 channels cost AMX as
-/// much as 4.
-struct S8Layout {
-  S8Tile tile{};
-  int64_t groups = 1, channels = 1, outputs = 1;  // after merging; channels and outputs per group
-  int64_t panels = 1;                             // of tile.columns outputs, per group
-  int64_t taps_per_segment = 1, segments = 1;
-  int64_t segment_bytes = 4;  // padded
-
-  int64_t depth() const { return segments * segment_bytes; }
-  int64_t panel_bytes() const { return depth() * tile.columns; }
-  int64_t padded_outputs() const { return panels * tile.columns; }
-  int64_t weight_bytes() const { return groups * panels * panel_bytes(); }
-  int64_t columns() const { return groups * padded_outputs(); }
-};
-
-S8Layout s8_layout(const ConvSpec& spec, const S8Tile& tile);
+/// much as 4. Runs are padded to whole steps; weights there are zero, so the kernels may read whatever follows
+/// the run.
+ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile);
 
 /// Weights as [group][panel][depth / tile.depth][columns / 16][tile.depth / 4][16][4] and their sum per
 /// column, both of which a file may keep; made at each start, per column (padded):
@@ -52,7 +33,7 @@ class S8Packed : public PackedWeights {
   int64_t bytes() const override { return weights_.bytes() + columns_.bytes(); }
   std::vector<std::span<const std::byte>> stored() const override;
 
-  const S8Layout& layout() const { return layout_; }
+  const ConvLayout& layout() const { return layout_; }
   const int8_t* weights() const { return weights_.as<int8_t>(); }
   const int32_t* bias() const { return columns_.as<int32_t>(); }
   const float* scale() const { return columns_.as<float>() + layout_.groups * layout_.padded_outputs(); }
@@ -62,7 +43,8 @@ class S8Packed : public PackedWeights {
   void pack(const ConvSpec& spec, const int8_t* weights);
   void finish_columns(const ConvSpec& spec, const int32_t* bias);
 
-  S8Layout layout_;
+  ConvLayout layout_;
+  bool shifts_signed_;
   AlignedBuffer weights_, sums_, columns_;
 };
 

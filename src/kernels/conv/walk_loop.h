@@ -1,20 +1,22 @@
-// The loop around every int8 kernel, compiled into each instruction set's file (hence the unnamed namespace).
+// The loop around every kernel that walks positions, compiled into each instruction set's file (hence the
+// unnamed namespace).
 //
-// Isa gives: kRows, kColumns; begin() and end() around a task; cover(n): how many rows tile() computes when n
-// are wanted; tile(args, a, b, bias, rows, c): sums of cover(rows) rows into c[kRows][kColumns];
-// finish(finish, rows, sums).
+// Isa gives: Sum, the type of sums; Args, a ConvWalk with what finishing wants; kRows, kColumns; begin(args) and
+// end() around a task; cover(n): how many rows tile() computes when n are wanted; tile(args, a, b, at, rows,
+// pending, c): sums of cover(rows) rows into c[kRows][kColumns], where `at` is the panel's first padded column;
+// finish(args, rows, sums).
 #pragma once
 
-#include "kernels/conv/s8_task.h"
+#include "kernels/conv/walk.h"
 
 namespace narrow::kernels {
 namespace {
 
 /// Which of the positions [first, start + tile_rows) of the block at `start` are pixels, run by run.
-void s8_map_rows(const S8Args& g, int64_t start, int64_t first, int64_t tile_rows, int64_t columns,
-                 S8Rows& rows) {
+void map_rows(const ConvWalk& g, int64_t start, int64_t first, int64_t tile_rows, int64_t columns,
+              ConvRows& rows) {
   const int64_t end = start + tile_rows < g.positions ? start + tile_rows : g.positions;
-  const int64_t row = first / g.pitch + g.row_begin, pixel = g.finish.dst_pixel;
+  const int64_t row = first / g.pitch + g.row_begin, pixel = g.dst_pixel;
   int64_t x = first % g.pitch, y = row % g.rows, image = row / g.rows, n = 0;
   for (int64_t p = first; p < end;) {
     const int64_t row_end = p - x + g.pitch, live_end = y < g.oh ? p - x + g.ow : p;
@@ -34,9 +36,12 @@ void s8_map_rows(const S8Args& g, int64_t start, int64_t first, int64_t tile_row
 /// Computes tile after tile; each is finished while the next is being computed, as the instruction set likes
 /// it.
 template <class Isa>
-class S8Walk {
+class Walk {
  public:
-  S8Walk(const S8Args& args, int64_t group) : g_(args), group_(group) { rows_[0].count = 0; }
+  using Args = typename Isa::Args;
+  using Sum = typename Isa::Sum;
+
+  Walk(const Args& args, int64_t group) : g_(args), group_(group) { rows_[0].count = 0; }
 
   /// The block's rows, until the next call.
   void enter_block(int64_t block) {
@@ -45,38 +50,38 @@ class S8Walk {
                   last_start = g_.readable - Isa::cover(wanted);
     const int64_t start = first < last_start ? first : last_start;
     rows_turn_ ^= 1;
-    s8_map_rows(g_, start, first, Isa::kRows, Isa::kColumns, rows_[rows_turn_]);
+    map_rows(g_, start, first, Isa::kRows, Isa::kColumns, rows_[rows_turn_]);
     const bool in_tail = start >= g_.tail_begin;
     a_ = (in_tail ? g_.tail + (start - g_.tail_begin) * g_.a_stride : g_.a + start * g_.a_stride) +
-         group_ * g_.channels;
+         group_ * g_.group_bytes;
     live_rows_ = wanted + first - start;
   }
 
   void compute(int64_t panel) {
     const int64_t at = group_ * g_.panels + panel, column = panel * Isa::kColumns, left = g_.outputs - column;
-    Isa::tile(g_, a_, g_.b + at * g_.panel_bytes, g_.bias + at * Isa::kColumns, live_rows_, pending_, c_);
+    Isa::tile(g_, a_, g_.b + at * g_.panel_bytes, at * Isa::kColumns, live_rows_, pending_, c_);
     pending_ = {&rows_[rows_turn_],
                 {c_, left < Isa::kColumns ? left : Isa::kColumns, group_ * g_.outputs + column,
-                 at * Isa::kColumns, g_.bias + at * Isa::kColumns}};
+                 at * Isa::kColumns}};
   }
 
-  void finish() { Isa::finish(g_.finish, *pending_.rows, pending_.sums); }
+  void finish() { Isa::finish(g_, *pending_.rows, pending_.sums); }
 
  private:
-  alignas(64) int32_t c_[Isa::kRows * Isa::kColumns];
-  const S8Args& g_;
+  alignas(64) Sum c_[Isa::kRows * Isa::kColumns];
+  const Args& g_;
   int64_t group_;
   const uint8_t* a_ = nullptr;
   int64_t live_rows_ = 0;
-  S8Rows rows_[2];
-  S8Pending pending_{&rows_[0], {c_, 0, 0, 0, g_.bias}};
+  ConvRows rows_[2];
+  ConvPending<Sum> pending_{&rows_[0], {c_, 0, 0, 0}};
   int rows_turn_ = 0;
 };
 
 template <class Isa>
-void s8_task(const S8Args& g, const S8Range& r) {
-  S8Walk<Isa> walk(g, r.group);
-  Isa::begin();
+void walk_task(const typename Isa::Args& g, const ConvRange& r) {
+  Walk<Isa> walk(g, r.group);
+  Isa::begin(g);
   if (r.panels_outside) {
     for (int64_t panel = r.panel_begin; panel < r.panel_end; ++panel)
       for (int64_t block = r.block_begin; block < r.block_end; ++block) {

@@ -1,0 +1,160 @@
+#include "kernels/conv/walk_plan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace narrow::kernels {
+namespace {
+
+constexpr int64_t kEverything = std::numeric_limits<int64_t>::max() / 2;
+
+/// Weights that stay in L2 are shared by tasks over pixels. Larger ones stream in from L3 or memory: then
+/// each task takes some panels for all pixels. A block of pixels stays in L1 while the panels pass by, unless
+/// the panels of a task would leave L2 before the next block wants them again.
+///
+/// Groups go together too: two threads that write neighbouring channels of a pixel fight for its cache line.
+bool deals_weights(const ConvLayout& l, int64_t blocks, int threads) {
+  constexpr int64_t kShared = 256 << 10;
+  return threads > 1 && l.weight_bytes() > kShared && blocks < 16 * threads;
+}
+
+}  // namespace
+
+ConvWalkPlan::Split ConvWalkPlan::split(const ConvLayout& l, int64_t blocks, bool weights, int64_t tasks) {
+  constexpr int64_t kResident = 640 << 10;
+  Split cut{1, l.groups, l.panels, false};
+  if (weights) {
+    cut.groups = div_up(l.groups, tasks);
+    const int64_t per_group = div_up(tasks, l.groups);
+    if (cut.groups == 1) cut.panels = div_up(l.panels, std::min(per_group, l.panels));
+  } else {
+    cut.block_tasks = std::clamp<int64_t>(blocks, 1, tasks);
+  }
+  cut.panels_outside = cut.panels * l.panel_bytes() > kResident;
+  return cut;
+}
+
+ConvWalkPlan::ConvWalkPlan(const ConvShape& shape, const ConvLayout& layout, bool direct, int threads)
+    : shape_(shape), layout_(layout), direct_(direct) {
+  walk_.segments = layout.segments;
+  walk_.segment_bytes = layout.segment_bytes;
+  walk_.step_bytes = layout.tile.depth;
+  walk_.panel_bytes = layout.panel_bytes();
+  walk_.group_bytes = layout.group_bytes;
+  walk_.outputs = layout.outputs;
+  walk_.panels = layout.panels;
+  walk_.dst_pixel = shape.oc;
+  if (direct)
+    plan_direct(threads);
+  else
+    plan_image(threads);
+  constexpr int64_t kStaysInL1 = 40 << 10;
+  const int64_t block_bytes = (layout.tile.rows - 1) * walk_.a_stride + reach(offsets_);
+  walk_.b_streams = !cut_.panels_outside && cut_.panels > 1 &&
+                    block_bytes + layout.panel_bytes() > kStaysInL1 &&
+                    cut_.panels * layout.panel_bytes() > kStaysInL1;
+}
+
+int64_t ConvWalkPlan::reach(const std::vector<int64_t>& offsets) const {
+  return *std::max_element(offsets.begin(), offsets.end()) + (layout_.groups - 1) * layout_.group_bytes +
+         layout_.segment_bytes;
+}
+
+/// The last pixels are read from a copy where the kernel would read beyond the source's end.
+void ConvWalkPlan::plan_direct(int threads) {
+  const int64_t rows = layout_.tile.rows, positions = shape_.n * shape_.h * shape_.w;
+  const int64_t beyond = reach(offsets_) - shape_.c;
+  walk_.a_stride = shape_.c;
+  walk_.positions = walk_.pitch = walk_.ow = positions;
+  walk_.rows = walk_.oh = 1;
+  walk_.readable = positions;
+  walk_.tail_begin = kEverything;
+  const int64_t blocks = div_up(positions, rows);
+  cut_ = split(layout_, blocks, deals_weights(layout_, blocks, threads),
+               threads == 1 ? 1 : int64_t{4} * threads);
+  if (beyond <= 0 && positions >= rows) return;
+  const int64_t first_short =
+      positions - div_up(std::max<int64_t>(beyond, 0), shape_.c);  // first to read beyond
+  walk_.tail_begin = std::max<int64_t>(0, first_short / rows * rows);
+  if (positions < rows) walk_.tail_begin = 0;
+  walk_.readable = kEverything;
+  scratch_bytes_ = round_up(positions - walk_.tail_begin, rows) * shape_.c + reach(offsets_);
+}
+
+void ConvWalkPlan::plan_image(int threads) {
+  // Most of L2 is the weights'; where they are too large for it anyway, few copies read them few times.
+  constexpr int64_t kCopyBytes = 256 << 10, kLargeCopyBytes = 768 << 10;
+  image_ = conv_image(shape_);
+  walk_.a_stride = image_.pixel_stride;
+  walk_.pitch = image_.pitch;
+  walk_.rows = image_.rows;
+  walk_.oh = shape_.oh;
+  walk_.ow = shape_.ow;
+  walk_.readable = walk_.tail_begin = kEverything;
+  const int64_t rows = std::max<int64_t>(1, image_.output_rows(shape_)),
+                blocks = div_up(rows * image_.pitch, layout_.tile.rows);
+  // Few tasks: each begins with a copy, of all pixels where weights are dealt.
+  const bool weights = deals_weights(layout_, blocks, threads);
+  cut_ = split(layout_, blocks, weights, weights ? threads : 1);
+  row_tasks_ = weights || threads == 1 ? 1 : std::min<int64_t>(rows, int64_t{2} * threads);
+  const int64_t row_bytes = std::max<int64_t>(1, image_.copied_bytes(1) - image_.copied_bytes(0));
+  rows_at_once_ = std::clamp<int64_t>((cut_.panels_outside ? kLargeCopyBytes : kCopyBytes) / row_bytes, 1,
+                                      div_up(rows, row_tasks_));
+  offsets_ = conv_image_offsets(shape_, layout_, image_, rows_at_once_);
+  const int64_t last =
+      round_up(rows_at_once_ * image_.pitch, layout_.tile.rows) * walk_.a_stride + reach(offsets_);
+  copy_bytes_ = round_up(std::max(last, image_.copied_bytes(rows_at_once_)), kCacheLine);
+  scratch_bytes_ = row_tasks_ * group_tasks() * panel_tasks() * copy_bytes_;
+}
+
+/// Blocks of positions x the groups and panels of part `part`.
+void ConvWalkPlan::multiply(const ConvWalk& walk, const Task& task, int64_t part, int64_t block,
+                            int64_t block_end) const {
+  const int64_t panel = part % panel_tasks() * cut_.panels, group = part / panel_tasks() * cut_.groups;
+  for (int64_t g = group; g < std::min(group + cut_.groups, layout_.groups); ++g)
+    task(walk,
+         {g, block, block_end, panel, std::min(panel + cut_.panels, layout_.panels), cut_.panels_outside});
+}
+
+/// The outputs of rows [first, end), as many at once as a copy holds.
+void ConvWalkPlan::copy_and_multiply(ConvWalk walk, const CopyRow& copy_row, const Task& task, uint8_t* copy,
+                                     int64_t part, int64_t first, int64_t end) const {
+  walk.a = copy;
+  for (int64_t row = first; row < end; row += rows_at_once_) {
+    const int64_t count = std::min(rows_at_once_, end - row);
+    conv_image_copy(shape_, image_, row, count, rows_at_once_, copy, copy_row);
+    walk.row_begin = row;
+    walk.positions = (count - 1) * image_.pitch + shape_.ow;
+    multiply(walk, task, part, 0, div_up(walk.positions, layout_.tile.rows));
+  }
+}
+
+void ConvWalkPlan::run(const void* src, const void* b, void* scratch, ThreadPool& pool, const CopyRow& copy_row,
+                       const Task& task) const {
+  ConvWalk walk = walk_;
+  walk.b = static_cast<const int8_t*>(b);
+  walk.offsets = offsets_.data();
+  auto* bytes = static_cast<uint8_t*>(scratch);
+  if (direct_) {
+    walk.a = static_cast<const uint8_t*>(src);
+    walk.tail = bytes;
+    const int64_t tail = std::max<int64_t>(0, walk.positions - walk.tail_begin);
+    if (tail > 0)
+      std::memcpy(bytes, walk.a + (walk.positions - tail) * shape_.c, static_cast<size_t>(tail * shape_.c));
+    const int64_t blocks = div_up(walk.positions, layout_.tile.rows), tasks = cut_.block_tasks;
+    pool.run(group_tasks() * tasks * panel_tasks(), [&](int64_t index) {
+      const int64_t part = index % tasks;
+      multiply(walk, task, index / tasks, blocks * part / tasks, blocks * (part + 1) / tasks);
+    });
+    return;
+  }
+  const int64_t rows = image_.output_rows(shape_);
+  pool.run(row_tasks_ * group_tasks() * panel_tasks(), [&](int64_t index) {
+    const int64_t rows_part = index % row_tasks_;
+    copy_and_multiply(walk, copy_row, task, bytes + index * copy_bytes_, index / row_tasks_,
+                      rows * rows_part / row_tasks_, rows * (rows_part + 1) / row_tasks_);
+  });
+}
+
+}  // namespace narrow::kernels

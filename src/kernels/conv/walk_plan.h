@@ -1,0 +1,64 @@
+// How a product over output positions is dealt to threads, and where its positions lie.
+//
+// 1x1 convolutions read the source where it lies; others read a padded copy (walk_image.h). A task copies what
+// it reads: a copy that threads share costs more, since its lines wander between their caches.
+#pragma once
+
+#include <functional>
+
+#include "kernels/conv/conv.h"
+#include "kernels/conv/walk.h"
+#include "kernels/conv/walk_image.h"
+#include "kernels/conv/walk_layout.h"
+#include "parallel/thread_pool.h"
+
+namespace narrow::kernels {
+
+class ConvWalkPlan {
+ public:
+  /// `shape` with c = bytes of a pixel as the walk reads it; `direct`: they are the source's own, and the shape
+  /// is pointwise.
+  ConvWalkPlan(const ConvShape& shape, const ConvLayout& layout, bool direct, int threads);
+
+  int64_t scratch_bytes() const { return scratch_bytes_; }
+  /// Where padding comes from: one padded row of the copy, of source row `row` of all images or of padding
+  /// (-1).
+  using CopyRow = std::function<void(int64_t row, uint8_t* to)>;
+  using Task = std::function<void(const ConvWalk& walk, const ConvRange& range)>;
+  /// Calls `task` from the pool's threads for parts that cover all outputs once; `b` are the packed weights.
+  void run(const void* src, const void* b, void* scratch, ThreadPool& pool, const CopyRow& copy_row,
+           const Task& task) const;
+  const ConvImage& image() const { return image_; }
+
+ private:
+  void plan_direct(int threads);
+  void plan_image(int threads);
+  void multiply(const ConvWalk& walk, const Task& task, int64_t part, int64_t block, int64_t block_end) const;
+  void copy_and_multiply(ConvWalk walk, const CopyRow& copy_row, const Task& task, uint8_t* copy, int64_t part,
+                         int64_t first, int64_t end) const;
+  int64_t group_tasks() const { return div_up(layout_.groups, cut_.groups); }
+  int64_t panel_tasks() const { return div_up(layout_.panels, cut_.panels); }
+  /// Bytes from a position's start that its last segment of the last group ends at.
+  int64_t reach(const std::vector<int64_t>& offsets) const;
+
+  /// How a product is cut into tasks: parts the blocks are dealt in; groups and panels per task, all panels of
+  /// several groups or some of one.
+  struct Split {
+    int64_t block_tasks, groups, panels;
+    bool panels_outside;
+  };
+  static Split split(const ConvLayout& l, int64_t blocks, bool weights, int64_t tasks);
+
+  ConvShape shape_;
+  ConvLayout layout_;
+  bool direct_;
+  ConvWalk walk_{};
+  ConvImage image_;
+  Split cut_{};
+  // Of an image: tasks that deal its rows, rows of outputs a copy serves, its bytes, its segments' starts.
+  int64_t row_tasks_ = 1, rows_at_once_ = 1, copy_bytes_ = 0;
+  std::vector<int64_t> offsets_{0};
+  int64_t scratch_bytes_ = 0;
+};
+
+}  // namespace narrow::kernels
