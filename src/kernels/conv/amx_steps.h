@@ -30,21 +30,22 @@ struct AmxNothing {
 };
 
 // Tile numbers are part of the instruction: no function can take them.
-#define NARROW_AMX_DP(c, a, b)                        \
-  do {                                                \
-    if constexpr (kProduct == AmxProduct::bf16)       \
-      _tile_dpbf16ps(c, a, b);                        \
-    else if constexpr (kProduct == AmxProduct::s8s8)  \
-      _tile_dpbssd(c, a, b);                          \
-    else                                              \
-      _tile_dpbusd(c, a, b);                          \
+#define NARROW_AMX_DP(c, a, b)                       \
+  do {                                               \
+    if constexpr (kProduct == AmxProduct::bf16)      \
+      _tile_dpbf16ps(c, a, b);                       \
+    else if constexpr (kProduct == AmxProduct::s8s8) \
+      _tile_dpbssd(c, a, b);                         \
+    else                                             \
+      _tile_dpbusd(c, a, b);                         \
   } while (false)
 
-/// One step; after each load some pairs of rows of the tile before are finished. A tile store holds up the front
-/// end for 16 cycles and nothing else overlaps with it; loads and products run beside the vector units as long
-/// as instructions come fast enough.
+/// One step; after each load some pairs of rows of the tile before are finished. A tile store holds up the
+/// front end for 16 cycles and nothing else overlaps with it; loads and products run beside the vector units
+/// as long as instructions come fast enough.
 ///
-/// kStream: B passes by once while A is read again for the next panel. Marked so, it does not push A out of L1.
+/// kStream: B passes by once while A is read again for the next panel. Marked so, it does not push A out of
+/// L1.
 template <AmxProduct kProduct, bool kStream, int kPairs, class Finisher>
 NARROW_AMX_INLINE void amx_step_32(const uint8_t* a, int64_t stride, const int8_t* b, int64_t b_tile,
                                    Finisher& finish) {

@@ -1,5 +1,5 @@
-// bf16 x bf16 -> f32 in AMX tiles (amx_steps.h). The order of K is fixed, so a result never depends on how blocks
-// are dealt to threads.
+// bf16 x bf16 -> f32 in AMX tiles (amx_steps.h). The order of K is fixed, so a result never depends on how
+// blocks are dealt to threads.
 #include "kernels/conv/amx_steps.h"
 #include "kernels/conv/bf16_amx.h"
 #include "kernels/conv/narrow_out_avx512.h"
@@ -10,8 +10,8 @@ namespace {
 
 using Sums = ConvSums<float>;
 
-/// bf16 from sums with bounds only, with or without a bf16 residual: pairs of rows of 32 columns. kBare: no upper
-/// bound, all columns.
+/// bf16 from sums with bounds only, with or without a bf16 residual: pairs of rows of 32 columns. kBare: no
+/// upper bound, all columns.
 template <bool kResidual, bool kBare>
 class Bf16Pairs {
  public:
@@ -119,9 +119,7 @@ struct Bf16Amx {
   static void end() { _tile_release(); }
   static void tile(const Bf16Args& g, const uint8_t* a, const int8_t* b, int64_t /*at*/, int64_t rows,
                    const ConvPending<float>& pending, float* c) {
-    const auto multiply = [&](auto finisher) {
-      amx_tiles<AmxProduct::bf16>(g, a, b, rows, finisher, c);
-    };
+    const auto multiply = [&](auto finisher) { amx_tiles<AmxProduct::bf16>(g, a, b, rows, finisher, c); };
     if (stays_bf16(g.finish)) return with_pairs(g.finish, *pending.rows, pending.sums, multiply);
     finish_any(g.finish, *pending.rows, pending.sums);
     multiply(AmxNothing{});

@@ -36,7 +36,8 @@ class S8Pairs {
         c_(s.c),
         rows_(rows),
         count_(rows.count) {
-    if constexpr (kBias) bias0_ = _mm512_loadu_si512(f.bias + s.at), bias1_ = _mm512_loadu_si512(f.bias + s.at + 16);
+    if constexpr (kBias)
+      bias0_ = _mm512_loadu_si512(f.bias + s.at), bias1_ = _mm512_loadu_si512(f.bias + s.at + 16);
     if constexpr (!kBare) {
       const int flip = f.dst_type == DType::s8 ? 128 : 0;
       zero_ = _mm512_set1_epi16(static_cast<int16_t>(f.out_zero + flip));

@@ -106,8 +106,7 @@ void S8Packed::pack(const ConvSpec& spec, const int8_t* weights) {
 }
 
 void S8Packed::finish_columns(const ConvSpec& spec, const int32_t* bias) {
-  const int64_t zero =
-      spec.src_quant.zero_point + (shifts_signed_ && spec.src == DType::s8 ? 128 : 0);
+  const int64_t zero = spec.src_quant.zero_point + (shifts_signed_ && spec.src == DType::s8 ? 128 : 0);
   const int64_t all = layout_.columns();
   for (int64_t o = 0; o < spec.shape.oc; ++o) {
     const int64_t at = o / layout_.outputs * layout_.padded_outputs() + o % layout_.outputs;

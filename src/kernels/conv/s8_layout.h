@@ -16,8 +16,8 @@ struct S8Tile : ConvTile {
 };
 
 /// Small groups are put together as one dense product with zeros off the diagonal: 64 channels cost AMX as
-/// much as 4. Runs are padded to whole steps; weights there are zero, so the kernels may read whatever follows
-/// the run.
+/// much as 4. Runs are padded to whole steps; weights there are zero, so the kernels may read whatever
+/// follows the run.
 ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile);
 
 /// Weights as [group][panel][depth / tile.depth][columns / 16][tile.depth / 4][16][4] and their sum per

@@ -21,10 +21,10 @@ struct ConvWalk {
   int64_t row_begin;  // of position 0, among the rows of all images
   const int8_t* b;    // panels
   int64_t panel_bytes;
-  bool b_streams;      // a task's panels are too large for L1 and pass by for every block of positions
-  int64_t group_bytes;              // of a position, per group
-  int64_t outputs, panels;          // of one group
-  int64_t dst_pixel;                // elements between pixels of dst
+  bool b_streams;           // a task's panels are too large for L1 and pass by for every block of positions
+  int64_t group_bytes;      // of a position, per group
+  int64_t outputs, panels;  // of one group
+  int64_t dst_pixel;        // elements between pixels of dst
 };
 
 /// A task: blocks of tile rows x panels of one group.
@@ -42,8 +42,8 @@ struct ConvRows {
   int64_t element[kMax + 1];
 };
 
-/// `columns` sums of each row; column 0 is output channel `channel` of dst and column `at` of what is kept per
-/// padded column (scale, bias).
+/// `columns` sums of each row; column 0 is output channel `channel` of dst and column `at` of what is kept
+/// per padded column (scale, bias).
 template <class Sum>
 struct ConvSums {
   const Sum* c;

@@ -24,7 +24,7 @@ ConvImage conv_image(const ConvShape& s) {
 }
 
 std::vector<int64_t> conv_image_offsets(const ConvShape& s, const ConvLayout& layout, const ConvImage& image,
-                                      int64_t count) {
+                                        int64_t count) {
   std::vector<int64_t> offsets;
   for (int64_t segment = 0; segment < layout.segments; ++segment) {
     const int64_t tap = segment * layout.taps_per_segment, y = tap / s.kw * s.dilation_h,

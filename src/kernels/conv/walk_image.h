@@ -15,9 +15,9 @@ namespace narrow::kernels {
 /// starts at p * pixel_stride + offset(i, j). Positions with x >= ow or y >= oh are between rows and images:
 /// computed and thrown away, so that a tile of pixels may run over the end of a row.
 ///
-/// Layout: [phase][copied rows][pitch * stride_w pixels][bytes of a pixel]. A phase holds the padded rows of one remainder
-/// modulo stride_h; phases no tap reads are left out. The padding right of a row is the padding left of the
-/// next row.
+/// Layout: [phase][copied rows][pitch * stride_w pixels][bytes of a pixel]. A phase holds the padded rows of
+/// one remainder modulo stride_h; phases no tap reads are left out. The padding right of a row is the padding
+/// left of the next row.
 struct ConvImage {
   int64_t pitch = 1;         // positions per output row
   int64_t rows = 1;          // per phase and image
@@ -39,13 +39,14 @@ struct ConvImage {
 ConvImage conv_image(const ConvShape& shape);
 
 /// Byte offsets of the segments' starts, in a copy for `count` rows of outputs.
-std::vector<int64_t> conv_image_offsets(const ConvShape& shape, const ConvLayout& layout, const ConvImage& image,
-                                      int64_t count);
+std::vector<int64_t> conv_image_offsets(const ConvShape& shape, const ConvLayout& layout,
+                                        const ConvImage& image, int64_t count);
 
-/// Copies what the outputs of rows [first, first + count) read: copied_bytes(room) at `to`, where room >= count
-/// is what the offsets were made for. copy_row(row, to) writes the image.row_bytes of a padded row, of source
-/// row `row` of all images or of padding (-1).
-void conv_image_copy(const ConvShape& shape, const ConvImage& image, int64_t first, int64_t count, int64_t room,
-                     uint8_t* to, const std::function<void(int64_t row, uint8_t* to)>& copy_row);
+/// Copies what the outputs of rows [first, first + count) read: copied_bytes(room) at `to`, where room >=
+/// count is what the offsets were made for. copy_row(row, to) writes the image.row_bytes of a padded row, of
+/// source row `row` of all images or of padding (-1).
+void conv_image_copy(const ConvShape& shape, const ConvImage& image, int64_t first, int64_t count,
+                     int64_t room, uint8_t* to,
+                     const std::function<void(int64_t row, uint8_t* to)>& copy_row);
 
 }  // namespace narrow::kernels

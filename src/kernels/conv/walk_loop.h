@@ -1,10 +1,10 @@
 // The loop around every kernel that walks positions, compiled into each instruction set's file (hence the
 // unnamed namespace).
 //
-// Isa gives: Sum, the type of sums; Args, a ConvWalk with what finishing wants; kRows, kColumns; begin(args) and
-// end() around a task; cover(n): how many rows tile() computes when n are wanted; tile(args, a, b, at, rows,
-// pending, c): sums of cover(rows) rows into c[kRows][kColumns], where `at` is the panel's first padded column;
-// finish(args, rows, sums).
+// Isa gives: Sum, the type of sums; Args, a ConvWalk with what finishing wants; kRows, kColumns; begin(args)
+// and end() around a task; cover(n): how many rows tile() computes when n are wanted; tile(args, a, b, at,
+// rows, pending, c): sums of cover(rows) rows into c[kRows][kColumns], where `at` is the panel's first padded
+// column; finish(args, rows, sums).
 #pragma once
 
 #include "kernels/conv/walk.h"
@@ -60,9 +60,9 @@ class Walk {
   void compute(int64_t panel) {
     const int64_t at = group_ * g_.panels + panel, column = panel * Isa::kColumns, left = g_.outputs - column;
     Isa::tile(g_, a_, g_.b + at * g_.panel_bytes, at * Isa::kColumns, live_rows_, pending_, c_);
-    pending_ = {&rows_[rows_turn_],
-                {c_, left < Isa::kColumns ? left : Isa::kColumns, group_ * g_.outputs + column,
-                 at * Isa::kColumns}};
+    pending_ = {
+        &rows_[rows_turn_],
+        {c_, left < Isa::kColumns ? left : Isa::kColumns, group_ * g_.outputs + column, at * Isa::kColumns}};
   }
 
   void finish() { Isa::finish(g_, *pending_.rows, pending_.sums); }

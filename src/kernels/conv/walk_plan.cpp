@@ -10,13 +10,15 @@ namespace {
 constexpr int64_t kEverything = std::numeric_limits<int64_t>::max() / 2;
 
 /// Weights that stay in L2 are shared by tasks over pixels. Larger ones stream in from L3 or memory: then
-/// each task takes some panels for all pixels. A block of pixels stays in L1 while the panels pass by, unless
+/// each task takes some panels for all pixels, unless there are about as many bytes of pixels, which would
+/// have to come from the core that wrote them. A block of pixels stays in L1 while the panels pass by, unless
 /// the panels of a task would leave L2 before the next block wants them again.
 ///
 /// Groups go together too: two threads that write neighbouring channels of a pixel fight for its cache line.
-bool deals_weights(const ConvLayout& l, int64_t blocks, int threads) {
+bool deals_weights(const ConvLayout& l, int64_t blocks, int threads, int64_t src_bytes) {
   constexpr int64_t kShared = 256 << 10;
-  return threads > 1 && l.weight_bytes() > kShared && blocks < 16 * threads;
+  return threads > 1 && l.weight_bytes() > kShared && blocks < 16 * threads &&
+         l.weight_bytes() > 2 * src_bytes;
 }
 
 }  // namespace
@@ -71,7 +73,8 @@ void ConvWalkPlan::plan_direct(int threads) {
   walk_.readable = positions;
   walk_.tail_begin = kEverything;
   const int64_t blocks = div_up(positions, rows);
-  cut_ = split(layout_, blocks, deals_weights(layout_, blocks, threads),
+  cut_ = split(layout_, blocks,
+               deals_weights(layout_, blocks, threads, shape_.n * shape_.h * shape_.w * shape_.c),
                threads == 1 ? 1 : int64_t{4} * threads);
   if (beyond <= 0 && positions >= rows) return;
   const int64_t first_short =
@@ -95,7 +98,7 @@ void ConvWalkPlan::plan_image(int threads) {
   const int64_t rows = std::max<int64_t>(1, image_.output_rows(shape_)),
                 blocks = div_up(rows * image_.pitch, layout_.tile.rows);
   // Few tasks: each begins with a copy, of all pixels where weights are dealt.
-  const bool weights = deals_weights(layout_, blocks, threads);
+  const bool weights = deals_weights(layout_, blocks, threads, shape_.n * shape_.h * shape_.w * shape_.c);
   cut_ = split(layout_, blocks, weights, weights ? threads : 1);
   row_tasks_ = weights || threads == 1 ? 1 : std::min<int64_t>(rows, int64_t{2} * threads);
   const int64_t row_bytes = std::max<int64_t>(1, image_.copied_bytes(1) - image_.copied_bytes(0));
@@ -130,8 +133,8 @@ void ConvWalkPlan::copy_and_multiply(ConvWalk walk, const CopyRow& copy_row, con
   }
 }
 
-void ConvWalkPlan::run(const void* src, const void* b, void* scratch, ThreadPool& pool, const CopyRow& copy_row,
-                       const Task& task) const {
+void ConvWalkPlan::run(const void* src, const void* b, void* scratch, ThreadPool& pool,
+                       const CopyRow& copy_row, const Task& task) const {
   ConvWalk walk = walk_;
   walk.b = static_cast<const int8_t*>(b);
   walk.offsets = offsets_.data();

@@ -1,7 +1,7 @@
 // How a product over output positions is dealt to threads, and where its positions lie.
 //
-// 1x1 convolutions read the source where it lies; others read a padded copy (walk_image.h). A task copies what
-// it reads: a copy that threads share costs more, since its lines wander between their caches.
+// 1x1 convolutions read the source where it lies; others read a padded copy (walk_image.h). A task copies
+// what it reads: a copy that threads share costs more, since its lines wander between their caches.
 #pragma once
 
 #include <functional>
@@ -16,8 +16,8 @@ namespace narrow::kernels {
 
 class ConvWalkPlan {
  public:
-  /// `shape` with c = bytes of a pixel as the walk reads it; `direct`: they are the source's own, and the shape
-  /// is pointwise.
+  /// `shape` with c = bytes of a pixel as the walk reads it; `direct`: they are the source's own, and the
+  /// shape is pointwise.
   ConvWalkPlan(const ConvShape& shape, const ConvLayout& layout, bool direct, int threads);
 
   int64_t scratch_bytes() const { return scratch_bytes_; }
@@ -34,15 +34,15 @@ class ConvWalkPlan {
   void plan_direct(int threads);
   void plan_image(int threads);
   void multiply(const ConvWalk& walk, const Task& task, int64_t part, int64_t block, int64_t block_end) const;
-  void copy_and_multiply(ConvWalk walk, const CopyRow& copy_row, const Task& task, uint8_t* copy, int64_t part,
-                         int64_t first, int64_t end) const;
+  void copy_and_multiply(ConvWalk walk, const CopyRow& copy_row, const Task& task, uint8_t* copy,
+                         int64_t part, int64_t first, int64_t end) const;
   int64_t group_tasks() const { return div_up(layout_.groups, cut_.groups); }
   int64_t panel_tasks() const { return div_up(layout_.panels, cut_.panels); }
   /// Bytes from a position's start that its last segment of the last group ends at.
   int64_t reach(const std::vector<int64_t>& offsets) const;
 
-  /// How a product is cut into tasks: parts the blocks are dealt in; groups and panels per task, all panels of
-  /// several groups or some of one.
+  /// How a product is cut into tasks: parts the blocks are dealt in; groups and panels per task, all panels
+  /// of several groups or some of one.
   struct Split {
     int64_t block_tasks, groups, panels;
     bool panels_outside;
