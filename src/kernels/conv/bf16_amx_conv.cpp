@@ -135,7 +135,9 @@ class Kernel : public ConvKernel {
     Bf16Finish finish = finish_;
     finish.residual = buffers.residual;
     finish.dst = buffers.dst;
-    const auto copy_row = [&](int64_t row, uint8_t* to) { fill_row(buffers.src, row, to); };
+    const auto copy_row = [&](int64_t n, int64_t y, uint8_t* to) {
+      fill_row(buffers.src, source_row(shape_, n, y), to);
+    };
     plan_.run(buffers.src, packed_->weights.data(), buffers.scratch, pool, copy_row,
               [&](const ConvWalk& walk, const ConvRange& range) {
                 bf16_amx_task({walk, config_.data(), finish}, range);

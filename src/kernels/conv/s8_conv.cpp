@@ -20,10 +20,11 @@ struct S8Isa {
   void (*task)(const S8Args& args, const ConvRange& range);
 };
 
-constexpr S8Isa kAmx{"conv_int8_amx", Isa::amx, {{32, 32, 64}, 64, false}, s8_task_amx};
-constexpr S8Isa kVnni{"conv_int8_avx512vnni", Isa::avx512_vnni, {{14, 32, 4}, 32, true}, s8_task_avx512vnni};
-constexpr S8Isa kAvx2{"conv_int8_avx2", Isa::avx2, {{4, 16, 4}, 16, false}, s8_task_avx2};
-constexpr S8Isa kPlain{"conv_int8_plain", Isa::plain, {{4, 16, 4}, 16, false}, s8_task_plain};
+constexpr S8Isa kAmx{"conv_int8_amx", Isa::amx, {{32, 32, 64}, 64, false, true}, s8_task_amx};
+constexpr S8Isa kVnni{
+    "conv_int8_avx512vnni", Isa::avx512_vnni, {{14, 32, 4}, 32, true, false}, s8_task_avx512vnni};
+constexpr S8Isa kAvx2{"conv_int8_avx2", Isa::avx2, {{4, 16, 4}, 16, false, false}, s8_task_avx2};
+constexpr S8Isa kPlain{"conv_int8_plain", Isa::plain, {{4, 16, 4}, 16, false, false}, s8_task_plain};
 
 constexpr int64_t kMaxDepth = 65793;  // 255 * 128 * K < 2^31
 
@@ -92,6 +93,12 @@ S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed) {
   return f;
 }
 
+/// The shape of what the walk reads: pixels of all rows that share a segment.
+ConvShape in_bytes(ConvShape shape, const ConvLayout& layout) {
+  shape.c *= layout.rows_per_segment;
+  return shape;
+}
+
 class S8Conv : public ConvKernel {
  public:
   S8Conv(const ConvSpec& spec, std::shared_ptr<const S8Packed> packed, const S8Isa& isa, int threads)
@@ -101,7 +108,9 @@ class S8Conv : public ConvKernel {
         is_signed_(spec.src == DType::s8),
         fill_(spec.src_quant.zero_point),
         finish_(make_finish(spec, *packed_)),
-        plan_(spec.shape, packed_->layout(), spec.shape.is_pointwise(), threads) {}
+        interleave_(s8_interleave(packed_->layout().rows_per_segment, spec.shape.c)),
+        plan_(in_bytes(spec.shape, packed_->layout()), packed_->layout(), spec.shape.is_pointwise(),
+              threads) {}
 
   int64_t scratch_bytes() const override { return plan_.scratch_bytes(); }
 
@@ -111,8 +120,9 @@ class S8Conv : public ConvKernel {
     finish.residual = buffers.residual;
     finish.dst = buffers.dst;
     const auto* src = static_cast<const uint8_t*>(buffers.src);
-    const auto copy_row = [&](int64_t row, uint8_t* to) {
-      fill_row(row < 0 ? nullptr : src + row * shape_.w * shape_.c, to);
+    const auto copy_row = [&](int64_t n, int64_t y, uint8_t* to) {
+      if (interleave_.count > 1) return fill_rows(src, n, y, to);
+      fill_row(row_at(src, n, y), to);
     };
     plan_.run(src, packed_->weights(), buffers.scratch, pool, copy_row,
               [&](const ConvWalk& walk, const ConvRange& range) {
@@ -121,6 +131,24 @@ class S8Conv : public ConvKernel {
   }
 
  private:
+  /// Null: padding.
+  const uint8_t* row_at(const uint8_t* src, int64_t n, int64_t y) const {
+    const int64_t row = source_row(shape_, n, y);
+    return row < 0 ? nullptr : src + row * shape_.w * shape_.c;
+  }
+
+  /// The rows that share a segment, interleaved; padding as in fill_row().
+  void fill_rows(const uint8_t* src, int64_t n, int64_t y, uint8_t* to) const {
+    const int64_t count = interleave_.count, pixel = count * shape_.c;
+    const uint8_t* rows[kMaxRows];
+    for (int64_t i = 0; i < count; ++i) rows[i] = row_at(src, n, y + i);
+    const int64_t all = plan_.image().row_bytes / pixel, left = std::min(shape_.pad_left, all),
+                  middle = std::min(shape_.w, all - left);
+    std::memset(to, fill_, static_cast<size_t>(left * pixel));
+    s8_interleave_avx512vnni(interleave_, rows, middle, static_cast<uint8_t>(fill_), to + left * pixel);
+    std::memset(to + (left + middle) * pixel, fill_, static_cast<size_t>((all - left - middle) * pixel));
+  }
+
   /// Left padding, pixels, right padding.
   void fill_row(const uint8_t* row, uint8_t* to) const {
     const int64_t bytes = plan_.image().row_bytes;
@@ -141,6 +169,7 @@ class S8Conv : public ConvKernel {
   bool is_signed_;
   int fill_;
   S8Finish finish_;
+  S8Interleave interleave_;
   ConvWalkPlan plan_;
 };
 

@@ -16,6 +16,14 @@ ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
   l.group_bytes = group_c * merged;
   l.outputs = s.oc / l.groups;
   l.panels = div_up(l.outputs, tile.columns);
+  const int64_t rows = std::min({tile.depth / (s.kw * l.group_bytes), s.kh, kMaxRows});
+  if (tile.interleaves && l.groups == 1 && s.dilation_w == 1 && s.dilation_h == 1 && rows >= kMinRows) {
+    l.rows_per_segment = rows;
+    l.taps_per_segment = s.kw * l.rows_per_segment;
+    l.segments = div_up(s.kh, l.rows_per_segment);
+    l.segment_bytes = tile.depth;
+    return l;
+  }
   const bool row_is_contiguous = l.groups == 1 && s.dilation_w == 1;
   const bool row_is_denser =
       round_up(s.kw * l.group_bytes, tile.depth) < s.kw * round_up(l.group_bytes, tile.depth);
@@ -23,6 +31,14 @@ ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
   l.segments = s.kh * s.kw / l.taps_per_segment;
   l.segment_bytes = round_up(l.taps_per_segment * l.group_bytes, tile.depth);
   return l;
+}
+
+S8Interleave s8_interleave(int64_t count, int64_t c) {
+  S8Interleave plan{count, c, 64 / (count * c), {}};
+  const int64_t pixel = count * c;
+  for (int64_t b = 0; b < plan.at_once * pixel; ++b)
+    plan.order.at(static_cast<size_t>(b)) = static_cast<uint8_t>(b % pixel / c * 32 + b / pixel * c + b % c);
+  return plan;
 }
 
 namespace {
@@ -39,8 +55,10 @@ void for_each_run(const ConvShape& s, const ConvLayout& l, F&& run) {
     const int64_t own_first = o / group_oc * group_c - group * l.group_bytes;  // within the merged group
     const int64_t panel = (group * l.panels + output / l.tile.columns) * l.panel_bytes();
     for (int64_t tap = 0; tap < taps; ++tap) {
-      const int64_t k0 =
-          tap / l.taps_per_segment * l.segment_bytes + tap % l.taps_per_segment * l.group_bytes + own_first;
+      const int64_t i = tap / s.kw, rows = l.rows_per_segment;
+      const int64_t tap_at = rows > 1 ? tap % s.kw * rows + i % rows : tap % l.taps_per_segment,
+                    segment = rows > 1 ? i / rows : tap / l.taps_per_segment;
+      const int64_t k0 = segment * l.segment_bytes + tap_at * l.group_bytes + own_first;
       for (int64_t c = 0; c < group_c;) {
         const int64_t k = k0 + c, count = std::min(4 - k % 4, group_c - c);
         const int64_t step = k / l.tile.depth, quad = k % l.tile.depth / 4;

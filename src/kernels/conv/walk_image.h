@@ -23,6 +23,7 @@ struct ConvImage {
   int64_t rows = 1;          // per phase and image
   int64_t pixel_stride = 1;  // bytes between positions
   int64_t row_bytes = 0;
+  int64_t interleaved = 1;      // source rows in a copied row, from the phase on, pixel by pixel
   int64_t below = 0;            // rows of a phase that the window of an output row reaches beyond its first
   std::vector<int64_t> phases;  // the remainders kept, ascending
 
@@ -35,18 +36,25 @@ struct ConvImage {
   }
 };
 
-/// `shape` with c = bytes of a stored pixel.
-ConvImage conv_image(const ConvShape& shape);
+/// `shape` with c = bytes of a stored pixel, which with `interleaved` > 1 is that many rows'. Then each row
+/// of outputs has rows of its own, one per phase.
+ConvImage conv_image(const ConvShape& shape, int64_t interleaved);
 
 /// Byte offsets of the segments' starts, in a copy for `count` rows of outputs.
 std::vector<int64_t> conv_image_offsets(const ConvShape& shape, const ConvLayout& layout,
                                         const ConvImage& image, int64_t count);
 
+using ConvCopyRow = std::function<void(int64_t n, int64_t y, uint8_t* to)>;
+
+/// Counted through all images; -1 outside of them.
+inline int64_t source_row(const ConvShape& s, int64_t n, int64_t y) {
+  return n < s.n && y >= 0 && y < s.h ? n * s.h + y : -1;
+}
+
 /// Copies what the outputs of rows [first, first + count) read: copied_bytes(room) at `to`, where room >=
 /// count is what the offsets were made for. copy_row(row, to) writes the image.row_bytes of a padded row, of
 /// source row `row` of all images or of padding (-1).
 void conv_image_copy(const ConvShape& shape, const ConvImage& image, int64_t first, int64_t count,
-                     int64_t room, uint8_t* to,
-                     const std::function<void(int64_t row, uint8_t* to)>& copy_row);
+                     int64_t room, uint8_t* to, const ConvCopyRow& copy_row);
 
 }  // namespace narrow::kernels

@@ -15,12 +15,13 @@ struct ConvTile {
 };
 
 /// One sum of products runs over `segments` runs of contiguous source bytes: one run per tap (its channels),
-/// or one per kernel row where the taps of a row touch. Each run is whole steps.
+/// one per kernel row where the taps of a row touch, or one per `rows_per_segment` kernel rows where the copy
+/// of the source interleaves them, pixel by pixel. Each run is whole steps.
 struct ConvLayout {
   ConvTile tile{};
   int64_t groups = 1, group_bytes = 1, outputs = 1;  // bytes of a pixel and outputs, per group
   int64_t panels = 1;                                // of tile.columns outputs, per group
-  int64_t taps_per_segment = 1, segments = 1;
+  int64_t rows_per_segment = 1, taps_per_segment = 1, segments = 1;
   int64_t segment_bytes = 4;
 
   int64_t depth() const { return segments * segment_bytes; }

@@ -88,7 +88,7 @@ void ConvWalkPlan::plan_direct(int threads) {
 void ConvWalkPlan::plan_image(int threads) {
   // Most of L2 is the weights'; where they are too large for it anyway, few copies read them few times.
   constexpr int64_t kCopyBytes = 256 << 10, kLargeCopyBytes = 768 << 10;
-  image_ = conv_image(shape_);
+  image_ = conv_image(shape_, layout_.rows_per_segment);
   walk_.a_stride = image_.pixel_stride;
   walk_.pitch = image_.pitch;
   walk_.rows = image_.rows;
@@ -121,8 +121,8 @@ void ConvWalkPlan::multiply(const ConvWalk& walk, const Task& task, int64_t part
 }
 
 /// The outputs of rows [first, end), as many at once as a copy holds.
-void ConvWalkPlan::copy_and_multiply(ConvWalk walk, const CopyRow& copy_row, const Task& task, uint8_t* copy,
-                                     int64_t part, int64_t first, int64_t end) const {
+void ConvWalkPlan::copy_and_multiply(ConvWalk walk, const ConvCopyRow& copy_row, const Task& task,
+                                     uint8_t* copy, int64_t part, int64_t first, int64_t end) const {
   walk.a = copy;
   for (int64_t row = first; row < end; row += rows_at_once_) {
     const int64_t count = std::min(rows_at_once_, end - row);
@@ -134,7 +134,7 @@ void ConvWalkPlan::copy_and_multiply(ConvWalk walk, const CopyRow& copy_row, con
 }
 
 void ConvWalkPlan::run(const void* src, const void* b, void* scratch, ThreadPool& pool,
-                       const CopyRow& copy_row, const Task& task) const {
+                       const ConvCopyRow& copy_row, const Task& task) const {
   ConvWalk walk = walk_;
   walk.b = static_cast<const int8_t*>(b);
   walk.offsets = offsets_.data();

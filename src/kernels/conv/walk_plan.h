@@ -16,17 +16,14 @@ namespace narrow::kernels {
 
 class ConvWalkPlan {
  public:
-  /// `shape` with c = bytes of a pixel as the walk reads it; `direct`: they are the source's own, and the
-  /// shape is pointwise.
+  /// `shape` with c = bytes of a pixel as the walk reads it (of layout.rows_per_segment rows); `direct`: they
+  /// are the source's own, and the shape is pointwise.
   ConvWalkPlan(const ConvShape& shape, const ConvLayout& layout, bool direct, int threads);
 
   int64_t scratch_bytes() const { return scratch_bytes_; }
-  /// Where padding comes from: one padded row of the copy, of source row `row` of all images or of padding
-  /// (-1).
-  using CopyRow = std::function<void(int64_t row, uint8_t* to)>;
   using Task = std::function<void(const ConvWalk& walk, const ConvRange& range)>;
   /// Calls `task` from the pool's threads for parts that cover all outputs once; `b` are the packed weights.
-  void run(const void* src, const void* b, void* scratch, ThreadPool& pool, const CopyRow& copy_row,
+  void run(const void* src, const void* b, void* scratch, ThreadPool& pool, const ConvCopyRow& copy_row,
            const Task& task) const;
   const ConvImage& image() const { return image_; }
 
@@ -34,7 +31,7 @@ class ConvWalkPlan {
   void plan_direct(int threads);
   void plan_image(int threads);
   void multiply(const ConvWalk& walk, const Task& task, int64_t part, int64_t block, int64_t block_end) const;
-  void copy_and_multiply(ConvWalk walk, const CopyRow& copy_row, const Task& task, uint8_t* copy,
+  void copy_and_multiply(ConvWalk walk, const ConvCopyRow& copy_row, const Task& task, uint8_t* copy,
                          int64_t part, int64_t first, int64_t end) const;
   int64_t group_tasks() const { return div_up(layout_.groups, cut_.groups); }
   int64_t panel_tasks() const { return div_up(layout_.panels, cut_.panels); }
