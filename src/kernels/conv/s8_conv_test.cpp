@@ -206,6 +206,9 @@ std::vector<ConvShape> shapes() {
     list.push_back(shape_of(1, 6, 6, c, 7, 2, 4, 1, 0));
   }
   list.push_back(shape_of(1, 23, 21, 3, 64, 7, 7, 2, 3));
+  list.push_back(shape_of(2, 11, 13, 4, 20, 5, 5, 1, 2));  // few channels: kernel rows share a step
+  list.push_back(shape_of(3, 9, 40, 2, 33, 4, 3, 2, 1));
+  list.push_back(shape_of(2, 5, 70, 1, 16, 9, 2, 3, 4));
   list.push_back(shape_of(3, 4, 4, 8, 8, 3, 3, 1, 1));
   list.push_back(shape_of(1, 2, 2, 4, 4, 5, 5, 1, 4));  // mostly padding
   list.push_back(shape_of(1, 1, 1, 4, 40, 3, 3, 2, 3));

@@ -49,9 +49,9 @@ void interleave(const S8Interleave& plan, const uint8_t* const* rows, int64_t pi
   for (; x < pixels; x += at_once) {
     const int64_t left = (pixels - x) * pixel, live = left < bytes ? left : bytes;
     const __mmask32 in = first_lanes32((pixels - x) * c);
-    _mm512_mask_storeu_epi8(to + x * pixel, live >= 64 ? ~__mmask64{0} : (__mmask64{1} << live) - 1,
-                            r.picked(r.load(0, x * c, in), r.load(1, x * c, in), r.load(2, x * c, in),
-                                     r.load(3, x * c, in)));
+    _mm512_mask_storeu_epi8(
+        to + x * pixel, live >= 64 ? ~__mmask64{0} : (__mmask64{1} << live) - 1,
+        r.picked(r.load(0, x * c, in), r.load(1, x * c, in), r.load(2, x * c, in), r.load(3, x * c, in)));
   }
 }
 

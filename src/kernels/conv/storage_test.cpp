@@ -90,9 +90,9 @@ TEST(ConvStorage, GivesTheWeightsBackAndTheSameAnswers) {
     if (candidate.storage.sizes == nullptr) continue;
     ++kept;
     for (const DType type : {DType::s8, DType::bf16, DType::f32})
-      for (const ConvShape& s :
-           {shape(3, 17, 3), shape(64, 64, 1), shape(70, 33, 1), shape(16, 48, 3), shape(5, 40, 5),
-            shape(24, 36, 3, 4), shape(12, 8, 3, 1, 2), shape(130, 7, 3), shape(1, 1, 1)}) {
+      for (const ConvShape& s : {shape(3, 17, 3), shape(64, 64, 1), shape(70, 33, 1), shape(16, 48, 3),
+                                 shape(5, 40, 5), shape(24, 36, 3, 4), shape(12, 8, 3, 1, 2),
+                                 shape(130, 7, 3), shape(1, 1, 1), shape(3, 20, 7), shape(4, 9, 5)}) {
         const ConvSpec spec = spec_for(s, type);
         if (!candidate.unsupported(spec).empty() || !candidate.storage.refuses(spec).empty()) continue;
         ++checked;
