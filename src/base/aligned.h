@@ -14,6 +14,10 @@ constexpr int64_t round_up(int64_t value, int64_t multiple) {
 }
 constexpr int64_t div_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
+/// Room for `bytes` that one task writes beside another's: the prefetcher of one core runs up to some twenty
+/// lines ahead and must not fetch what another core writes.
+constexpr int64_t apart(int64_t bytes) { return round_up(bytes, kCacheLine) + 2048; }
+
 /// A block, 64-byte aligned, readable for 64 bytes past its end (vector loads of tails stay inside).
 class AlignedBuffer {
  public:

@@ -95,7 +95,7 @@ class Kernel : public ConvKernel {
         split_(spec.shape, kDwHalfChunk, plan_.ring_rows * kDwHalfChunk * 4, threads) {
     plan_.columns = split_.columns();
     ring_bytes_ = plan_.ring_rows * plan_.columns * kDwHalfChunk * 4;
-    task_bytes_ = ring_bytes_ + round_up((plan_.ring_rows + spec.shape.kh) * 8, kCacheLine);
+    task_bytes_ = apart(ring_bytes_ + (plan_.ring_rows + spec.shape.kh) * 8);
   }
 
   int64_t scratch_bytes() const override { return split_.tasks() * task_bytes_; }

@@ -139,7 +139,7 @@ class Kernel : public ConvKernel {
       : packed_(std::move(packed)),
         plan_(make_plan(spec, *packed_, v)),
         split_(spec.shape, v.chunk, plan_.groups * v.chunk * 4, threads),
-        task_bytes_(round_up(split_.columns() * plan_.groups * v.chunk * 4, kCacheLine)),
+        task_bytes_(apart(split_.columns() * plan_.groups * v.chunk * 4)),
         run_(v.run) {}
 
   int64_t scratch_bytes() const override { return split_.tasks() * task_bytes_; }

@@ -107,7 +107,7 @@ void ConvWalkPlan::plan_image(int threads) {
   offsets_ = conv_image_offsets(shape_, layout_, image_, rows_at_once_);
   const int64_t last =
       round_up(rows_at_once_ * image_.pitch, layout_.tile.rows) * walk_.a_stride + reach(offsets_);
-  copy_bytes_ = round_up(std::max(last, image_.copied_bytes(rows_at_once_)), kCacheLine);
+  copy_bytes_ = apart(std::max(last, image_.copied_bytes(rows_at_once_)));
   scratch_bytes_ = row_tasks_ * group_tasks() * panel_tasks() * copy_bytes_;
 }
 
