@@ -3,6 +3,7 @@
 #include "kernels/conv/amx_steps.h"
 #include "kernels/conv/bf16_amx.h"
 #include "kernels/conv/narrow_out_avx512.h"
+#include "kernels/conv/row_pairs.h"
 #include "kernels/conv/walk_loop.h"
 
 namespace narrow::kernels {
@@ -13,10 +14,11 @@ using Sums = ConvSums<float>;
 /// bf16 from sums with bounds only, with or without a bf16 residual: pairs of rows of 32 columns. kBare: no
 /// upper bound, all columns.
 template <bool kResidual, bool kBare>
-class Bf16Pairs {
+class Bf16Pairs : public RowPairs<Bf16Pairs<kResidual, kBare>> {
  public:
   NARROW_AMX_INLINE Bf16Pairs(const Bf16Finish& f, const ConvRows& rows, const Sums& s)
-      : low_(_mm512_set1_ps(f.activation.alpha)),
+      : RowPairs<Bf16Pairs>(rows),
+        low_(_mm512_set1_ps(f.activation.alpha)),
         high_(_mm512_set1_ps(f.activation.beta)),
         bias0_(_mm512_load_ps(f.bias + s.at)),
         bias1_(_mm512_load_ps(f.bias + s.at + 16)),
@@ -24,26 +26,12 @@ class Bf16Pairs {
         residual_(static_cast<const uint16_t*>(f.residual) + s.channel),
         dst_(static_cast<uint16_t*>(f.dst) + s.channel),
         c_(s.c),
-        rows_(rows),
-        count_(rows.count) {}
+        rows_(rows) {}
 
-  template <int kPairs>
-  NARROW_AMX_INLINE void next() {
-    if constexpr (kPairs == 0) return;
-    if (i_ >= count_) return;
-    pair();
-    next<(kPairs > 0 ? kPairs - 1 : 0)>();
-  }
-  NARROW_AMX_INLINE void rest() {
-    while (i_ < count_) pair();
-  }
-
- private:
-  /// The last row of an odd number is done twice, but its residual, which dst may replace, is read once.
-  NARROW_AMX_INLINE void pair() {
-    const int64_t at0 = rows_.element[i_], at1 = rows_.element[i_ + 1];
-    const __m512i first = row(c_ + rows_.sums[i_], at0), second = row(c_ + rows_.sums[i_ + 1], at1);
-    i_ += 2;
+  /// Both rows are read before either is written: dst may be the memory of the residual.
+  NARROW_AMX_INLINE void pair(int64_t i) {
+    const int64_t at0 = rows_.element[i], at1 = rows_.element[i + 1];
+    const __m512i first = row(c_ + rows_.sums[i], at0), second = row(c_ + rows_.sums[i + 1], at1);
     if constexpr (kBare) {
       _mm512_storeu_si512(dst_ + at0, first);
       _mm512_storeu_si512(dst_ + at1, second);
@@ -53,6 +41,7 @@ class Bf16Pairs {
     }
   }
 
+ private:
   NARROW_AMX_INLINE __m512i row(const float* sums, int64_t at) const {
     __m512 r0 = _mm512_add_ps(_mm512_load_ps(sums), bias0_),
            r1 = _mm512_add_ps(_mm512_load_ps(sums + 16), bias1_);
@@ -71,7 +60,6 @@ class Bf16Pairs {
   uint16_t* dst_;
   const float* c_;
   const ConvRows& rows_;
-  int64_t count_, i_ = 0;
 };
 
 /// Whether Bf16Pairs can; otherwise finish_any() does.

@@ -2,6 +2,7 @@
 // including file.
 #pragma once
 
+#include "kernels/conv/row_pairs.h"
 #include "kernels/conv/s8_task.h"
 #include "kernels/lanes/lanes_avx512.h"
 #include "kernels/math/vmath_avx512.h"
@@ -26,16 +27,16 @@ enum class S8Added { nothing, u8, any_byte };
 /// Works in u8; s8 goes in and out by flipping the top bit, with 128 added to zero point and bounds.
 /// Saturating at 16 bits before adding the zero point changes nothing, being far outside the type's range.
 template <S8Added kAdded, bool kBare, bool kBias>
-class S8Pairs {
+class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kBias>> {
  public:
   NARROW_LANE_INLINE S8Pairs(const S8Finish& f, const ConvRows& rows, const S8Sums& s)
-      : order_(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
+      : RowPairs<S8Pairs>(rows),
+        order_(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
         scale0_(_mm512_loadu_ps(f.scale + s.at)),
         scale1_(_mm512_loadu_ps(f.scale + s.at + 16)),
         dst_(static_cast<uint8_t*>(f.dst) + s.channel),
         c_(s.c),
-        rows_(rows),
-        count_(rows.count) {
+        rows_(rows) {
     if constexpr (kBias)
       bias0_ = _mm512_loadu_si512(f.bias + s.at), bias1_ = _mm512_loadu_si512(f.bias + s.at + 16);
     if constexpr (!kBare) {
@@ -58,22 +59,9 @@ class S8Pairs {
     magic_ = _mm256_set1_epi16(0x4b);
   }
 
-  template <int kPairs>
-  NARROW_LANE_INLINE void next() {
-    if constexpr (kPairs == 0) return;
-    if (i_ >= count_) return;
-    pair();
-    next<(kPairs > 0 ? kPairs - 1 : 0)>();
-  }
-  NARROW_LANE_INLINE void rest() {
-    while (i_ < count_) pair();
-  }
-
- private:
-  NARROW_LANE_INLINE void pair() {
-    const int32_t *c0 = c_ + rows_.sums[i_], *c1 = c_ + rows_.sums[i_ + 1];
-    const int64_t at0 = rows_.element[i_], at1 = rows_.element[i_ + 1];
-    i_ += 2;
+  NARROW_LANE_INLINE void pair(int64_t i) {
+    const int32_t *c0 = c_ + rows_.sums[i], *c1 = c_ + rows_.sums[i + 1];
+    const int64_t at0 = rows_.element[i], at1 = rows_.element[i + 1];
     const __m512i x0 = added(at0), x1 = added(at1);
     const __m512i q00 = q(c0, bias0_, scale0_, x0, spread0_), q01 = q(c0 + 16, bias1_, scale1_, x0, spread1_);
     const __m512i q10 = q(c1, bias0_, scale0_, x1, spread0_), q11 = q(c1 + 16, bias1_, scale1_, x1, spread1_);
@@ -89,6 +77,7 @@ class S8Pairs {
     }
   }
 
+ private:
   NARROW_LANE_INLINE __m512i shifted(__m512i words) const {
     if constexpr (kBare) return words;
     return _mm512_adds_epi16(words, zero_);
@@ -125,7 +114,6 @@ class S8Pairs {
   uint8_t* dst_;
   const int32_t* c_;
   const ConvRows& rows_;
-  int64_t count_, i_ = 0;
   const uint8_t* residual_ = nullptr;
   __m512 residual_scale_, residual_zero_;
   __m256i residual_flip_, magic_;

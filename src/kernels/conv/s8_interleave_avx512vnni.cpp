@@ -1,7 +1,7 @@
 // Rows of few channels, pixel by pixel side by side: the network's first layer.
 #include "kernels/math/simd_avx512.h"
 
-#include "kernels/conv/s8_layout.h"
+#include "kernels/conv/s8_interleave.h"
 
 namespace narrow::kernels {
 namespace {

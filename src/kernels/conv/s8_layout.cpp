@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/conv/s8_interleave.h"
+
 namespace narrow::kernels {
 
 ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
@@ -31,14 +33,6 @@ ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
   l.segments = s.kh * s.kw / l.taps_per_segment;
   l.segment_bytes = round_up(l.taps_per_segment * l.group_bytes, tile.depth);
   return l;
-}
-
-S8Interleave s8_interleave(int64_t count, int64_t c) {
-  S8Interleave plan{count, c, 64 / (count * c), {}};
-  const int64_t pixel = count * c;
-  for (int64_t b = 0; b < plan.at_once * pixel; ++b)
-    plan.order.at(static_cast<size_t>(b)) = static_cast<uint8_t>(b % pixel / c * 32 + b / pixel * c + b % c);
-  return plan;
 }
 
 namespace {

@@ -1,7 +1,6 @@
 // How int8 weights lie for one instruction set, and which bytes of the source one sum runs over.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "base/aligned.h"
@@ -16,9 +15,6 @@ struct S8Tile : ConvTile {
   bool shifts_signed;  // s8 sources are read as u8 with 128 added
   bool interleaves;    // kernel rows of few channels share a step
 };
-
-/// Rows that share a step; two gain less than interleaving them costs.
-constexpr int64_t kMinRows = 3, kMaxRows = 4;
 
 /// Small groups are put together as one dense product with zeros off the diagonal: 64 channels cost AMX as
 /// much as 4. Runs are padded to whole steps; weights there are zero, so the kernels may read whatever
@@ -52,17 +48,6 @@ class S8Packed : public PackedWeights {
   bool shifts_signed_;
   AlignedBuffer weights_, sums_, columns_;
 };
-
-/// How `count` (kMinRows to kMaxRows) rows of pixels of c bytes become one, count * c <= 64.
-struct S8Interleave {
-  int64_t count = 0, c = 0, at_once = 0;  // at_once: pixels a register of 64 bytes holds
-  std::array<uint8_t, 64> order{};        // where a byte comes from, row i beginning at 32 i
-};
-
-S8Interleave s8_interleave(int64_t count, int64_t c);
-/// to[x][i][channel] = rows[i][x][channel] for x < pixels; `fill` where a row is null.
-void s8_interleave_avx512vnni(const S8Interleave& plan, const uint8_t* const* rows, int64_t pixels,
-                              uint8_t fill, uint8_t* to);
 
 std::vector<int64_t> s8_stored_sizes(const ConvSpec& spec, const S8Tile& tile);
 void s8_unpack(const ConvSpec& spec, const S8Tile& tile, std::span<const AlignedBuffer> parts,

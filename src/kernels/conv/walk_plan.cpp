@@ -135,6 +135,7 @@ void ConvWalkPlan::copy_and_multiply(ConvWalk walk, const ConvCopyRow& copy_row,
 
 void ConvWalkPlan::run(const void* src, const void* b, void* scratch, ThreadPool& pool,
                        const ConvCopyRow& copy_row, const Task& task) const {
+  if (shape_.n * shape_.oh * shape_.ow * shape_.oc == 0) return;
   ConvWalk walk = walk_;
   walk.b = static_cast<const int8_t*>(b);
   walk.offsets = offsets_.data();
