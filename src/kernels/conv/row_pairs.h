@@ -1,5 +1,5 @@
-// Rows of a finished block two at a time, some of them between other instructions; for files of any instruction
-// set (hence the unnamed namespace).
+// Rows of a finished block two at a time, some of them between other instructions; for files of any
+// instruction set (hence the unnamed namespace).
 #pragma once
 
 #include "kernels/conv/walk.h"
