@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <unordered_map>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -14,13 +15,16 @@
 namespace narrow::bench {
 namespace {
 
-/// Of one step in one run, in microseconds since the run began.
-struct Span {
-  double start_us, us;
-};
+using StepSpans = std::vector<Span>;  // of one step in one run, a span per slice
+
+double total_us(const StepSpans& spans) {
+  return std::accumulate(spans.begin(), spans.end(), 0.0,
+                         [](double sum, const Span& span) { return sum + span.us; });
+}
 
 class StepTimer final : public runtime::Observer {
  public:
+  bool takes_slices() const override { return true; }
   void before(const ir::Node& /*node*/, std::span<const runtime::ValueView> /*inputs*/) override {
     again_.clear();
     started_us_ = now_us();
@@ -31,15 +35,19 @@ class StepTimer final : public runtime::Observer {
     // what that took: some 0.1 us, much for the steps of a small model.
     for (const runtime::ValueView& view : outputs) again_.push_back(view);
     const double listed_us = now_us() - done_us;
-    spans_.push_back({started_us_, std::max(0.0, done_us - started_us_ - listed_us)});
-    nodes_.push_back(&node);
+    const auto [step, fresh] = steps_.try_emplace(&node, nodes_.size());
+    if (fresh) {
+      spans_.emplace_back();
+      nodes_.push_back(&node);
+    }
+    spans_[step->second].push_back({started_us_, std::max(0.0, done_us - started_us_ - listed_us)});
   }
 
-  const std::vector<Span>& spans() const { return spans_; }
+  const std::vector<StepSpans>& spans() const { return spans_; }
   const std::vector<const ir::Node*>& nodes() const { return nodes_; }
   double total_us() const {
     return std::accumulate(spans_.begin(), spans_.end(), 0.0,
-                           [](double sum, const Span& span) { return sum + span.us; });
+                           [](double sum, const StepSpans& spans) { return sum + bench::total_us(spans); });
   }
 
  private:
@@ -47,8 +55,9 @@ class StepTimer final : public runtime::Observer {
 
   Stopwatch watch_;
   double started_us_ = 0;
-  std::vector<Span> spans_;
+  std::vector<StepSpans> spans_;
   std::vector<const ir::Node*> nodes_;
+  std::unordered_map<const ir::Node*, size_t> steps_;  // their places in those lists
   std::vector<runtime::ValueView> again_;
 };
 
@@ -60,8 +69,8 @@ double median(std::vector<double> values) {
 }
 
 /// The run whose steps took the median time together.
-const std::vector<Span>& median_run(const std::vector<std::vector<Span>>& runs,
-                                    const std::vector<double>& totals) {
+const std::vector<StepSpans>& median_run(const std::vector<std::vector<StepSpans>>& runs,
+                                         const std::vector<double>& totals) {
   std::vector<size_t> order(runs.size());
   std::iota(order.begin(), order.end(), size_t{0});
   const auto middle = order.begin() + std::ssize(order) / 2;
@@ -81,22 +90,21 @@ std::vector<StepProfile> describe(const runtime::PlanInfo& info, const StepTimer
     step.choice = info.steps[i];
     if (step.choice.kernel != "alias") {
       step.arithmetic = arithmetic_of(node, step.choice.kernel, isa);
-      step.macs = macs_of(node);
-      step.bytes = bytes_moved(node);
+      step.macs = step.choice.slices * macs_of(node);
+      step.bytes = step.choice.slices * bytes_moved(node);
     }
     steps.push_back(std::move(step));
   }
   return steps;
 }
 
-void set_times(std::vector<StepProfile>& steps, const std::vector<std::vector<Span>>& runs,
-               const std::vector<Span>& traced) {
+void set_times(std::vector<StepProfile>& steps, const std::vector<std::vector<StepSpans>>& runs,
+               const std::vector<StepSpans>& traced) {
   for (size_t i = 0; i < steps.size(); ++i) {
     std::vector<double> times;
-    for (const std::vector<Span>& run : runs) times.push_back(run[i].us);
+    for (const std::vector<StepSpans>& run : runs) times.push_back(total_us(run[i]));
     steps[i].ms = median(std::move(times)) / 1e3;
-    steps[i].traced_start_us = traced[i].start_us;
-    steps[i].traced_us = traced[i].us;
+    steps[i].traced = traced[i];
   }
 }
 
@@ -142,7 +150,7 @@ Result<Profile> profile(runtime::Session& session, const TensorMap& inputs, int 
   result.repetitions = repetitions;
   result.arena_bytes = info.arena_bytes;
   result.arena_lower_bound = info.arena_lower_bound;
-  std::vector<std::vector<Span>> runs;
+  std::vector<std::vector<StepSpans>> runs;
   std::vector<double> alone_ms, totals;
   for (int i = 0; i < repetitions; ++i) {
     report(progress, "profile", i, repetitions);
@@ -188,6 +196,7 @@ Json to_json(const StepProfile& step, double all_ms) {
           {"op", step.choice.op},
           {"kernel", step.choice.kernel},
           {"emulated", step.choice.emulated},
+          {"slices", step.choice.slices},
           {"formats", step.choice.formats},
           {"arithmetic", to_string(step.arithmetic)},
           {"macs", step.macs},
@@ -237,21 +246,23 @@ Json to_json(const Profile& profile) {
 
 Json to_trace(const Profile& profile, const std::string& model) {
   Json events = Json::array();
-  for (const StepProfile& step : profile.steps)
-    events.push_back({{"name", step.name()},
-                      {"cat", step.choice.op},
-                      {"ph", "X"},
-                      {"pid", 1},
-                      {"tid", 1},
-                      {"ts", whole_nanoseconds(step.traced_start_us)},
-                      {"dur", whole_nanoseconds(step.traced_us)},
-                      {"args",
-                       {{"kernel", step.choice.kernel},
-                        {"format", fmt::format("{}", fmt::join(step.choice.formats, ","))},
-                        {"arithmetic", to_string(step.arithmetic)},
-                        {"gops", 2 * rate(step.macs, step.traced_us / 1e3)},
-                        {"macs", step.macs},
-                        {"bytes", step.bytes}}}});
+  for (const StepProfile& step : profile.steps) {
+    const Json args = {{"kernel", step.choice.kernel},
+                       {"format", fmt::format("{}", fmt::join(step.choice.formats, ","))},
+                       {"arithmetic", to_string(step.arithmetic)},
+                       {"gops", 2 * rate(step.macs, total_us(step.traced) / 1e3)},
+                       {"macs", step.macs / step.choice.slices},
+                       {"bytes", step.bytes / step.choice.slices}};
+    for (const Span& span : step.traced)
+      events.push_back({{"name", step.name()},
+                        {"cat", step.choice.op},
+                        {"ph", "X"},
+                        {"pid", 1},
+                        {"tid", 1},
+                        {"ts", whole_nanoseconds(span.start_us)},
+                        {"dur", whole_nanoseconds(span.us)},
+                        {"args", args}});
+  }
   return {{"traceEvents", events}, {"displayTimeUnit", "ms"}, {"otherData", {{"model", model}}}};
 }
 

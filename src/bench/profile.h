@@ -12,12 +12,18 @@
 
 namespace narrow::bench {
 
+/// Since the run began.
+struct Span {
+  double start_us, us;
+};
+
 struct StepProfile {
   runtime::StepChoice choice;
   Arithmetic arithmetic = Arithmetic::none;
   int64_t macs = 0, bytes = 0;
-  double ms = 0;                              // median over the runs
-  double traced_start_us = 0, traced_us = 0;  // in the run whose steps took the median time together
+  double ms = 0;  // median over the runs
+  std::vector<Span>
+      traced;  // in the run whose steps took the median time together; one per slice of the batch
   Bound bound;
 
   /// The node's name, or those of the values it makes.
@@ -67,7 +73,7 @@ Json to_json(const Roofs& roofs);
 /// (docs/commands/profile.md).
 Json to_json(const Profile& profile);
 
-/// One run as chrome://tracing and Perfetto read it: a complete event ("X") per step, microseconds.
+/// One run as chrome://tracing and Perfetto read it: a complete event ("X") per step and slice, microseconds.
 Json to_trace(const Profile& profile, const std::string& model);
 
 }  // namespace narrow::bench

@@ -64,7 +64,7 @@ StepProfile step(const char* op, const char* kernel, double ms, int64_t macs, in
   s.choice.node = op, s.choice.op = op, s.choice.kernel = kernel, s.choice.formats = {"f32"};
   s.arithmetic = macs > 0 ? Arithmetic::fp32 : Arithmetic::none;
   s.ms = ms, s.macs = macs, s.bytes = bytes;
-  s.traced_start_us = 7, s.traced_us = 2000 * ms;
+  s.traced = {{.start_us = 7, .us = 2000 * ms}};
   return s;
 }
 

@@ -69,12 +69,14 @@ Result<Json> explain_plan(const Options& o, const fs::path& file, std::string& t
       rejected.push_back({{"kernel", r.kernel}, {"reason", r.reason}});
     }
     rows.push_back({name, step.op, fmt::format("{}", fmt::join(step.formats, ",")),
-                    step.kernel + (step.emulated ? " (emulated)" : "")});
+                    step.kernel + (step.emulated ? " (emulated)" : "") +
+                        (step.slices > 1 ? fmt::format(" ({} slices)", step.slices) : "")});
     steps.push_back({{"node", step.node},
                      {"op", step.op},
                      {"formats", step.formats},
                      {"kernel", step.kernel},
                      {"emulated", step.emulated},
+                     {"slices", step.slices},
                      {"rejected", rejected}});
   }
   text += fmt::format("{}: {} steps, arena {} (at least {} is alive at once), packed weights {}\n",

@@ -14,18 +14,11 @@ class Execution {
   }
 
   Status run(ThreadPool& pool, Observer* observer) {
-    auto& [arena, scratch, sources, targets] = workspace_;
-    for (const Step& step : plan_.steps) {
-      sources.clear();
-      targets.clear();
-      for (const Location& at : step.inputs) sources.push_back(read(at));
-      if (step.kernel)
-        for (const Location& at : step.outputs) targets.push_back(write(at));
-      if (observer != nullptr) observer->before(*step.node, views(step.node->inputs(), step.inputs));
-      if (step.kernel)
-        NARROW_DO(step.kernel->run({.inputs = sources, .outputs = targets, .scratch = scratch.data()}, pool));
-      if (observer != nullptr) observer->after(*step.node, views(step.node->outputs(), step.outputs));
-    }
+    for (const Section& section : plan_.sections)
+      for (slice_ = 0; slice_ < section.count; ++slice_)
+        for (size_t k = section.first; k < section.end; ++k)
+          NARROW_DO(run_step(plan_.steps[k], pool, observer));
+    slice_ = 0;
     for (const Plan::Copy& copy : plan_.copies)
       if (copy.bytes > 0)
         std::memcpy(outputs_[static_cast<size_t>(copy.output)].mutable_raw(), read(copy.from),
@@ -34,20 +27,37 @@ class Execution {
   }
 
  private:
+  Status run_step(const Step& step, ThreadPool& pool, Observer* observer) {
+    auto& [arena, scratch, sources, targets] = workspace_;
+    sources.clear();
+    targets.clear();
+    for (const Location& at : step.inputs) sources.push_back(read(at));
+    if (step.kernel)
+      for (const Location& at : step.outputs) targets.push_back(write(at));
+    if (observer != nullptr) observer->before(*step.node, views(step.node->inputs(), step.inputs));
+    if (step.kernel)
+      NARROW_DO(step.kernel->run({.inputs = sources, .outputs = targets, .scratch = scratch.data()}, pool));
+    if (observer != nullptr) observer->after(*step.node, views(step.node->outputs(), step.outputs));
+    return {};
+  }
+
   const void* read(const Location& at) {
     switch (at.kind) {
       case Location::Kind::constant:
         return at.constant != nullptr ? at.constant->raw() : nullptr;
       case Location::Kind::input:
-        return inputs_[static_cast<size_t>(at.index)].raw();
+        return static_cast<const std::byte*>(inputs_[static_cast<size_t>(at.index)].raw()) +
+               slice_ * at.slice_bytes;
       default:
         return write(at);
     }
   }
   void* write(const Location& at) {
-    if (at.kind == Location::Kind::output) return outputs_[static_cast<size_t>(at.index)].mutable_raw();
+    const int64_t from = slice_ * at.slice_bytes;
+    if (at.kind == Location::Kind::output)
+      return static_cast<std::byte*>(outputs_[static_cast<size_t>(at.index)].mutable_raw()) + from;
     NARROW_CHECK(at.kind == Location::Kind::arena);
-    return workspace_.arena.data() + at.index;
+    return workspace_.arena.data() + at.index + from;
   }
   std::vector<ValueView> views(const std::vector<ir::Value*>& values,
                                const std::vector<Location>& locations) {
@@ -62,6 +72,7 @@ class Execution {
   std::span<const Tensor> inputs_;
   std::span<Tensor> outputs_;
   Workspace& workspace_;
+  int64_t slice_ = 0;  // of the section that runs
 };
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_map>
+#include <map>
 
 #include "runtime/memory_plan.h"
 #include "runtime/storage.h"
@@ -97,44 +97,81 @@ Status check_static(const ir::Graph& graph) {
   return {};
 }
 
+/// The nodes steps are made of: of sliced sections, those of a copy of the graph for that many images.
+std::vector<const ir::Node*> nodes_to_run(Plan& plan, const std::vector<ir::Node*>& order) {
+  std::vector<const ir::Node*> nodes(order.begin(), order.end());
+  std::map<int64_t, std::vector<ir::Node*>> of_images;
+  for (const Section& section : plan.sections) {
+    if (!section.is_sliced()) continue;
+    const auto [it, fresh] = of_images.try_emplace(section.images);
+    if (fresh) {
+      plan.of_slice.push_back(slice_graph(plan.graph, plan.sections, section.images));
+      it->second = plan.of_slice.back().nodes();
+    }
+    for (size_t k = section.first; k < section.end; ++k) nodes[k] = it->second.at(k);
+  }
+  return nodes;
+}
+
+StepChoice choice_of(const ir::Node& node, Isa isa, int64_t slices) {
+  StepChoice choice{.node = node.name,
+                    .op = ir::to_string(node.op()),
+                    .kernel = {},
+                    .outputs = {},
+                    .formats = formats_of(node),
+                    .rejected = {},
+                    .timed_us = {},
+                    .emulated = is_emulated(node, isa),
+                    .slices = slices};
+  for (const ir::Value* output : node.outputs()) choice.outputs.push_back(output->name);
+  return choice;
+}
+
+/// Where a step finds one of its values. `value` is the whole graph's, `type` what the step sees of it.
+Location location_of(const Storage& storage, const Section& section, const ir::Value* value,
+                     const ir::TensorType& type) {
+  Location at = storage.at(value);
+  const bool moves = section.is_sliced() && at.kind != Location::Kind::constant;
+  if (moves && !storage.of_slice.contains(value))
+    at.slice_bytes = elements_of(type.shape()) * bytes_of(type.dtype);
+  return at;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions& options, PackCache& packs) {
   NARROW_DO(check_static(graph));
   auto plan = std::make_shared<Plan>();
   plan->graph = std::move(graph);
-  const std::vector<ir::Node*> nodes = plan->graph.nodes();
-  const Storage storage = assign_storage(plan->graph, nodes);
-  for (const ir::Node* node : nodes) {
-    StepChoice choice{.node = node->name,
-                      .op = ir::to_string(node->op()),
-                      .kernel = {},
-                      .outputs = {},
-                      .formats = formats_of(*node),
-                      .rejected = {},
-                      .timed_us = {},
-                      .emulated = is_emulated(*node, options.isa)};
-    for (const ir::Value* output : node->outputs()) choice.outputs.push_back(output->name);
-    std::unique_ptr<Kernel> kernel;
-    if (storage.is_alias(*node)) {
-      choice.kernel = "alias";
-    } else {
-      const NodeCase c{.node = *node, .isa = options.isa, .threads = options.threads, .packs = &packs};
-      NARROW_TRY(kernel, choose(c, options, choice));
-      plan->scratch_bytes = std::max(plan->scratch_bytes, kernel->scratch_bytes());
-      plan->info.weight_bytes += kernel->packed_bytes();
+  const std::vector<ir::Node*> order = plan->graph.nodes();
+  plan->sections = plan_slices(plan->graph, order, options.slices, options.threads);
+  const Storage storage = assign_storage(plan->graph, order, plan->sections);
+  const std::vector<const ir::Node*> nodes = nodes_to_run(*plan, order);
+  for (const Section& section : plan->sections)
+    for (size_t k = section.first; k < section.end; ++k) {
+      const ir::Node &whole = *order[k], &node = *nodes[k];
+      StepChoice choice = choice_of(node, options.isa, section.count);
+      std::unique_ptr<Kernel> kernel;
+      if (storage.is_alias(whole)) {
+        choice.kernel = "alias";
+      } else {
+        const NodeCase c{.node = node, .isa = options.isa, .threads = options.threads, .packs = &packs};
+        NARROW_TRY(kernel, choose(c, options, choice));
+        plan->scratch_bytes = std::max(plan->scratch_bytes, kernel->scratch_bytes());
+        plan->info.weight_bytes += kernel->packed_bytes();
+      }
+      Step step{.node = &node, .kernel = std::move(kernel), .inputs = {}, .outputs = {}};
+      for (size_t i = 0; i < node.inputs().size(); ++i) {
+        const bool read =
+            node.inputs()[i] != nullptr && (!step.kernel || step.kernel->reads(static_cast<int>(i)));
+        step.inputs.push_back(read ? location_of(storage, section, whole.inputs()[i], node.inputs()[i]->type)
+                                   : Location{.kind = Location::Kind::constant});
+      }
+      for (size_t i = 0; i < node.outputs().size(); ++i)
+        step.outputs.push_back(location_of(storage, section, whole.outputs()[i], node.outputs()[i]->type));
+      plan->steps.push_back(std::move(step));
+      plan->info.steps.push_back(std::move(choice));
     }
-    Step step{.node = node, .kernel = std::move(kernel), .inputs = {}, .outputs = {}};
-    for (size_t i = 0; i < node->inputs().size(); ++i) {
-      const bool read =
-          node->inputs()[i] != nullptr && (!step.kernel || step.kernel->reads(static_cast<int>(i)));
-      step.inputs.push_back(read ? storage.at(node->inputs()[i])
-                                 : Location{.kind = Location::Kind::constant});
-    }
-    for (const ir::Value* output : node->outputs()) step.outputs.push_back(storage.at(output));
-    plan->steps.push_back(std::move(step));
-    plan->info.steps.push_back(std::move(choice));
-  }
   plan->copies = storage.copies;
   plan->arena_bytes = storage.arena_bytes;
   plan->info.arena_bytes = storage.arena_bytes;

@@ -9,6 +9,7 @@
 #include "ir/graph.h"
 #include "runtime/kernel.h"
 #include "runtime/session.h"
+#include "runtime/slices.h"
 #include "runtime/tactics.h"
 
 namespace narrow::runtime {
@@ -18,6 +19,7 @@ struct Location {
   enum class Kind : uint8_t { arena, input, output, constant } kind = Kind::arena;
   int64_t index = 0;                 // arena: byte offset; input, output: position in the graph's list
   const Tensor* constant = nullptr;  // constant; null: nothing is read there
+  int64_t slice_bytes = 0;           // from where one slice of the batch begins to where the next does
 };
 
 struct Step {
@@ -28,8 +30,10 @@ struct Step {
 };
 
 struct Plan {
-  ir::Graph graph;  // the engine's graph; steps point into it
+  ir::Graph graph;                  // the engine's graph; steps point into it,
+  std::vector<ir::Graph> of_slice;  // those of sliced sections into its copy for their number of images
   std::vector<Step> steps;
+  std::vector<Section> sections;  // of the steps
   /// Outputs that share memory with an input, a constant or another output: copied from there at the end.
   struct Copy {
     Location from;
@@ -46,6 +50,7 @@ struct PlanOptions {
   int threads;
   bool reference_only = false;
   const Tactics* tactics = nullptr;  // timed on this machine; null: the order of the tables
+  SliceOptions slices = {};          // of large batches
 };
 
 /// `graph`: what the engine passes left, all types static. Errors: unsupported, naming the node, its types

@@ -26,6 +26,13 @@ using ShapeMap = std::map<std::string, Shape>;
 
 namespace {
 
+/// What an engine is made for.
+struct EngineKey {
+  ShapeMap shapes;
+  bool whole = false;  // batches are not sliced, for an observer's sake
+  auto operator<=>(const EngineKey&) const = default;
+};
+
 /// What runs for some input shapes: a plan, or the interpreter, or the one and then the other where shapes
 /// begin to depend on data.
 struct Engine {
@@ -33,6 +40,10 @@ struct Engine {
   std::shared_ptr<Interpreter> interpreter;
 
   const ir::Graph& graph() const { return plan ? plan->graph : interpreter->graph(); }
+  bool is_sliced() const {
+    return plan && std::any_of(plan->sections.begin(), plan->sections.end(),
+                               [](const Section& section) { return section.is_sliced(); });
+  }
   PlanInfo info() const {
     if (!plan) return interpreter->info();
     PlanInfo info = plan->info;
@@ -50,20 +61,21 @@ struct Session::State {
   SessionOptions options;
   PackCache packs;
   std::optional<artifact::EngineGraph> image;  // of an artifact
-  std::map<ShapeMap, Engine> engines;
+  std::map<EngineKey, Engine> engines;
   std::optional<Engine> last;  // of the last run
+  bool last_whole = false;
   Workspace workspace;
   std::vector<Tensor> inputs, outputs;  // of the run in progress, in the graph's order
 
-  Result<Engine> engine_for(const ShapeMap& shapes);
-  Result<Engine> make_engine(const ShapeMap& shapes);
-  Result<std::shared_ptr<const Plan>> plan_of(ir::Graph bound);
+  Result<Engine> engine_for(const EngineKey& key);
+  Result<Engine> make_engine(const ShapeMap& shapes, const PlanOptions& how);
+  Result<std::shared_ptr<const Plan>> plan_of(ir::Graph bound, const PlanOptions& how);
   PlanOptions plan_options() const;
   bool has_image_for(const ShapeMap& shapes) const;
-  Result<Engine> make_split_engine(ir::Graph bound);
+  Result<Engine> make_split_engine(ir::Graph bound, const PlanOptions& how);
   Result<TensorMap> run_interpreted(const std::vector<Tensor>& given, Observer* observer);
   /// Sets `inputs` and `last`.
-  Status start(const TensorMap& given);
+  Status start(const TensorMap& given, bool whole);
   Result<TensorMap> run(const TensorMap& given, Observer* observer);
   Status run_into(const TensorMap& given, TensorMap& results);
 };
@@ -77,20 +89,26 @@ bool has_static_inputs(const ir::Graph& graph) {
 }
 }  // namespace
 
-Result<Engine> Session::State::engine_for(const ShapeMap& shapes) {
+Result<Engine> Session::State::engine_for(const EngineKey& key) {
   return within_memory(kSubject, [&]() -> Result<Engine> {
-    const auto known = engines.find(shapes);
+    const auto known = engines.find(key);
     if (known != engines.end()) return known->second;
-    NARROW_TRY(Engine engine, make_engine(shapes));
-    engines.emplace(shapes, engine);
+    PlanOptions how = plan_options();
+    if (key.whole) {
+      const auto usual = engines.find({key.shapes});
+      if (usual != engines.end() && !usual->second.is_sliced()) return usual->second;
+      how.slices = {};
+    }
+    NARROW_TRY(Engine engine, make_engine(key.shapes, how));
+    engines.emplace(key, engine);
     return engine;
   });
 }
 
-Result<Engine> Session::State::make_engine(const ShapeMap& shapes) {
+Result<Engine> Session::State::make_engine(const ShapeMap& shapes, const PlanOptions& how) {
   if (has_image_for(shapes)) {
     NARROW_TRY(ir::Graph ready, image->load());
-    NARROW_TRY(std::shared_ptr<const Plan> plan, make_plan(std::move(ready), plan_options(), packs));
+    NARROW_TRY(std::shared_ptr<const Plan> plan, make_plan(std::move(ready), how, packs));
     return Engine{.plan = std::move(plan), .interpreter = nullptr};
   }
   ir::Graph bound = graph.clone();
@@ -104,17 +122,17 @@ Result<Engine> Session::State::make_engine(const ShapeMap& shapes) {
                     .interpreter = std::make_shared<Interpreter>(std::move(bound), pool, options)};
     bound = graph.clone();
     NARROW_DO(ir::bind_shapes(bound, shapes));
-    if (open) return make_split_engine(std::move(bound));
+    if (open) return make_split_engine(std::move(bound), how);
   }
-  NARROW_TRY(std::shared_ptr<const Plan> plan, plan_of(std::move(bound)));
+  NARROW_TRY(std::shared_ptr<const Plan> plan, plan_of(std::move(bound), how));
   return Engine{.plan = std::move(plan), .interpreter = nullptr};
 }
 
-Result<std::shared_ptr<const Plan>> Session::State::plan_of(ir::Graph bound) {
+Result<std::shared_ptr<const Plan>> Session::State::plan_of(ir::Graph bound, const PlanOptions& how) {
   const passes::PassContext context{.evaluate = reference::evaluate};
   const auto list = options.observe_all ? passes::observable_passes() : passes::engine_passes();
   NARROW_DO(passes::run_passes(bound, list, context, options.disabled_passes));
-  return make_plan(std::move(bound), plan_options(), packs);
+  return make_plan(std::move(bound), how, packs);
 }
 
 PlanOptions Session::State::plan_options() const {
@@ -122,11 +140,12 @@ PlanOptions Session::State::plan_options() const {
   return {.isa = options.max_isa,
           .threads = pool->threads(),
           .reference_only = options.reference_only,
-          .tactics = here ? options.tactics.get() : nullptr};
+          .tactics = here ? options.tactics.get() : nullptr,
+          .slices = options.observe_all ? SliceOptions{} : options.slices};
 }
 
 /// Up to where shapes depend on data there is a plan; the rest is interpreted.
-Result<Engine> Session::State::make_split_engine(ir::Graph bound) {
+Result<Engine> Session::State::make_split_engine(ir::Graph bound, const PlanOptions& how) {
   const passes::PassContext context{.evaluate = reference::evaluate};
   const std::array fold = {*passes::find_pass("fold_constants")};
   NARROW_DO(passes::run_passes(bound, fold, context, options.disabled_passes));
@@ -136,7 +155,7 @@ Result<Engine> Session::State::make_split_engine(ir::Graph bound) {
     engine.interpreter = std::make_shared<Interpreter>(std::move(bound), pool, options);
     return engine;
   }
-  NARROW_TRY(engine.plan, plan_of(std::move(split.head)));
+  NARROW_TRY(engine.plan, plan_of(std::move(split.head), how));
   engine.interpreter = std::make_shared<Interpreter>(std::move(split.tail), pool, options);
   return engine;
 }
@@ -212,7 +231,7 @@ Status Session::tune(const std::map<std::string, Shape>& shapes, TacticCache& ca
 
 Result<std::optional<artifact::EngineGraph>> Session::engine_image(
     const std::map<std::string, Shape>& shapes) {
-  NARROW_TRY(const Engine engine, state_->engine_for(shapes));
+  NARROW_TRY(const Engine engine, state_->engine_for({shapes}));
   if (!engine.plan || engine.interpreter) return std::optional<artifact::EngineGraph>();
   return std::optional(artifact::EngineGraph{
       shapes, [plan = engine.plan]() -> Result<ir::Graph> { return plan->graph.clone(); }});
@@ -324,24 +343,25 @@ Status copy_into(const TensorMap& results, TensorMap& outputs) {
 
 }  // namespace
 
-Status Session::State::start(const TensorMap& given) {
+Status Session::State::start(const TensorMap& given, bool whole) {
   NARROW_DO(collect_inputs(graph, given, inputs));
-  if (last && is_engine_for(*last, inputs)) return {};
-  ShapeMap shapes;
-  for (size_t i = 0; i < inputs.size(); ++i) shapes[graph.inputs()[i]->name] = inputs[i].shape();
-  NARROW_TRY(last, engine_for(shapes));
+  if (last && last_whole == whole && is_engine_for(*last, inputs)) return {};
+  EngineKey key{.shapes = {}, .whole = whole};
+  for (size_t i = 0; i < inputs.size(); ++i) key.shapes[graph.inputs()[i]->name] = inputs[i].shape();
+  NARROW_TRY(last, engine_for(key));
+  last_whole = whole;
   return {};
 }
 
 Result<TensorMap> Session::State::run(const TensorMap& given, Observer* observer) {
-  NARROW_DO(start(given));
+  NARROW_DO(start(given, observer != nullptr && !observer->takes_slices()));
   const std::vector<Tensor> tensors = std::exchange(inputs, {});  // does not outlive the run
   if (last->interpreter) return run_interpreted(tensors, observer);
   return execute(*last->plan, tensors, workspace, *pool, observer);
 }
 
 Status Session::State::run_into(const TensorMap& given, TensorMap& results) {
-  NARROW_DO(start(given));
+  NARROW_DO(start(given, false));
   const Engine& engine = *last;
   if (engine.interpreter) {
     NARROW_TRY(const TensorMap made, run_interpreted(inputs, nullptr));
@@ -368,17 +388,17 @@ Status Session::run_into(const TensorMap& inputs, TensorMap& outputs) {
 }
 
 Status Session::prepare(const ShapeMap& shapes) {
-  NARROW_DO(state_->engine_for(shapes));
+  NARROW_DO(state_->engine_for({shapes}));
   return {};
 }
 
 Result<PlanInfo> Session::plan_info(const ShapeMap& shapes) {
-  NARROW_TRY(const Engine engine, state_->engine_for(shapes));
+  NARROW_TRY(const Engine engine, state_->engine_for({shapes}));
   return engine.info();
 }
 
 Result<const ir::Graph*> Session::engine_graph(const ShapeMap& shapes) {
-  NARROW_TRY(const Engine engine, state_->engine_for(shapes));
+  NARROW_TRY(const Engine engine, state_->engine_for({shapes}));
   return &engine.graph();  // the session keeps the engine
 }
 

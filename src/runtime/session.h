@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "ir/graph.h"
 #include "parallel/thread_pool.h"
+#include "runtime/slices.h"
 #include "runtime/tactics.h"
 #include "tensor/tensor.h"
 
@@ -31,6 +32,8 @@ struct SessionOptions {
   std::vector<std::string> disabled_passes;
   /// Of an artifact: used when they were timed on this machine. Null: the order of the kernels' tables.
   std::shared_ptr<const Tactics> tactics;
+  /// How many images of a batch run at a time; cache_bytes 0: all of them.
+  SliceOptions slices = {.cache_bytes = cpu_features().l2_bytes};
 };
 
 /// A value in memory while a plan runs. Quantized and channels-last values show as they lie.
@@ -49,6 +52,9 @@ struct ValueView {
 class Observer {
  public:
   virtual ~Observer() = default;
+  /// True: steps that run slice by slice (runtime/slices.h) are seen slice by slice. False: the batch runs
+  /// whole.
+  virtual bool takes_slices() const { return false; }
   /// May overwrite inputs (constants are not among them).
   virtual void before(const ir::Node& node, std::span<const ValueView> inputs) {
     (void)node;
@@ -71,6 +77,7 @@ struct StepChoice {
   std::vector<Rejected> rejected;
   std::optional<double> timed_us;  // where it won against others by measurement
   bool emulated = false;           // the format is not native here
+  int64_t slices = 1;              // of the batch, one after the other
 };
 
 struct PlanInfo {

@@ -45,8 +45,11 @@ bool keeps_bytes(const ir::Node& node) {
 
 class Builder {
  public:
-  Builder(const ir::Graph& graph, const std::vector<ir::Node*>& order) : graph_(graph), order_(order) {
+  Builder(const ir::Graph& graph, const std::vector<ir::Node*>& order, const std::vector<Section>& sections)
+      : graph_(graph), order_(order) {
     for (size_t i = 0; i < order.size(); ++i) step_[order[i]] = static_cast<int64_t>(i);
+    for (const Section& section : sections)
+      section_of_.insert(section_of_.end(), section.end - section.first, &section);
   }
 
   Storage build() {
@@ -76,6 +79,19 @@ class Builder {
     int64_t first = std::numeric_limits<int64_t>::max(), last = -1, bytes = 0;
     int64_t input = -1, output = -1;
     const Tensor* constant = nullptr;
+    const Section* section = nullptr;  // sliced, and the only one that touches the piece
+
+    /// A step of `in` reads or writes it.
+    void touch(int64_t step, const Section* in) {
+      section = last < 0 || section == in ? in : nullptr;
+      first = std::min(first, step);
+      last = std::max(last, step);
+    }
+    /// Other slices run meanwhile: what leaves a sliced section lives as long as all of it.
+    void span(const Section& in) {
+      first = std::min(first, static_cast<int64_t>(in.first));
+      last = std::max(last, static_cast<int64_t>(in.end) - 1);
+    }
   };
 
   size_t index_of(const ir::Value* value) {
@@ -100,12 +116,9 @@ class Builder {
         continue;
       }
       piece.bytes = std::max(piece.bytes, bytes_of(value));
-      if (value->producer() != nullptr) {
-        piece.first = std::min(piece.first, step_.at(value->producer()));
-        piece.last = std::max(piece.last, step_.at(value->producer()));
-      }
-      for (const ir::Use& use : value->uses())
-        if (step_.contains(use.node)) piece.last = std::max(piece.last, step_.at(use.node));
+      for_each_step(value, [&](int64_t step, const Section& section) {
+        piece.touch(step, section.is_sliced() ? &section : nullptr);
+      });
     }
     for (size_t i = 0; i < graph_.inputs().size(); ++i)
       pieces_[find(index_of(graph_.inputs()[i]))].input = static_cast<int64_t>(i);
@@ -114,7 +127,28 @@ class Builder {
       if (piece.output < 0) piece.output = static_cast<int64_t>(i);
       piece.last = static_cast<int64_t>(order_.size());
     }
+    for (size_t i = 0; i < values_.size(); ++i) {
+      Piece& piece = pieces_[find(i)];
+      if (piece.constant != nullptr || is_of_slice(piece)) continue;
+      for_each_step(values_[i], [&](int64_t /*step*/, const Section& section) {
+        if (section.is_sliced()) piece.span(section);
+      });
+    }
+    for (Piece& piece : pieces_)
+      if (is_of_slice(piece)) piece.bytes /= piece.section->count;
   }
+
+  /// Calls f(step, its section) for the step that makes a value and those that read it.
+  template <class F>
+  void for_each_step(const ir::Value* value, F&& f) const {
+    const auto call = [&](const ir::Node* node) {
+      const auto step = step_.find(node);
+      if (step != step_.end()) f(step->second, *section_of_[static_cast<size_t>(step->second)]);
+    };
+    if (value->producer() != nullptr) call(value->producer());
+    for (const ir::Use& use : value->uses()) call(use.node);
+  }
+  bool is_of_slice(const Piece& piece) const { return piece.section != nullptr && in_arena(piece); }
 
   bool in_arena(const Piece& piece) const {
     return piece.input < 0 && piece.output < 0 && piece.constant == nullptr;
@@ -132,7 +166,8 @@ class Builder {
       const bool same_type = residual->type.dtype == node->output()->type.dtype &&
                              residual->type.shape() == node->output()->type.shape();
       if (from == find(index_of(node->input(0)))) continue;
-      if (in_arena(old) && in_arena(now) && dies_here && same_type && old.bytes == now.bytes) {
+      const bool same_room = old.bytes == now.bytes && old.section == now.section;
+      if (in_arena(old) && in_arena(now) && dies_here && same_type && same_room) {
         join(to, from);
         measure();
       }
@@ -164,6 +199,7 @@ class Builder {
       else
         location = {Location::Kind::arena, offsets.contains(find(i)) ? offsets.at(find(i)) : 0, nullptr};
       storage_.locations[values_[i]] = location;
+      if (is_of_slice(piece)) storage_.of_slice.insert(values_[i]);
     }
     for (size_t i = 0; i < graph_.outputs().size(); ++i) {
       const ir::Value* value = graph_.outputs()[i].value;
@@ -176,6 +212,7 @@ class Builder {
   const ir::Graph& graph_;
   const std::vector<ir::Node*>& order_;
   std::unordered_map<const ir::Node*, int64_t> step_;
+  std::vector<const Section*> section_of_;  // per step
   std::unordered_map<const ir::Value*, size_t> index_;
   std::vector<const ir::Value*> values_;
   std::vector<size_t> parent_;
@@ -185,8 +222,9 @@ class Builder {
 
 }  // namespace
 
-Storage assign_storage(const ir::Graph& graph, const std::vector<ir::Node*>& order) {
-  return Builder(graph, order).build();
+Storage assign_storage(const ir::Graph& graph, const std::vector<ir::Node*>& order,
+                       const std::vector<Section>& sections) {
+  return Builder(graph, order, sections).build();
 }
 
 }  // namespace narrow::runtime

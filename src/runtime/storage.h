@@ -7,6 +7,7 @@
 
 #include "ir/graph.h"
 #include "runtime/plan.h"
+#include "runtime/slices.h"
 
 namespace narrow::runtime {
 
@@ -14,6 +15,7 @@ struct Storage {
   std::unordered_map<const ir::Value*, Location> locations;
   std::unordered_set<const ir::Node*>
       aliases;  // nodes that need no step: their output is their input's memory
+  std::unordered_set<const ir::Value*> of_slice;  // memory for one slice of a section, not for the batch
   std::vector<Plan::Copy> copies;
   int64_t arena_bytes = 0, lower_bound = 0;
 
@@ -22,7 +24,8 @@ struct Storage {
 };
 
 /// Reshape-like nodes become aliases; a fused residual whose last reader is the node is overwritten in place;
-/// the rest is packed by plan_memory().
-Storage assign_storage(const ir::Graph& graph, const std::vector<ir::Node*>& order);
+/// the rest is packed by plan_memory(). What only steps of one sliced section touch has room for one slice.
+Storage assign_storage(const ir::Graph& graph, const std::vector<ir::Node*>& order,
+                       const std::vector<Section>& sections);
 
 }  // namespace narrow::runtime

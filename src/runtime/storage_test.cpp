@@ -27,7 +27,7 @@ bool overlap(const Location& a, int64_t a_bytes, const Location& b, int64_t b_by
 /// it, its own inputs among them only as a residual it is fused with.
 void expect_sound(const ir::Graph& graph) {
   const std::vector<ir::Node*> order = graph.nodes();
-  const Storage storage = assign_storage(graph, order);
+  const Storage storage = assign_storage(graph, order, {{.end = order.size()}});
   std::map<const ir::Value*, size_t> last_read;
   for (size_t i = 0; i < order.size(); ++i)
     for (const ir::Value* input : order[i]->inputs())
@@ -82,7 +82,10 @@ TEST(Storage, NoStepOverwritesWhatIsStillRead) {
     }
 }
 
-Storage storage_of(const ir::Graph& graph) { return assign_storage(graph, graph.nodes()); }
+Storage storage_of(const ir::Graph& graph) {
+  const std::vector<ir::Node*> order = graph.nodes();
+  return assign_storage(graph, order, {{.end = order.size()}});
+}
 
 TEST(Storage, ReshapesCostNothingAndKeepTheirMemoryAlive) {
   const ir::Graph graph = graph_from(R"(graph g(%x: f32[64]) {

@@ -1,0 +1,38 @@
+// Which steps of a batch run a few images at a time, one slice of the batch after the other, so that what
+// they hand each other stays in the cores' caches.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace narrow::runtime {
+
+/// Steps [first, end), run `count` times on `images` each; count 1: once, on whatever the batch is.
+struct Section {
+  size_t first = 0, end = 0;
+  int64_t count = 1, images = 0;
+
+  bool is_sliced() const { return count > 1; }
+};
+
+/// What counts, in bytes that a core could have read from L3 meanwhile; measured on networks at batch 32.
+struct SliceOptions {
+  int64_t cache_bytes = 0;  // of one core that its share of a slice has to fit; 0: nothing is sliced
+  double step = 250e3;      // starting a step
+  double pass = 8;          // each byte that one section writes, into lines no cache holds, for another
+};
+
+/// Sections in order that cover `order`. Sliced are runs of steps that treat images alike and apart (rank 4,
+/// the batch first) where the traffic saved, activations that no longer leave the caches, is more than the
+/// traffic added, weights read once per slice. Sizes divide the batch. `graph`: the engine's, all types
+/// static.
+std::vector<Section> plan_slices(const ir::Graph& graph, const std::vector<ir::Node*>& order,
+                                 const SliceOptions& options, int threads);
+
+/// The graph with `images` in place of the batch in every activation of the sections that take so many at a
+/// time: node by node the same otherwise.
+ir::Graph slice_graph(const ir::Graph& graph, const std::vector<Section>& sections, int64_t images);
+
+}  // namespace narrow::runtime
