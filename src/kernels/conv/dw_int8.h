@@ -9,9 +9,7 @@
 
 #include <cstdint>
 
-#include "kernels/activation.h"
-#include "kernels/tensor_quant.h"
-#include "tensor/dtype.h"
+#include "kernels/conv/conv.h"
 
 namespace narrow::kernels {
 
@@ -19,14 +17,23 @@ namespace narrow::kernels {
 constexpr int64_t kDwInt8ChunkVnni = 64, kDwInt8RowsVnni = 4;
 constexpr int64_t kDwInt8ChunkAvx2 = 16, kDwInt8RowsAvx2 = 2;
 
-struct DwInt8Plan {
-  int64_t h = 0, w = 0, c = 0, oh = 0, ow = 0, kh = 0, kw = 0, groups = 0;
-  int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1;
-  DType src_type = DType::u8, dst_type = DType::u8, residual_type = DType::undefined;
+/// How sums become what is stored.
+struct DwInt8Finish {
+  DType dst_type = DType::u8, residual_type = DType::undefined;
   TensorQuant dst_quant, residual_quant;
-  int32_t src_zero = 0, low = 0, high = 0;
+  int32_t low = 0, high = 0;
   bool clamps = false;  // integer dst, no residual, clamp-like activation: one multiplier per channel
   Activation activation;
+};
+
+/// The one of a spec.
+DwInt8Finish dw_int8_finish(const ConvSpec& spec);
+
+struct DwInt8Plan : DwInt8Finish {
+  int64_t h = 0, w = 0, c = 0, oh = 0, ow = 0, kh = 0, kw = 0, groups = 0;
+  int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1;
+  DType src_type = DType::u8;
+  int32_t src_zero = 0;
   // Per chunk, lanes in the order in which the interleaving leaves them; `scale` in the order of memory.
   const void* weights = nullptr;      // [chunk][kw][group][lane] of 4 s8 or 2 s16
   const int32_t* bias = nullptr;      // [chunk][lane], for VNNI less zero point * sum of weights

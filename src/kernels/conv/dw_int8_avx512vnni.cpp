@@ -5,24 +5,10 @@
 // saturates on the way. Lane 4 * l + e of vector v is channel 16 * l + 4 * v + e; packing the four result
 // vectors restores memory order.
 #include "kernels/conv/dw_int8.h"
-#include "kernels/conv/narrow_out_avx512.h"
+#include "kernels/conv/dw_int8_finish_avx512.h"
 
 namespace narrow::kernels {
 namespace {
-
-struct Sums {
-  __m512i v[4];
-};
-
-NARROW_INLINE __mmask64 first_lanes64(int64_t n) { return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1; }
-
-/// Four rows of bytes to 64 lanes of four bytes.
-NARROW_INLINE Sums interleave(__m512i r0, __m512i r1, __m512i r2, __m512i r3) {
-  const __m512i low01 = _mm512_unpacklo_epi8(r0, r1), high01 = _mm512_unpackhi_epi8(r0, r1);
-  const __m512i low23 = _mm512_unpacklo_epi8(r2, r3), high23 = _mm512_unpackhi_epi8(r2, r3);
-  return {{_mm512_unpacklo_epi16(low01, low23), _mm512_unpackhi_epi16(low01, low23),
-           _mm512_unpacklo_epi16(high01, high23), _mm512_unpackhi_epi16(high01, high23)}};
-}
 
 /// One group's source rows; those outside the image have no live channels.
 struct GroupRows {
@@ -105,54 +91,12 @@ NARROW_INLINE Sums convolve(const Chunk& c, const __m512i* lanes, int64_t kw, in
   return s;
 }
 
-/// clamp(round(sum * multiplier) + zero_point): 64 bytes in the order of memory. Saturation to 16 bits is
-/// harmless: the bounds are far inside.
-NARROW_INLINE __m512i requantize_lanes(const DwInt8Plan& p, const __m512 multiplier[4], const Sums& s) {
-  const __m512 limit = _mm512_set1_ps(16777216.0F);
-  __m512i q[4];
-  NARROW_UNROLL(4)
-  for (int v = 0; v < 4; ++v) {
-    const __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(s.v[v]), multiplier[v]);
-    q[v] = _mm512_cvtps_epi32(_mm512_min_ps(limit, r));  // NaN and what is below -2^31 give -2^31
-  }
-  const __m512i zero_point = _mm512_set1_epi16(static_cast<int16_t>(p.dst_quant.zero_point));
-  const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero_point);
-  const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero_point);
-  if (p.dst_type == DType::u8) {
-    const __m512i bytes = _mm512_packus_epi16(low, high);
-    return _mm512_min_epu8(_mm512_max_epu8(bytes, _mm512_set1_epi8(static_cast<char>(p.low))),
-                           _mm512_set1_epi8(static_cast<char>(p.high)));
-  }
-  const __m512i bytes = _mm512_packs_epi16(low, high);
-  return _mm512_min_epi8(_mm512_max_epi8(bytes, _mm512_set1_epi8(static_cast<char>(p.low))),
-                         _mm512_set1_epi8(static_cast<char>(p.high)));
-}
-
-/// Residual, any activation, any type: 16 channels at a time in the order of memory.
-void finish_real(const DwInt8Plan& p, const DwInt8Task& t, const float* scale, const Sums& s, int64_t at) {
-  const __m512i even0 = _mm512_shuffle_i32x4(s.v[0], s.v[1], 0x44),
-                odd0 = _mm512_shuffle_i32x4(s.v[0], s.v[1], 0xee);
-  const __m512i even1 = _mm512_shuffle_i32x4(s.v[2], s.v[3], 0x44),
-                odd1 = _mm512_shuffle_i32x4(s.v[2], s.v[3], 0xee);
-  const __m512i natural[4] = {_mm512_shuffle_i32x4(even0, even1, 0x88),
-                              _mm512_shuffle_i32x4(even0, even1, 0xdd),
-                              _mm512_shuffle_i32x4(odd0, odd1, 0x88), _mm512_shuffle_i32x4(odd0, odd1, 0xdd)};
-  const IntegerStore integer{1.0F / p.dst_quant.scale, p.dst_quant.zero_point, p.low, p.high};
-  const int64_t live = p.c - t.channel;
-  for (int64_t v = 0; v < 4 && v * 16 < live; ++v) {
-    const __mmask16 mask = first_lanes16(live - v * 16);
-    __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(natural[v]), _mm512_loadu_ps(scale + v * 16));
-    r = add_residual_lanes(p.residual_type, t.residual, at + v * 16, mask, p.residual_quant, r);
-    store_lanes(p.dst_type, t.dst, at + v * 16, mask, vapply(p.activation, r), integer);
-  }
-}
-
 NARROW_INLINE void finish(const DwInt8Plan& p, const DwInt8Task& t, const Chunk& c, __mmask64 live,
                           int64_t at, const Sums& s) {
   if (p.clamps)
     _mm512_mask_storeu_epi8(static_cast<uint8_t*>(t.dst) + at, live, requantize_lanes(p, c.multiplier, s));
   else
-    finish_real(p, t, c.scale, s, at);
+    finish_real(p, t.residual, t.dst, c.scale, s, at, p.c - t.channel);
 }
 
 void output_row(const DwInt8Plan& p, const DwInt8Task& t, int64_t at) {

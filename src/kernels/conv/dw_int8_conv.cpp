@@ -7,6 +7,25 @@
 #include "kernels/conv/dw_split.h"
 
 namespace narrow::kernels {
+
+DwInt8Finish dw_int8_finish(const ConvSpec& spec) {
+  DwInt8Finish f;
+  f.dst_type = spec.dst;
+  f.residual_type = spec.residual;
+  f.dst_quant = spec.dst_quant;
+  f.residual_quant = spec.residual_quant;
+  f.low = integer_bounds(spec).low;
+  f.high = integer_bounds(spec).high;
+  f.clamps = is_one_factor(spec) && spec.residual == DType::undefined;
+  f.activation = spec.activation;
+  if (is_one_factor(spec)) {  // in units of dst's scale, where bounds are low and high
+    f.activation = {};
+    f.dst_quant.scale = 1;
+    f.residual_quant.scale = residual_multiplier(spec);
+  }
+  return f;
+}
+
 namespace {
 
 using Run = void (*)(const DwInt8Plan&, const DwInt8Task&);
@@ -97,6 +116,7 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
 DwInt8Plan make_plan(const ConvSpec& spec, const Packed& packed, const Variant& v) {
   const ConvShape& s = spec.shape;
   DwInt8Plan p;
+  static_cast<DwInt8Finish&>(p) = dw_int8_finish(spec);
   p.h = s.h;
   p.w = s.w;
   p.c = s.c;
@@ -112,20 +132,7 @@ DwInt8Plan make_plan(const ConvSpec& spec, const Packed& packed, const Variant& 
   p.dilation_h = s.dilation_h;
   p.dilation_w = s.dilation_w;
   p.src_type = spec.src;
-  p.dst_type = spec.dst;
-  p.residual_type = spec.residual;
-  p.dst_quant = spec.dst_quant;
-  p.residual_quant = spec.residual_quant;
   p.src_zero = spec.src_quant.zero_point;
-  p.low = integer_bounds(spec).low;
-  p.high = integer_bounds(spec).high;
-  p.clamps = is_one_factor(spec) && spec.residual == DType::undefined;
-  p.activation = spec.activation;
-  if (is_one_factor(spec)) {  // in units of dst's scale, where bounds are low and high
-    p.activation = {};
-    p.dst_quant.scale = 1;
-    p.residual_quant.scale = residual_multiplier(spec);
-  }
   p.weights = packed.weights.data();
   p.bias = packed.bias.as<int32_t>();
   p.multiplier = packed.multiplier.as<float>();
