@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Writes FP32 models of well-known shape with seeded random weights: speed does not depend on what a model knows.
 
-usage: models.py DIR [--only NAME...]      batch norms are folded, the batch is the free dimension "N"
+usage: models.py DIR [--only NAME...]      the batch is the free dimension "N"
 """
 import argparse
+import functools
 import pathlib
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+import light
 
 
 class Net:
@@ -135,6 +138,7 @@ def minilm_l6(layers=6, width=384, heads=12, length=128, vocabulary=30522) -> on
 
 
 MODELS = {build.__name__: build for build in (resnet50, mobilenet_v2, minilm_l6)}
+MODELS |= {name: functools.partial(light.build, name) for name in light.NAMES}
 
 
 def main():

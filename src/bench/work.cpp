@@ -105,6 +105,8 @@ const char* to_string(Arithmetic arithmetic) {
       return "fp32";
     case Arithmetic::bf16:
       return "bf16";
+    case Arithmetic::bf16x3:
+      return "bf16x3";
     case Arithmetic::int8:
       return "int8";
     default:
@@ -123,6 +125,7 @@ Arithmetic arithmetic_of(const ir::Node& node, const std::string& kernel, Isa is
                                                                              : Arithmetic::fp32;
   }
   if (is_int8(a) && is_int8(b)) return Arithmetic::int8;
+  if (kernel.find("_f16_amx") != std::string::npos) return Arithmetic::bf16x3;
   const bool products = node.op() == Op::MatMul && a == DType::bf16 && b == DType::bf16;
   const bool weights = kernel.find("bf16_amx") != std::string::npos;
   return tiles && (products || weights) ? Arithmetic::bf16 : Arithmetic::fp32;
@@ -134,6 +137,8 @@ double Roofs::gops(Arithmetic arithmetic) const {
       return fp32_gops;
     case Arithmetic::bf16:
       return bf16_gops;
+    case Arithmetic::bf16x3:
+      return bf16_gops / 3;
     case Arithmetic::int8:
       return int8_gops;
     default:

@@ -22,7 +22,8 @@ int64_t add_counts(int64_t a, int64_t b);
 int64_t bytes_moved(const ir::Node& node);
 
 /// What the products of a step are computed in. none: there are no products.
-enum class Arithmetic : uint8_t { none, fp32, bf16, int8 };
+/// bf16x3: FP16 numbers as two bf16 numbers, three products for one.
+enum class Arithmetic : uint8_t { none, fp32, bf16, bf16x3, int8 };
 const char* to_string(Arithmetic arithmetic);  // "-" for none
 
 /// `kernel`: the one that was chosen for the node. Half floats are widened to FP32 where `isa` has no tiles

@@ -110,6 +110,7 @@ TEST(ArithmeticOf, FollowsOperandsAndKernel) {
   EXPECT_EQ(arithmetic_of(f32.node(), "matmul", Isa::amx), Arithmetic::fp32);
   EXPECT_EQ(arithmetic_of(f32.node(), "conv_bf16_amx", Isa::amx), Arithmetic::bf16);  // rounds its operand
   EXPECT_EQ(arithmetic_of(bf16.node(), "matmul", Isa::amx), Arithmetic::bf16);
+  EXPECT_EQ(arithmetic_of(f32.node(), "conv_f16_amx", Isa::amx), Arithmetic::bf16x3);
   EXPECT_EQ(arithmetic_of(bf16.node(), "matmul", Isa::avx512), Arithmetic::fp32);
   EXPECT_EQ(arithmetic_of(bf16.node(), "reference", Isa::amx), Arithmetic::fp32);
   EXPECT_EQ(arithmetic_of(int8.node(), "conv_int8_avx2", Isa::avx2), Arithmetic::int8);

@@ -30,6 +30,11 @@ Bytes make_bias(const Case& c, const ConvOperands& operands, Random& random) {
   return bias;
 }
 
+size_t accuracy_of(std::string_view candidate) {
+  if (candidate == "conv_f32_winograd_avx512") return kWinograd;
+  return candidate == "conv_f16_amx" ? kSplit : kDirect;
+}
+
 Candidate candidate_for(const ConvCandidate& kernel, const std::shared_ptr<const ConvOperands>& operands) {
   // Packed once, whatever the number of threads.
   auto packed = std::make_shared<std::shared_ptr<const kernels::PackedWeights>>();
@@ -44,7 +49,7 @@ Candidate candidate_for(const ConvCandidate& kernel, const std::shared_ptr<const
           .isa = kernel.isa,
           .refusal = kernel.unsupported(operands->spec),
           .prepare = prepare,
-          .accuracy = std::string_view(kernel.name) == "conv_f32_winograd_avx512" ? kWinograd : kDirect};
+          .accuracy = accuracy_of(kernel.name)};
 }
 
 struct Probe {

@@ -14,7 +14,12 @@ namespace {
 
 #define NARROW_AMX_INLINE inline __attribute__((always_inline))
 
-enum class AmxProduct { u8s8, s8s8, bf16 };
+enum class AmxProduct { u8s8, s8s8, bf16, f16 };
+
+/// f16 numbers are the sums of two bf16 numbers (bf16_amx.h), of which three of four products are taken.
+constexpr bool is_split(AmxProduct product) { return product == AmxProduct::f16; }
+/// Steps of B beside each other.
+constexpr int64_t planes_of(AmxProduct product) { return is_split(product) ? 2 : 1; }
 
 struct alignas(64) AmxConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -32,12 +37,12 @@ struct AmxNothing {
 // Tile numbers are part of the instruction: no function can take them.
 #define NARROW_AMX_DP(c, a, b)                       \
   do {                                               \
-    if constexpr (kProduct == AmxProduct::bf16)      \
-      _tile_dpbf16ps(c, a, b);                       \
-    else if constexpr (kProduct == AmxProduct::s8s8) \
+    if constexpr (kProduct == AmxProduct::s8s8)      \
       _tile_dpbssd(c, a, b);                         \
-    else                                             \
+    else if constexpr (kProduct == AmxProduct::u8s8) \
       _tile_dpbusd(c, a, b);                         \
+    else                                             \
+      _tile_dpbf16ps(c, a, b);                       \
   } while (false)
 
 /// One step; after each load some pairs of rows of the tile before are finished. A tile store holds up the
@@ -47,8 +52,9 @@ struct AmxNothing {
 /// kStream: B passes by once while A is read again for the next panel. Marked so, it does not push A out of
 /// L1.
 template <AmxProduct kProduct, bool kStream, int kPairs, class Finisher>
-NARROW_AMX_INLINE void amx_step_32(const uint8_t* a, int64_t stride, const int8_t* b, int64_t b_tile,
+NARROW_AMX_INLINE void amx_step_32(const ConvWalk& g, const uint8_t* a, const int8_t* b, int64_t b_tile,
                                    Finisher& finish) {
+  const int64_t stride = g.a_stride;
   if constexpr (kStream)
     _tile_stream_loadd(6, b, 64);
   else
@@ -67,6 +73,24 @@ NARROW_AMX_INLINE void amx_step_32(const uint8_t* a, int64_t stride, const int8_
   finish.template next<kPairs>();
   NARROW_AMX_DP(2, 5, 6);
   NARROW_AMX_DP(3, 5, 7);
+  if constexpr (is_split(kProduct)) {
+    const int8_t* b_low = b + 2 * b_tile;
+    const uint8_t* a_low = a + g.a_plane;
+    _tile_loadd(4, a_low, stride);  // low x high
+    NARROW_AMX_DP(0, 4, 6);
+    NARROW_AMX_DP(1, 4, 7);
+    _tile_loadd(5, a_low + 16 * stride, stride);
+    NARROW_AMX_DP(2, 5, 6);
+    NARROW_AMX_DP(3, 5, 7);
+    _tile_loadd(4, a, stride);  // high x low
+    _tile_loadd(6, b_low, 64);
+    NARROW_AMX_DP(0, 4, 6);
+    _tile_loadd(7, b_low + b_tile, 64);
+    NARROW_AMX_DP(1, 4, 7);
+    _tile_loadd(5, a + 16 * stride, stride);
+    NARROW_AMX_DP(2, 5, 6);
+    NARROW_AMX_DP(3, 5, 7);
+  }
 }
 
 /// A tile store that waits for more than about 32 steps costs about a thousand cycles, any store in between
@@ -77,18 +101,19 @@ constexpr int64_t kAmxStepsWithoutStore = 28, kAmxStoreEvery = 16;
 template <AmxProduct kProduct, bool kStream, class Finisher>
 NARROW_AMX_INLINE void amx_deep_32(const ConvWalk& g, const uint8_t* a, const int8_t* b, Finisher& finish,
                                    void* c) {
-  const bool stores = g.segments * g.segment_bytes > kAmxStepsWithoutStore * g.step_bytes;
+  constexpr int64_t kPasses = is_split(kProduct) ? 3 : 1, kPlanes = planes_of(kProduct);
+  const bool stores = kPasses * g.segments * g.segment_bytes > kAmxStepsWithoutStore * g.step_bytes;
   const int64_t b_tile = g.step_bytes * 16;
   int64_t step = 0;
   for (int64_t segment = 0; segment < g.segments; ++segment) {
     const uint8_t* run = a + g.offsets[segment];
-    for (int64_t k = 0; k < g.segment_bytes; k += g.step_bytes, b += 2 * b_tile, ++step) {
+    for (int64_t k = 0; k < g.segment_bytes; k += g.step_bytes, b += kPlanes * 2 * b_tile, ++step) {
       if (step < 4) {
-        amx_step_32<kProduct, kStream, 1>(run + k, g.a_stride, b, b_tile, finish);
+        amx_step_32<kProduct, kStream, 1>(g, run + k, b, b_tile, finish);
         continue;
       }
-      if (stores && step % kAmxStoreEvery == 0) _tile_stored(6, c, 64);
-      amx_step_32<kProduct, kStream, 0>(run + k, g.a_stride, b, b_tile, finish);
+      if (stores && step % (kAmxStoreEvery / kPasses) == 0) _tile_stored(6, c, 64);
+      amx_step_32<kProduct, kStream, 0>(g, run + k, b, b_tile, finish);
     }
   }
 }
@@ -102,11 +127,11 @@ NARROW_AMX_INLINE void amx_tiles_32(const ConvWalk& g, const uint8_t* a, const i
   _tile_zero(3);
   const int64_t steps = g.segments * g.segment_bytes / g.step_bytes, b_tile = g.step_bytes * 16;
   if (steps == 1) {
-    amx_step_32<kProduct, false, 4>(a + g.offsets[0], g.a_stride, b, b_tile, finish);
+    amx_step_32<kProduct, false, 4>(g, a + g.offsets[0], b, b_tile, finish);
   } else if (steps == 2) {
     const int64_t second = g.segments == 1 ? g.offsets[0] + g.step_bytes : g.offsets[1];
-    amx_step_32<kProduct, false, 2>(a + g.offsets[0], g.a_stride, b, b_tile, finish);
-    amx_step_32<kProduct, false, 2>(a + second, g.a_stride, b + 2 * b_tile, b_tile, finish);
+    amx_step_32<kProduct, false, 2>(g, a + g.offsets[0], b, b_tile, finish);
+    amx_step_32<kProduct, false, 2>(g, a + second, b + planes_of(kProduct) * 2 * b_tile, b_tile, finish);
   } else if (g.b_streams) {
     amx_deep_32<kProduct, true>(g, a, b, finish, c);
   } else {
@@ -119,7 +144,7 @@ NARROW_AMX_INLINE void amx_tiles_32(const ConvWalk& g, const uint8_t* a, const i
   _tile_stored(3, c + 528, 128);
 }
 
-/// The upper two tiles only.
+/// The upper two tiles only: products in the same order.
 template <AmxProduct kProduct, class Finisher>
 NARROW_AMX_INLINE void amx_tiles_16(const ConvWalk& g, const uint8_t* a, const int8_t* b, Finisher& finish,
                                     int32_t* c) {
@@ -128,7 +153,7 @@ NARROW_AMX_INLINE void amx_tiles_16(const ConvWalk& g, const uint8_t* a, const i
   _tile_zero(1);
   for (int64_t segment = 0; segment < g.segments; ++segment) {
     const uint8_t* run = a + g.offsets[segment];
-    for (int64_t k = 0; k < g.segment_bytes; k += g.step_bytes, b += 2 * b_tile) {
+    for (int64_t k = 0; k < g.segment_bytes; k += g.step_bytes, b += planes_of(kProduct) * 2 * b_tile) {
       _tile_loadd(4, run + k, g.a_stride);
       finish.template next<1>();
       _tile_loadd(6, b, 64);
@@ -136,6 +161,15 @@ NARROW_AMX_INLINE void amx_tiles_16(const ConvWalk& g, const uint8_t* a, const i
       _tile_loadd(7, b + b_tile, 64);
       finish.template next<1>();
       NARROW_AMX_DP(1, 4, 7);
+      if constexpr (is_split(kProduct)) {
+        _tile_loadd(5, run + k + g.a_plane, g.a_stride);
+        NARROW_AMX_DP(0, 5, 6);
+        NARROW_AMX_DP(1, 5, 7);
+        _tile_loadd(6, b + 2 * b_tile, 64);
+        NARROW_AMX_DP(0, 4, 6);
+        _tile_loadd(7, b + 3 * b_tile, 64);
+        NARROW_AMX_DP(1, 4, 7);
+      }
     }
   }
   finish.rest();

@@ -1,5 +1,5 @@
-// bf16 x bf16 -> f32 in AMX tiles (amx_steps.h). The order of K is fixed, so a result never depends on how
-// blocks are dealt to threads.
+// bf16 x bf16 -> f32 in AMX tiles, and f16 as two bf16 numbers (amx_steps.h). The order of K is fixed, so a
+// result never depends on how blocks are dealt to threads.
 #include "kernels/conv/amx_steps.h"
 #include "kernels/conv/bf16_amx.h"
 #include "kernels/conv/narrow_out_avx512.h"
@@ -11,13 +11,13 @@ namespace {
 
 using Sums = ConvSums<float>;
 
-/// bf16 from sums with bounds only, with or without a bf16 residual: pairs of rows of 32 columns. kBare: no
-/// upper bound, all columns.
-template <bool kResidual, bool kBare>
-class Bf16Pairs : public RowPairs<Bf16Pairs<kResidual, kBare>> {
+/// bf16 or f16 from sums with bounds only, with or without a residual of the same type: pairs of rows of 32
+/// columns. kBare: no upper bound, all columns.
+template <bool kF16, bool kResidual, bool kBare>
+class HalfPairs : public RowPairs<HalfPairs<kF16, kResidual, kBare>> {
  public:
-  NARROW_AMX_INLINE Bf16Pairs(const Bf16Finish& f, const ConvRows& rows, const Sums& s)
-      : RowPairs<Bf16Pairs>(rows),
+  NARROW_AMX_INLINE HalfPairs(const Bf16Finish& f, const ConvRows& rows, const Sums& s)
+      : RowPairs<HalfPairs>(rows),
         low_(_mm512_set1_ps(f.activation.alpha)),
         high_(_mm512_set1_ps(f.activation.beta)),
         bias0_(_mm512_load_ps(f.bias + s.at)),
@@ -46,12 +46,18 @@ class Bf16Pairs : public RowPairs<Bf16Pairs<kResidual, kBare>> {
     __m512 r0 = _mm512_add_ps(_mm512_load_ps(sums), bias0_),
            r1 = _mm512_add_ps(_mm512_load_ps(sums + 16), bias1_);
     if constexpr (kResidual) {
-      r0 = _mm512_add_ps(r0, Simd512::load_bf16(residual_ + at, static_cast<__mmask16>(live_)));
-      r1 = _mm512_add_ps(r1, Simd512::load_bf16(residual_ + at + 16, static_cast<__mmask16>(live_ >> 16)));
+      r0 = _mm512_add_ps(r0, load(residual_ + at, static_cast<__mmask16>(live_)));
+      r1 = _mm512_add_ps(r1, load(residual_ + at + 16, static_cast<__mmask16>(live_ >> 16)));
     }
     r0 = _mm512_max_ps(low_, r0), r1 = _mm512_max_ps(low_, r1);
     if constexpr (!kBare) r0 = _mm512_min_ps(high_, r0), r1 = _mm512_min_ps(high_, r1);
-    return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(r1, r0));
+    if constexpr (kF16)
+      return _mm512_inserti64x4(_mm512_castsi256_si512(Simd512::to_f16(r0)), Simd512::to_f16(r1), 1);
+    else
+      return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(r1, r0));
+  }
+  NARROW_AMX_INLINE static __m512 load(const uint16_t* from, __mmask16 live) {
+    return kF16 ? Simd512::load_f16(from, live) : Simd512::load_bf16(from, live);
   }
 
   __m512 low_, high_, bias0_, bias1_;
@@ -62,26 +68,34 @@ class Bf16Pairs : public RowPairs<Bf16Pairs<kResidual, kBare>> {
   const ConvRows& rows_;
 };
 
-/// Whether Bf16Pairs can; otherwise finish_any() does.
-bool stays_bf16(const Bf16Finish& f) {
-  return f.dst_type == DType::bf16 && f.activation.kind == Act::clip &&
-         (f.residual_type == DType::undefined || f.residual_type == DType::bf16);
+/// Whether HalfPairs can; otherwise finish_any() does.
+bool stays_half(const Bf16Finish& f) {
+  return (f.dst_type == DType::bf16 || f.dst_type == DType::f16) && f.activation.kind == Act::clip &&
+         (f.residual_type == DType::undefined || f.residual_type == f.dst_type);
 }
 
-/// Calls f(the Bf16Pairs this finish wants); only where it stays in bf16.
-template <class F>
-NARROW_AMX_INLINE void with_pairs(const Bf16Finish& f, const ConvRows& rows, const Sums& s, F&& call) {
+template <bool kF16, class F>
+NARROW_AMX_INLINE void with_pairs_of(const Bf16Finish& f, const ConvRows& rows, const Sums& s, F&& call) {
   const bool bare = s.columns >= 32 && f.activation.beta == __builtin_inff();
   if (f.residual_type == DType::undefined) {
     if (bare)
-      call(Bf16Pairs<false, true>(f, rows, s));
+      call(HalfPairs<kF16, false, true>(f, rows, s));
     else
-      call(Bf16Pairs<false, false>(f, rows, s));
+      call(HalfPairs<kF16, false, false>(f, rows, s));
   } else if (bare) {
-    call(Bf16Pairs<true, true>(f, rows, s));
+    call(HalfPairs<kF16, true, true>(f, rows, s));
   } else {
-    call(Bf16Pairs<true, false>(f, rows, s));
+    call(HalfPairs<kF16, true, false>(f, rows, s));
   }
+}
+
+/// Calls f(the HalfPairs this finish wants); only where it stays in 16 bits.
+template <class F>
+NARROW_AMX_INLINE void with_pairs(const Bf16Finish& f, const ConvRows& rows, const Sums& s, F&& call) {
+  if (f.dst_type == DType::f16)
+    with_pairs_of<true>(f, rows, s, call);
+  else
+    with_pairs_of<false>(f, rows, s, call);
 }
 
 /// Any types and activation.
@@ -98,6 +112,7 @@ void finish_any(const Bf16Finish& f, const ConvRows& rows, const Sums& s) {
     }
 }
 
+template <AmxProduct kProduct>
 struct Bf16Amx {
   using Args = Bf16Args;
   using Sum = float;
@@ -107,13 +122,13 @@ struct Bf16Amx {
   static void end() { _tile_release(); }
   static void tile(const Bf16Args& g, const uint8_t* a, const int8_t* b, int64_t /*at*/, int64_t rows,
                    const ConvPending<float>& pending, float* c) {
-    const auto multiply = [&](auto finisher) { amx_tiles<AmxProduct::bf16>(g, a, b, rows, finisher, c); };
-    if (stays_bf16(g.finish)) return with_pairs(g.finish, *pending.rows, pending.sums, multiply);
+    const auto multiply = [&](auto finisher) { amx_tiles<kProduct>(g, a, b, rows, finisher, c); };
+    if (stays_half(g.finish)) return with_pairs(g.finish, *pending.rows, pending.sums, multiply);
     finish_any(g.finish, *pending.rows, pending.sums);
     multiply(AmxNothing{});
   }
   static void finish(const Bf16Args& g, const ConvRows& rows, const Sums& sums) {
-    if (stays_bf16(g.finish))
+    if (stays_half(g.finish))
       with_pairs(g.finish, rows, sums, [](auto pairs) { pairs.rest(); });
     else
       finish_any(g.finish, rows, sums);
@@ -122,6 +137,11 @@ struct Bf16Amx {
 
 }  // namespace
 
-void bf16_amx_task(const Bf16Args& args, const ConvRange& range) { walk_task<Bf16Amx>(args, range); }
+void bf16_amx_task(const Bf16Args& args, const ConvRange& range) {
+  if (args.split)
+    walk_task<Bf16Amx<AmxProduct::f16>>(args, range);
+  else
+    walk_task<Bf16Amx<AmxProduct::bf16>>(args, range);
+}
 
 }  // namespace narrow::kernels

@@ -1,8 +1,14 @@
-// conv_bf16_amx: bf16 weights, bf16 or f32 source, FP32 accumulation in AMX tiles, anything out.
+// Convolutions in bf16 tiles with FP32 accumulation, anything out.
 //
-// AMX treats subnormal numbers as zero, in and out; a bf16 result below 2^-126 is stored as zero.
+// conv_bf16_amx: bf16 weights, bf16 or f32 source. conv_f16_amx: f16 weights and source, each number as two
+// bf16 numbers (bf16_amx.h).
+//
+// AMX treats subnormal numbers as zero, in and out; a bf16 result below 2^-126 is stored as zero. f16 numbers
+// and their parts are none there. An infinite f16 input makes the sum NaN, which f16 arithmetic leaves
+// infinite as long as no other term is infinite or zero times infinite.
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 
 #include "base/aligned.h"
@@ -11,6 +17,8 @@
 #include "kernels/conv/bf16_amx_layout.h"
 #include "kernels/conv/conv_clamp.h"
 #include "kernels/conv/walk_plan.h"
+#include "numerics/bf16.h"
+#include "numerics/fp16.h"
 
 namespace narrow::kernels {
 namespace {
@@ -25,6 +33,13 @@ struct Packed : PackedWeights {
   }
 };
 
+bool is_split(const ConvSpec& spec) { return spec.weights == DType::f16; }
+int64_t planes_of(const ConvSpec& spec) { return is_split(spec) ? 2 : 1; }
+
+bool is_stored(DType type) {
+  return is_int8(type) || type == DType::f32 || type == DType::bf16 || type == DType::f16;
+}
+
 std::string unsupported_weights(const ConvSpec& spec) {
   if (spec.weights != DType::bf16) return fmt::format("weights are {}: wants bf16", to_string(spec.weights));
   if (spec.shape.groups != 1) return fmt::format("groups = {}: wants 1", spec.shape.groups);
@@ -32,12 +47,18 @@ std::string unsupported_weights(const ConvSpec& spec) {
 }
 
 std::string unsupported(const ConvSpec& spec) {
-  const bool stored =
-      is_int8(spec.dst) || spec.dst == DType::f32 || spec.dst == DType::bf16 || spec.dst == DType::f16;
   if (std::string reason = unsupported_weights(spec); !reason.empty()) return reason;
   if (spec.src != DType::bf16 && spec.src != DType::f32)
     return fmt::format("src is {}: wants bf16 or f32", to_string(spec.src));
-  if (!stored) return fmt::format("dst is {}", to_string(spec.dst));
+  if (!is_stored(spec.dst)) return fmt::format("dst is {}", to_string(spec.dst));
+  return {};
+}
+
+std::string unsupported_f16(const ConvSpec& spec) {
+  for (const auto& [name, type] : {std::pair{"weights are", spec.weights}, std::pair{"src is", spec.src}})
+    if (type != DType::f16) return fmt::format("{} {}: wants f16", name, to_string(type));
+  if (spec.shape.groups != 1) return fmt::format("groups = {}: wants 1", spec.shape.groups);
+  if (!is_stored(spec.dst)) return fmt::format("dst is {}", to_string(spec.dst));
   return {};
 }
 
@@ -80,10 +101,26 @@ void unpack(const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byt
   });
 }
 
+/// A step's high parts, then its low parts.
+void pack_split(const ConvSpec& spec, const f16* in, Packed& packed) {
+  const int64_t step = packed.k.k_block * 32;
+  packed.weights = AlignedBuffer(2 * stored_sizes(spec)[0]);
+  auto* out = packed.weights.as<bf16>();
+  for_each_element(spec.shape, packed.k, [&](int64_t at, int64_t index) {
+    const float x = index >= 0 ? static_cast<float>(in[index]) : 0.0F;
+    const bf16 high(x);
+    bf16* to = out + at / step * 2 * step + at % step;
+    to[0] = high;
+    to[step] = bf16(std::isinf(x) ? 0.0F : x - static_cast<float>(high));
+  });
+}
+
 std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeights& weights) {
   auto packed = std::make_shared<Packed>();
   packed->k = bf16_amx_k(spec.shape);
-  if (weights.stored.empty()) {
+  if (is_split(spec)) {
+    pack_split(spec, static_cast<const f16*>(weights.weights), *packed);
+  } else if (weights.stored.empty()) {
     packed->weights = AlignedBuffer(stored_sizes(spec)[0]);
     auto* out = packed->weights.as<uint16_t>();
     const auto* in = static_cast<const uint16_t*>(weights.weights);
@@ -125,7 +162,8 @@ class Kernel : public ConvKernel {
         packed_(std::move(packed)),
         config_(bf16_amx_config(packed_->k.k_block)),
         finish_(make_finish(spec, *packed_)),
-        plan_(in_bytes(shape_, packed_->k), bf16_amx_layout(shape_, packed_->k),
+        split_(is_split(spec)),
+        plan_(in_bytes(shape_, packed_->k), bf16_amx_layout(shape_, packed_->k, planes_of(spec)),
               shape_.is_pointwise() && src_ == DType::bf16 && packed_->k.stored_c == shape_.c, threads) {}
 
   int64_t scratch_bytes() const override { return plan_.scratch_bytes(); }
@@ -139,13 +177,14 @@ class Kernel : public ConvKernel {
     };
     plan_.run(buffers.src, packed_->weights.data(), buffers.scratch, pool, copy_row,
               [&](const ConvWalk& walk, const ConvRange& range) {
-                bf16_amx_task({walk, config_.data(), finish}, range);
+                bf16_amx_task({walk, config_.data(), split_, finish}, range);
               });
   }
 
  private:
   void fill_row(const void* src, int64_t index, uint8_t* to) const {
-    Bf16AmxRow row{.src_is_f32 = src_ == DType::f32, .c = shape_.c, .stored_c = packed_->k.stored_c};
+    Bf16AmxRow row{.type = src_, .c = shape_.c, .stored_c = packed_->k.stored_c};
+    row.plane = plan_.plane_bytes() / 2;
     row.total = plan_.image().row_bytes / (2 * row.stored_c);
     row.left = std::min(shape_.pad_left, row.total);
     row.count = std::min(shape_.w, row.total - row.left);
@@ -159,6 +198,7 @@ class Kernel : public ConvKernel {
   std::shared_ptr<const Packed> packed_;
   std::array<uint8_t, 64> config_;
   Bf16Finish finish_;
+  bool split_;
   ConvWalkPlan plan_;
 };
 
@@ -172,5 +212,8 @@ std::unique_ptr<ConvKernel> create(const ConvSpec& spec, std::shared_ptr<const P
 ConvCandidate conv_bf16_amx() {
   return {"conv_bf16_amx", Isa::amx, unsupported, pack, create, {stored_sizes, unpack, unsupported_weights}};
 }
+
+/// Packed anew at each start: the two parts take twice the bytes of the weights.
+ConvCandidate conv_f16_amx() { return {"conv_f16_amx", Isa::amx, unsupported_f16, pack, create}; }
 
 }  // namespace narrow::kernels

@@ -8,17 +8,47 @@ namespace {
 
 __mmask32 first_lanes(int64_t n) { return n >= 32 ? 0xffffffffU : (1U << n) - 1; }
 
-void zero(uint16_t* dst, int64_t n) {
-  for (int64_t i = 0; i < n; i += 32)
+/// In both planes of f16.
+void zero(const Bf16AmxRow& row, uint16_t* dst, int64_t n) {
+  for (int64_t i = 0; i < n; i += 32) {
     _mm512_mask_storeu_epi16(dst + i, first_lanes(n - i), _mm512_setzero_si512());
+    if (row.type == DType::f16)
+      _mm512_mask_storeu_epi16(dst + row.plane + i, first_lanes(n - i), _mm512_setzero_si512());
+  }
+}
+
+/// The two parts of 16 f16 numbers. An infinity has no rest.
+struct Parts {
+  __m256i high, low;
+};
+
+Parts split(__m256i half) {
+  constexpr int kInfinities = 0x18;
+  const __m512 x = _mm512_cvtph_ps(half);
+  const __m256i high = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
+  const __mmask16 finite = _knot_mask16(_mm512_fpclass_ps_mask(x, kInfinities));
+  const __m512 rest = _mm512_maskz_sub_ps(finite, x, Simd512::from_bf16(high));
+  return {high, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(rest))};
+}
+
+/// n f16 elements of src at `offset`, as both parts.
+void copy_split(const Bf16AmxRow& row, int64_t offset, int64_t n, uint16_t* dst) {
+  const uint16_t* src = static_cast<const uint16_t*>(row.src) + offset;
+  for (int64_t i = 0; i < n; i += 16) {
+    const auto live = static_cast<__mmask16>(first_lanes(n - i));
+    const Parts parts = split(_mm256_maskz_loadu_epi16(live, src + i));
+    _mm256_mask_storeu_epi16(dst + i, live, parts.high);
+    _mm256_mask_storeu_epi16(dst + row.plane + i, live, parts.low);
+  }
 }
 
 /// n elements of src at `offset`, as bf16.
 void copy(const Bf16AmxRow& row, int64_t offset, int64_t n, uint16_t* dst) {
+  if (row.type == DType::f16) return copy_split(row, offset, n, dst);
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 live = first_lanes(n - i);
     __m512i v;
-    if (row.src_is_f32) {
+    if (row.type == DType::f32) {
       const float* src = static_cast<const float*>(row.src) + offset + i;
       const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(live), src);
       const __m512 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(live >> 16), src + 16);
@@ -34,7 +64,7 @@ void copy(const Bf16AmxRow& row, int64_t offset, int64_t n, uint16_t* dst) {
 /// pixels done.
 int64_t copy_c3_as_c4(const Bf16AmxRow& row, uint16_t* dst) {
   int64_t x = 0;
-  if (row.src_is_f32) {
+  if (row.type == DType::f32) {
     const float* src = static_cast<const float*>(row.src);
     for (; x + 4 <= row.count; x += 4) {
       const __m512 pixels = _mm512_maskz_expandloadu_ps(0x7777, src + x * 3);
@@ -50,7 +80,17 @@ int64_t copy_c3_as_c4(const Bf16AmxRow& row, uint16_t* dst) {
   const uint16_t* src = static_cast<const uint16_t*>(row.src);
   for (; x + 8 <= row.count; x += 8) {
     const __m512i packed = _mm512_maskz_loadu_epi16(0x00ffffffU, src + x * 3);
-    _mm512_storeu_si512(dst + x * 4, _mm512_maskz_permutexvar_epi16(0x77777777U, spread, packed));
+    const __m512i pixels = _mm512_maskz_permutexvar_epi16(0x77777777U, spread, packed);
+    if (row.type != DType::f16) {
+      _mm512_storeu_si512(dst + x * 4, pixels);
+      continue;
+    }
+    for (int half = 0; half < 2; ++half) {
+      const Parts parts =
+          split(half == 0 ? _mm512_castsi512_si256(pixels) : _mm512_extracti64x4_epi64(pixels, 1));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst + x * 4 + half * 16), parts.high);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst + row.plane + x * 4 + half * 16), parts.low);
+    }
   }
   return x;
 }
@@ -58,8 +98,8 @@ int64_t copy_c3_as_c4(const Bf16AmxRow& row, uint16_t* dst) {
 }  // namespace
 
 void bf16_amx_copy_row(const Bf16AmxRow& row, uint16_t* dst) {
-  if (row.src == nullptr) return zero(dst, row.total * row.stored_c);
-  zero(dst, row.left * row.stored_c);
+  if (row.src == nullptr) return zero(row, dst, row.total * row.stored_c);
+  zero(row, dst, row.left * row.stored_c);
   dst += row.left * row.stored_c;
   if (row.c == row.stored_c) {
     copy(row, 0, row.count * row.c, dst);
@@ -67,10 +107,10 @@ void bf16_amx_copy_row(const Bf16AmxRow& row, uint16_t* dst) {
     const bool image = row.c == 3 && row.stored_c == 4;
     for (int64_t x = image ? copy_c3_as_c4(row, dst) : 0; x < row.count; ++x) {
       copy(row, x * row.c, row.c, dst + x * row.stored_c);
-      zero(dst + x * row.stored_c + row.c, row.stored_c - row.c);
+      zero(row, dst + x * row.stored_c + row.c, row.stored_c - row.c);
     }
   }
-  zero(dst + row.count * row.stored_c, (row.total - row.left - row.count) * row.stored_c);
+  zero(row, dst + row.count * row.stored_c, (row.total - row.left - row.count) * row.stored_c);
 }
 
 }  // namespace narrow::kernels

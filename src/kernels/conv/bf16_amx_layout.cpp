@@ -33,7 +33,7 @@ Bf16AmxK bf16_amx_k(const ConvShape& s) {
   return k;
 }
 
-ConvLayout bf16_amx_layout(const ConvShape& s, const Bf16AmxK& k) {
+ConvLayout bf16_amx_layout(const ConvShape& s, const Bf16AmxK& k, int64_t planes) {
   ConvLayout l;
   l.tile = {32, 32, k.k_block * 2};
   l.group_bytes = k.stored_c * 2;
@@ -41,6 +41,7 @@ ConvLayout bf16_amx_layout(const ConvShape& s, const Bf16AmxK& k) {
   l.panels = div_up(s.oc, l.tile.columns);
   l.taps_per_segment = k.merged ? s.kw : 1;
   l.segments = k.taps;
+  l.planes = planes;
   l.segment_bytes = k.steps_per_tap * k.k_block * 2;
   return l;
 }

@@ -25,7 +25,7 @@ struct Bf16AmxK {
 Bf16AmxK bf16_amx_k(const ConvShape& shape);
 
 /// The same for a walk over bytes.
-ConvLayout bf16_amx_layout(const ConvShape& shape, const Bf16AmxK& k);
+ConvLayout bf16_amx_layout(const ConvShape& shape, const Bf16AmxK& k, int64_t planes);
 
 /// The 64-byte tile configuration for steps of k_block elements (amx_steps.h).
 std::array<uint8_t, 64> bf16_amx_config(int64_t k_block);

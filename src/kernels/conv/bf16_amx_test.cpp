@@ -2,6 +2,7 @@
 
 namespace narrow::kernels {
 ConvCandidate conv_bf16_amx();
+ConvCandidate conv_f16_amx();
 
 namespace {
 using namespace testing_conv;
@@ -76,6 +77,75 @@ TEST(ConvBf16Amx, TypesResidualsActivations) {
         spec.residual_quant = {0.01F, residual == DType::u8 ? 100 : -5};
         check(spec, 8);
       }
+}
+
+// ---------------------------------------------------------------- f16 as two bf16 numbers
+
+ConvSpec f16_spec(const ConvShape& s) {
+  ConvSpec spec = bf16_spec(s);
+  spec.src = spec.weights = spec.dst = DType::f16;
+  return spec;
+}
+
+void check_f16(const Case& c) {
+  const Bytes one = run(conv_f16_amx(), c, 1);
+  expect_near_reference(c, one, 3, 0x1p-18);  // low * low is left out
+  for (const int threads : {2, 3})
+    EXPECT_EQ(run(conv_f16_amx(), c, threads), one) << text(c.spec) << " threads " << threads;
+}
+
+TEST(ConvF16Amx, ProductsAndWindows) {
+  NEEDS_AMX();
+  for (const int64_t m : {1, 16, 17, 33, 100})
+    for (const int64_t k : {1, 3, 24, 32, 70, 1100})
+      for (const int64_t n : {1, 17, 40}) check_f16(make_case(f16_spec(shape(1, 1, m, k, n, 1, 1, 1, 0)), 1));
+  for (const int64_t channels : {1, 3, 15, 33, 64})
+    for (const int64_t kernel : {1, 2, 3, 7})
+      for (const int64_t stride : {1, 2})
+        for (const int64_t pad : {0, 2})
+          check_f16(make_case(f16_spec(shape(2, 13, 11, channels, 20, kernel, kernel, stride, pad)), 2));
+}
+
+TEST(ConvF16Amx, TypesResidualsActivations) {
+  NEEDS_AMX();
+  for (const DType dst : {DType::f32, DType::bf16, DType::f16, DType::u8})
+    for (const DType residual : {DType::undefined, DType::f32, DType::f16})
+      for (const Activation act : {Activation{}, Activation{Act::relu}, Activation{Act::clip, -0.5F, 2}}) {
+        ConvSpec spec = f16_spec(shape(1, 7, 6, 40, 36, 3, 3, 1, 1));
+        spec.dst = dst;
+        spec.residual = residual;
+        spec.activation = act;
+        spec.dst_quant = {0.05F, 128};
+        check_f16(make_case(spec, 8));
+      }
+}
+
+/// What either part alone would not give: numbers of eleven bits, subnormals, the largest.
+TEST(ConvF16Amx, EveryBitCounts) {
+  NEEDS_AMX();
+  const std::vector<float> numbers = {2047, -1025, 0x1p-24F, -1023 * 0x1p-24F, 65504, 0x1.554p-3F, 1, 0};
+  const auto count = static_cast<int64_t>(numbers.size());
+  for (const bool in_weights : {false, true}) {
+    Case c = make_case(f16_spec(shape(1, 1, count, 1, count, 1, 1, 1, 0)), 3);
+    c.spec.dst = DType::f32;
+    c.spec.bias = false;
+    for (int64_t i = 0; i < count; ++i) {
+      put(DType::f16, c.src.data(), i, in_weights ? 1 : numbers[static_cast<size_t>(i)]);
+      put(DType::f16, c.weights.data(), i, in_weights ? numbers[static_cast<size_t>(i)] : 1);
+    }
+    const Bytes got = run(conv_f16_amx(), c, 1);
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t j = 0; j < count; ++j)
+        EXPECT_EQ(get(DType::f32, got.data(), i * count + j),
+                  numbers[static_cast<size_t>(in_weights ? j : i)]);
+  }
+}
+
+TEST(ConvF16Amx, SaysWhyNot) {
+  ConvSpec spec = f16_spec(shape(1, 4, 4, 8, 8, 1, 1, 1, 0));
+  EXPECT_EQ(conv_f16_amx().unsupported(spec), "");
+  spec.src = DType::f32;
+  EXPECT_EQ(conv_f16_amx().unsupported(spec), "src is f32: wants f16");
 }
 
 TEST(ConvBf16Amx, SingleSourceRoundsToBf16) {

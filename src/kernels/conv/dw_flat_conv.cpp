@@ -129,7 +129,8 @@ class Kernel : public ConvKernel {
     width_ = div_up(s.ow, std::max<int64_t>(1, strips_));
     plan_.phase_bytes = phase_bytes(s, width_);
     units_ = s.n * bands_ * strips_;
-    // Several tasks a thread: cores are not equally fast. Too little work for the team's wake-up stays on one.
+    // Several tasks a thread: cores are not equally fast. Too little work for the team's wake-up stays on
+    // one.
     const int64_t tiles = s.n * s.oh * div_up(s.ow * s.c, kTile);
     tasks_ = tiles < 110 ? 1 : std::min(units_, std::clamp<int64_t>(tiles / 500, 1, 4) * threads);
   }

@@ -47,6 +47,8 @@ class F32Conv final : public ConvKernel {
   int64_t scratch_bytes() const override { return geometry_.copied ? geometry_.image_bytes(spec_.shape) : 0; }
 
   void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
+    const ConvShape& s = spec_.shape;
+    if (s.n * s.oh * s.ow * s.oc == 0) return;
     if (geometry_.copied) copy_image(buffers, pool);
     pool.run(tasks_.count(), [&](int64_t task) {
       const int64_t block = task / tasks_.panel_blocks, part = task % tasks_.panel_blocks;

@@ -12,6 +12,7 @@ namespace narrow::kernels {
 struct ConvWalk {
   const uint8_t* a;  // position 0
   int64_t a_stride;  // bytes between positions
+  int64_t a_plane;   // bytes from a part of split numbers to the next
   const int64_t* offsets;
   int64_t segments, segment_bytes, step_bytes;
   const uint8_t* tail;  // positions from tail_begin on are read from here

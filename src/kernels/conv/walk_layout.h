@@ -23,9 +23,10 @@ struct ConvLayout {
   int64_t panels = 1;                                // of tile.columns outputs, per group
   int64_t rows_per_segment = 1, taps_per_segment = 1, segments = 1;
   int64_t segment_bytes = 4;
+  int64_t planes = 1;  // parts that numbers are split into: steps of B side by side, copies of the source
 
   int64_t depth() const { return segments * segment_bytes; }
-  int64_t panel_bytes() const { return depth() * tile.columns; }
+  int64_t panel_bytes() const { return depth() * tile.columns * planes; }
   int64_t padded_outputs() const { return panels * tile.columns; }
   int64_t weight_bytes() const { return groups * panels * panel_bytes(); }
   int64_t columns() const { return groups * padded_outputs(); }

@@ -101,14 +101,16 @@ void ConvWalkPlan::plan_image(int threads) {
   const bool weights = deals_weights(layout_, blocks, threads, shape_.n * shape_.h * shape_.w * shape_.c);
   cut_ = split(layout_, blocks, weights, weights ? threads : 1);
   row_tasks_ = weights || threads == 1 ? 1 : std::min<int64_t>(rows, int64_t{2} * threads);
-  const int64_t row_bytes = std::max<int64_t>(1, image_.copied_bytes(1) - image_.copied_bytes(0));
+  const int64_t row_bytes =
+      layout_.planes * std::max<int64_t>(1, image_.copied_bytes(1) - image_.copied_bytes(0));
   rows_at_once_ = std::clamp<int64_t>((cut_.panels_outside ? kLargeCopyBytes : kCopyBytes) / row_bytes, 1,
                                       div_up(rows, row_tasks_));
   offsets_ = conv_image_offsets(shape_, layout_, image_, rows_at_once_);
   const int64_t last =
       round_up(rows_at_once_ * image_.pitch, layout_.tile.rows) * walk_.a_stride + reach(offsets_);
   copy_bytes_ = apart(std::max(last, image_.copied_bytes(rows_at_once_)));
-  scratch_bytes_ = row_tasks_ * group_tasks() * panel_tasks() * copy_bytes_;
+  walk_.a_plane = copy_bytes_;
+  scratch_bytes_ = row_tasks_ * group_tasks() * panel_tasks() * layout_.planes * copy_bytes_;
 }
 
 /// Blocks of positions x the groups and panels of part `part`.
@@ -156,7 +158,7 @@ void ConvWalkPlan::run(const void* src, const void* b, void* scratch, ThreadPool
   const int64_t rows = image_.output_rows(shape_);
   pool.run(row_tasks_ * group_tasks() * panel_tasks(), [&](int64_t index) {
     const int64_t rows_part = index % row_tasks_;
-    copy_and_multiply(walk, copy_row, task, bytes + index * copy_bytes_, index / row_tasks_,
+    copy_and_multiply(walk, copy_row, task, bytes + index * layout_.planes * copy_bytes_, index / row_tasks_,
                       rows * rows_part / row_tasks_, rows * (rows_part + 1) / row_tasks_);
   });
 }

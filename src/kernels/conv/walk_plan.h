@@ -26,6 +26,8 @@ class ConvWalkPlan {
   void run(const void* src, const void* b, void* scratch, ThreadPool& pool, const ConvCopyRow& copy_row,
            const Task& task) const;
   const ConvImage& image() const { return image_; }
+  /// Where copy_row() writes the parts of split numbers: so far from each other.
+  int64_t plane_bytes() const { return copy_bytes_; }
 
  private:
   void plan_direct(int threads);
@@ -52,7 +54,8 @@ class ConvWalkPlan {
   ConvWalk walk_{};
   ConvImage image_;
   Split cut_{};
-  // Of an image: tasks that deal its rows, rows of outputs a copy serves, its bytes, its segments' starts.
+  // Of an image: tasks that deal its rows, rows of outputs a copy serves, its bytes (of one plane), its
+  // segments' starts.
   int64_t row_tasks_ = 1, rows_at_once_ = 1, copy_bytes_ = 0;
   std::vector<int64_t> offsets_{0};
   int64_t scratch_bytes_ = 0;

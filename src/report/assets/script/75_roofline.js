@@ -1,11 +1,12 @@
 // How near each step came to what the machine can do: operations a byte against operations a second.
 "use strict";
 
-/** What products are computed in; `roof` names its ceiling in the manifest. */
+/** What products are computed in; `roof` names its ceiling in the manifest, `products` how many stand for one. */
 const kArithmetic = {
-  fp32: { roof: "fp32_gops", tone: "neutral", shape: "rect" },
-  bf16: { roof: "bf16_gops", tone: "warn", shape: "triangle" },
-  int8: { roof: "int8_gops", tone: "accent", shape: "circle" },
+  fp32: { roof: "fp32_gops", products: 1, tone: "neutral", shape: "rect" },
+  bf16: { roof: "bf16_gops", products: 1, tone: "warn", shape: "triangle" },
+  bf16x3: { roof: "bf16_gops", products: 3, tone: "warn", shape: "triangle" },
+  int8: { roof: "int8_gops", products: 1, tone: "accent", shape: "circle" },
 };
 
 /** 4387 -> "4.39 T": operations or bytes a second out of 10^9 of them. */
@@ -27,9 +28,9 @@ function drawRoofline(report) {
 /** Steps with what follows from their counts: rates, and the share of the roof above them. */
 function stepsOf({ steps, steps_ms: all, roofs }) {
   return steps.map((step) => {
-    const { roof } = kArithmetic[step.arithmetic] || {};
+    const { roof, products } = kArithmetic[step.arithmetic] || {};
     const cached = step.bytes <= roofs.cache_bytes;
-    const compute = roof && step.macs > 0 ? 2 * step.macs / roofs[roof] / 1e6 : 0;  // ms at the ceiling
+    const compute = roof && step.macs > 0 ? 2 * step.macs * products / roofs[roof] / 1e6 : 0;  // ms at the ceiling
     const move = step.bytes / (cached ? roofs.cache_gb_s : roofs.memory_gb_s) / 1e6;
     const timed = step.ms > 0, least = Math.max(compute, move);
     return { ...step, share: timed && all > 0 ? step.ms / all : 0, perByte: step.bytes > 0 ? 2 * step.macs / step.bytes : 0,
