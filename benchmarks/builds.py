@@ -2,6 +2,7 @@
 import dataclasses
 import hashlib
 import importlib.metadata
+import os
 import pathlib
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ PACKAGES = ("onnxruntime", "openvino", "nncf")
 @dataclasses.dataclass(frozen=True)
 class Build:
     runtime: str  # narrow, ort, openvino
-    precision: str  # fp32, bf16, int8: the row it is compared in
+    precision: str  # fp32, bf16, fp16, int8: the row it is compared in
     label: str  # what the tables call it
     file: pathlib.Path
 
@@ -57,13 +58,19 @@ def foreign(kind: str, model: pathlib.Path, folder: pathlib.Path) -> pathlib.Pat
     return out
 
 
+def environment(options) -> dict[str, str]:
+    """Of narrow's processes."""
+    return {**os.environ, "NARROW_MAX_ISA": options.isa} if options.isa else dict(os.environ)
+
+
 def narrow_builds(narrow: str, model: pathlib.Path, folder: pathlib.Path, options) -> list[Build]:
     """Made anew each time: the binary may have changed."""
     print(f"{model.stem}: narrow build", file=sys.stderr)
     out = folder / "narrow"
     done = subprocess.run([narrow, "build", model, "--calib", folder / "calib.npz", "--out", out, "--quiet",
                            "--precisions", ",".join(options.precisions), "--batch", str(options.batch),
-                           "--threads", str(options.threads), "--seconds", "0.2"], capture_output=True, text=True)
+                           "--threads", str(options.threads), "--seconds", "0.2"], capture_output=True, text=True,
+                          env=environment(options))
     if done.returncode:
         raise SystemExit(f"narrow build {model}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return [Build("narrow", p, p, out / f"{p}.narrow") for p in options.precisions]
@@ -78,6 +85,8 @@ def other_builds(model: pathlib.Path, folder: pathlib.Path, precisions: list[str
         wanted.append(("fused", "ort", "fp32", "fp32 fused", "model.onnx"))
         if "int8" in precisions:
             wanted.append(("dynamic", "ort", "int8", "dynamic", "model.onnx"))
+    if "fp16" in precisions:
+        wanted.append(("half", "ort", "fp16", "fp16", "model.onnx"))
     if "int8" in precisions:
         wanted += [("u8s8", "ort", "int8", "u8s8", "model.onnx"), ("nncf", "openvino", "int8", "int8", "model.xml")]
     for kind, runtime, precision, label, file in wanted:

@@ -41,11 +41,13 @@ class Visitor:
 
     Its peak memory is that of a visit; `empty_mb` is 0, there is nothing it stands on."""
 
-    def __init__(self, build: Build, command: list[str]):
+    def __init__(self, build: Build, command: list[str], environment: dict[str, str]):
+        self.environment = environment
         self.build, self.command, self.medians, self.empty_mb, self.peak_mb = build, command, [], 0, 0
 
     def visit(self, seconds: float):
-        done = subprocess.run([*self.command, "--seconds", str(seconds)], capture_output=True, text=True)
+        done = subprocess.run([*self.command, "--seconds", str(seconds)], capture_output=True, text=True,
+                              env=self.environment)
         if done.returncode:
             raise SystemExit(f"narrow {self.build.label}: exit {done.returncode}: {last_line(done.stderr)}")
         said = json.loads(last_line(done.stdout))

@@ -20,7 +20,7 @@ import samples
 from contestants import Resident, Visitor, record, rotate
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PRECISIONS = ["fp32", "bf16", "int8"]
+PRECISIONS = ["fp32", "bf16", "fp16", "int8"]
 
 
 def surroundings(options) -> dict:
@@ -48,7 +48,7 @@ def enter(model: onnx.ModelProto, entries: list[builds.Build], feed: pathlib.Pat
         if build.runtime == "narrow":
             contestants.append(Visitor(build, [
                 options.narrow, "bench", build.file, "--data", feed, "--batch", str(options.batch), "--threads",
-                str(options.threads), "--json", "--quiet"]))
+                str(options.threads), "--json", "--quiet"], builds.environment(options)))
             continue
         try:
             contestants.append(Resident(build, feed, options.threads, free))
@@ -124,9 +124,10 @@ def parse():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1, help="per contestant and round (default 1)")
-    parser.add_argument("--precisions", default=",".join(PRECISIONS), help="of narrow's builds (default %(default)s)")
+    parser.add_argument("--precisions", default="fp32,bf16,int8", help="of narrow's builds (default %(default)s)")
     parser.add_argument("--calib", default="none", help="samples as an .npz of the models' inputs, or none (default)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="writes every round of every contestant")
+    parser.add_argument("--isa", help="caps narrow's kernels (NARROW_MAX_ISA); the others keep theirs")
     parser.add_argument("--narrow", default=str(ROOT / "build" / "release" / "narrow"), help="the binary to measure")
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / ".deps" / "bench-work", help="folder for builds")
     options = parser.parse_args()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes one build of a model with another runtime's own tools.
 
-usage: quantizers.py KIND MODEL.onnx SAMPLES.npz OUT_DIR      KIND: fused, u8s8, dynamic, nncf
+usage: quantizers.py KIND MODEL.onnx SAMPLES.npz OUT_DIR      KIND: fused, half, u8s8, dynamic, nncf
 """
 import logging
 import pathlib
@@ -52,6 +52,12 @@ def fused(model: pathlib.Path, feeds: list, out: pathlib.Path):
     made.save_model_to_file(str(out / "model.onnx"))
 
 
+def half(model: pathlib.Path, feeds: list, out: pathlib.Path):
+    """Everything between the inputs and the outputs in FP16."""
+    from onnxruntime.transformers import float16
+    onnx.save(float16.convert_float_to_float16(onnx.load(model), keep_io_types=True), out / "model.onnx")
+
+
 def dynamic(model: pathlib.Path, feeds: list, out: pathlib.Path):
     """The fused model with int8 weights; activations are quantized as they come."""
     fused(model, feeds, out)
@@ -69,7 +75,7 @@ def nncf(model: pathlib.Path, feeds: list, out: pathlib.Path):
     openvino.save_model(made, out / "model.xml", compress_to_fp16=False)
 
 
-KINDS = {make.__name__: make for make in (fused, u8s8, dynamic, nncf)}
+KINDS = {make.__name__: make for make in (fused, half, u8s8, dynamic, nncf)}
 
 
 def main():

@@ -45,7 +45,7 @@ def open_openvino(spec: dict, feed: dict[str, np.ndarray]):
     config = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": str(spec["threads"]),
               "ENABLE_CPU_PINNING": "NO"}
     if spec["precision"] != "int8":  # int8 leaves the rest to OpenVINO's default: bf16 where the processor has it
-        config["INFERENCE_PRECISION_HINT"] = {"fp32": "f32", "bf16": "bf16"}[spec["precision"]]
+        config["INFERENCE_PRECISION_HINT"] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}[spec["precision"]]
     request = core.compile_model(model, "CPU", config).create_infer_request()
     for name, array in feed.items():
         request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
