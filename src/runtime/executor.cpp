@@ -64,7 +64,8 @@ class Execution {
     std::vector<ValueView> list;
     for (size_t i = 0; i < values.size(); ++i)
       if (values[i] != nullptr && !values[i]->is_constant())
-        list.push_back({values[i], values[i]->type.shape(), const_cast<void*>(read(locations[i]))});
+        list.push_back(
+            {values[i], values[i]->type.shape(), const_cast<void*>(read(locations[i])), locations[i].pitch});
     return list;
   }
 

@@ -80,6 +80,14 @@ Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& opt
   return no_kernel(c.node, choice);
 }
 
+/// A vector kernel, or a plain one where there is nothing better.
+bool has_kernel(const NodeCase& c) {
+  for (const Implementation& candidate : implementations(c.node.op()))
+    if (candidate.isa <= c.isa && candidate.name != "reference" && candidate.unsupported(c).empty())
+      return candidate.isa >= Isa::avx2 || c.isa == Isa::plain;
+  return false;
+}
+
 Status check_static(const ir::Graph& graph) {
   for (const ir::Value* input : graph.inputs())
     if (!input->type.is_static())
@@ -132,8 +140,11 @@ Location location_of(const Storage& storage, const Section& section, const ir::V
                      const ir::TensorType& type) {
   Location at = storage.at(value);
   const bool moves = section.is_sliced() && at.kind != Location::Kind::constant;
-  if (moves && !storage.of_slice.contains(value))
-    at.slice_bytes = elements_of(type.shape()) * bytes_of(type.dtype);
+  if (moves && !storage.of_slice.contains(value)) {
+    const int64_t elements = elements_of(type.shape());
+    at.slice_bytes =
+        (at.pitch > 0 ? elements / type.dims[3].value * at.pitch : elements) * bytes_of(type.dtype);
+  }
   return at;
 }
 
@@ -145,7 +156,12 @@ Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions
   plan->graph = std::move(graph);
   const std::vector<ir::Node*> order = plan->graph.nodes();
   plan->sections = plan_slices(plan->graph, order, options.slices, options.threads);
-  const Storage storage = assign_storage(plan->graph, order, plan->sections);
+  const CanPitch can_pitch = [&](const ir::Node& node, int64_t pitch) {
+    const NodeCase c{
+        .node = node, .isa = options.isa, .threads = options.threads, .packs = &packs, .dst_pitch = pitch};
+    return !options.reference_only && node.op() == ir::Op::FusedConv && has_kernel(c);
+  };
+  const Storage storage = assign_storage(plan->graph, order, plan->sections, can_pitch);
   const std::vector<const ir::Node*> nodes = nodes_to_run(*plan, order);
   for (const Section& section : plan->sections)
     for (size_t k = section.first; k < section.end; ++k) {
@@ -155,7 +171,11 @@ Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions
       if (storage.is_alias(whole)) {
         choice.kernel = "alias";
       } else {
-        const NodeCase c{.node = node, .isa = options.isa, .threads = options.threads, .packs = &packs};
+        const NodeCase c{.node = node,
+                         .isa = options.isa,
+                         .threads = options.threads,
+                         .packs = &packs,
+                         .dst_pitch = storage.at(whole.output()).pitch};
         NARROW_TRY(kernel, choose(c, options, choice));
         plan->scratch_bytes = std::max(plan->scratch_bytes, kernel->scratch_bytes());
         plan->info.weight_bytes += kernel->packed_bytes();

@@ -19,6 +19,7 @@ struct Location {
   enum class Kind : uint8_t { arena, input, output, constant } kind = Kind::arena;
   int64_t index = 0;                 // arena: byte offset; input, output: position in the graph's list
   const Tensor* constant = nullptr;  // constant; null: nothing is read there
+  int64_t pitch = 0;                 // elements from pixel to pixel where the value is part of a wider one
   int64_t slice_bytes = 0;           // from where one slice of the batch begins to where the next does
 };
 

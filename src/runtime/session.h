@@ -41,6 +41,7 @@ struct ValueView {
   const ir::Value* value;
   Shape shape;
   void* data;
+  int64_t pitch = 0;  // elements from pixel to pixel where it is part of a wider value; 0: its own channels
 
   /// As FP32 in the axes of value->origin: dequantized, widened, permuted back.
   Tensor to_reference() const;

@@ -279,6 +279,39 @@ TEST(Session, ServesManyShapesAndNone) {
         (Shape{n, 3}));
 }
 
+/// Values between the channels of others: the same numbers as copied ones, for observers too.
+TEST(Session, ConcatsWithoutCopiesChangeNoBit) {
+  struct Recorder final : Observer {
+    void after(const ir::Node&, std::span<const ValueView> outputs) override {
+      for (const ValueView& view : outputs) seen[view.value->origin] = view.to_reference();
+    }
+    TensorMap seen;
+  };
+  const ir::Graph joined = graph_from(testing_graphs::concat_graph(true)),
+                  apart = graph_from(testing_graphs::concat_graph(false));
+  for (const int64_t batch : {1, 3}) {
+    const TensorMap inputs = inputs_for(joined, 9, batch);
+    Session with = session_of(joined), without = session_of(apart);
+    EXPECT_TRUE(run(with, inputs).at("y").same_bits(run(without, inputs).at("y")));
+    Recorder seen, wanted;
+    run(with, inputs, &seen);
+    run(without, inputs, &wanted);
+    for (const char* name : {"aq", "bq", "cq"}) {
+      if (!seen.seen.contains(name) || !wanted.seen.contains(name)) continue;
+      EXPECT_TRUE(seen.seen.at(name).same_bits(wanted.seen.at(name))) << name;
+    }
+    const auto kernel_of_concat = [&](Session& session) {
+      std::string kernel = "none";
+      const auto info = session.plan_info({{"x", inputs.at("x").shape()}});
+      for (const StepChoice& step : info->steps)
+        if (step.op == "Concat") kernel = step.kernel;
+      return kernel;
+    };
+    EXPECT_EQ(kernel_of_concat(with), "alias");
+    EXPECT_EQ(kernel_of_concat(without), "copy");
+  }
+}
+
 TEST(Session, PlanInfoExplainsItself) {
   const ir::Graph graph = graph_from(testing_graphs::float_graphs()[0].text);
   Session session = session_of(graph);

@@ -45,8 +45,9 @@ bool keeps_bytes(const ir::Node& node) {
 
 class Builder {
  public:
-  Builder(const ir::Graph& graph, const std::vector<ir::Node*>& order, const std::vector<Section>& sections)
-      : graph_(graph), order_(order) {
+  Builder(const ir::Graph& graph, const std::vector<ir::Node*>& order, const std::vector<Section>& sections,
+          const CanPitch& can_pitch)
+      : graph_(graph), order_(order), can_pitch_(can_pitch) {
     for (size_t i = 0; i < order.size(); ++i) step_[order[i]] = static_cast<int64_t>(i);
     for (const Section& section : sections)
       section_of_.insert(section_of_.end(), section.end - section.first, &section);
@@ -68,6 +69,7 @@ class Builder {
         storage_.aliases.insert(node);
       }
     measure();
+    write_into_concats();
     overwrite_residuals();
     measure();
     place();
@@ -174,6 +176,42 @@ class Builder {
     }
   }
 
+  /// Whether nobody but the concat wants the value, and its step can write it between others' channels.
+  bool can_write_into(const ir::Value* value, const ir::Node* concat, int64_t pitch) {
+    const ir::Value* out = concat->output();
+    const ir::Node* producer = value != nullptr ? value->producer() : nullptr;
+    if (producer == nullptr || !step_.contains(producer) || value->uses().size() != 1) return false;
+    const bool same_format = value->type.dtype == out->type.dtype &&
+                             (value->type.quant == nullptr) == (out->type.quant == nullptr) &&
+                             (value->type.quant == nullptr || *value->type.quant == *out->type.quant);
+    const auto section = [&](const ir::Node* node) {
+      return section_of_[static_cast<size_t>(step_.at(node))];
+    };
+    return same_format && in_arena(pieces_[find(index_of(value))]) && section(producer) == section(concat) &&
+           can_pitch_(*producer, pitch);
+  }
+
+  /// Channels last: every input is made where it lies in the output.
+  void write_into_concats() {
+    for (const ir::Node* node : order_) {
+      if (node->op() != ir::Op::Concat || node->output()->type.rank() != 4) continue;
+      const int64_t axis = node->int_attr("axis", 0), pitch = node->output()->type.dims[3].value;
+      if (axis != 3 && axis != -1) continue;
+      if (!in_arena(pieces_[find(index_of(node->output()))])) continue;
+      if (!std::all_of(node->inputs().begin(), node->inputs().end(),
+                       [&](const ir::Value* input) { return can_write_into(input, node, pitch); }))
+        continue;
+      int64_t channel = 0;
+      for (const ir::Value* input : node->inputs()) {
+        parts_[input] = {channel * narrow::bytes_of(input->type.dtype), pitch};
+        channel += input->type.dims[3].value;
+        join(index_of(input), index_of(node->output()));
+      }
+      storage_.aliases.insert(node);
+      measure();
+    }
+  }
+
   void place() {
     std::vector<Lifetime> lifetimes;
     std::vector<size_t> roots;
@@ -191,13 +229,18 @@ class Builder {
       const Piece& piece = pieces_[find(i)];
       Location location;
       if (piece.constant != nullptr)
-        location = {Location::Kind::constant, 0, piece.constant};
+        location = {.kind = Location::Kind::constant, .constant = piece.constant};
       else if (piece.input >= 0)
-        location = {Location::Kind::input, piece.input, nullptr};
+        location = {.kind = Location::Kind::input, .index = piece.input};
       else if (piece.output >= 0)
-        location = {Location::Kind::output, piece.output, nullptr};
+        location = {.kind = Location::Kind::output, .index = piece.output};
       else
-        location = {Location::Kind::arena, offsets.contains(find(i)) ? offsets.at(find(i)) : 0, nullptr};
+        location = {.kind = Location::Kind::arena,
+                    .index = offsets.contains(find(i)) ? offsets.at(find(i)) : 0};
+      if (const auto part = parts_.find(values_[i]); part != parts_.end()) {
+        location.index += part->second.offset;
+        location.pitch = part->second.pitch;
+      }
       storage_.locations[values_[i]] = location;
       if (is_of_slice(piece)) storage_.of_slice.insert(values_[i]);
     }
@@ -209,8 +252,15 @@ class Builder {
     }
   }
 
+  /// Of a value that lies between the channels of others.
+  struct Part {
+    int64_t offset, pitch;  // bytes, elements
+  };
+
   const ir::Graph& graph_;
   const std::vector<ir::Node*>& order_;
+  const CanPitch& can_pitch_;
+  std::unordered_map<const ir::Value*, Part> parts_;
   std::unordered_map<const ir::Node*, int64_t> step_;
   std::vector<const Section*> section_of_;  // per step
   std::unordered_map<const ir::Value*, size_t> index_;
@@ -223,8 +273,8 @@ class Builder {
 }  // namespace
 
 Storage assign_storage(const ir::Graph& graph, const std::vector<ir::Node*>& order,
-                       const std::vector<Section>& sections) {
-  return Builder(graph, order, sections).build();
+                       const std::vector<Section>& sections, const CanPitch& can_pitch) {
+  return Builder(graph, order, sections, can_pitch).build();
 }
 
 }  // namespace narrow::runtime

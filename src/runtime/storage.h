@@ -1,6 +1,7 @@
 // Which values share memory, and where each piece of memory is.
 #pragma once
 
+#include <functional>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -23,9 +24,13 @@ struct Storage {
   bool is_alias(const ir::Node& node) const { return aliases.contains(&node); }
 };
 
+/// Whether a kernel of the node writes its output pixel by pixel, so many elements apart.
+using CanPitch = std::function<bool(const ir::Node& node, int64_t pitch)>;
+
 /// Reshape-like nodes become aliases; a fused residual whose last reader is the node is overwritten in place;
-/// the rest is packed by plan_memory(). What only steps of one sliced section touch has room for one slice.
+/// the rest is packed by plan_memory(). What only steps of one sliced section touch has room for one slice. A
+/// Concat of channels is an alias where those who make its inputs can write them where they belong.
 Storage assign_storage(const ir::Graph& graph, const std::vector<ir::Node*>& order,
-                       const std::vector<Section>& sections);
+                       const std::vector<Section>& sections, const CanPitch& can_pitch);
 
 }  // namespace narrow::runtime

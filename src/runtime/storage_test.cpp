@@ -17,17 +17,40 @@ int64_t bytes_in(const ir::Value* value) {
   return elements_of(value->type.shape()) * bytes_of(value->type.dtype);
 }
 
-bool overlap(const Location& a, int64_t a_bytes, const Location& b, int64_t b_bytes) {
-  if (a.kind != b.kind || a.kind == Location::Kind::constant) return false;
-  if (a.kind != Location::Kind::arena) return a.index == b.index;
-  return a.index < b.index + b_bytes && b.index < a.index + a_bytes;
+/// Kernels that leave room between pixels: those of convolutions without a residual.
+bool pitches(const ir::Node& node, int64_t /*pitch*/) {
+  return node.op() == ir::Op::FusedConv && node.input(3) == nullptr;
+}
+
+struct Place {
+  const Location& at;
+  int64_t bytes, channel_bytes;  // without what lies between the pixels; of one pixel (elements of one byte
+                                 // are all that is pitched here)
+
+  Place(const Storage& storage, const ir::Value* value)
+      : at(storage.at(value)),
+        bytes(bytes_in(value)),
+        channel_bytes(
+            value->type.dims.empty() ? bytes : value->type.dims.back().value * bytes_of(value->type.dtype)) {}
+  int64_t end() const {
+    return at.index + (at.pitch == 0 ? bytes : (bytes / channel_bytes - 1) * at.pitch + channel_bytes);
+  }
+};
+
+bool overlap(const Place& a, const Place& b) {
+  if (a.at.kind != b.at.kind || a.at.kind == Location::Kind::constant) return false;
+  if (a.at.kind != Location::Kind::arena) return a.at.index == b.at.index;
+  const int64_t apart = b.at.index - a.at.index;
+  if (a.at.pitch > 0 && a.at.pitch == b.at.pitch && apart > -a.at.pitch && apart < a.at.pitch)
+    return apart < a.channel_bytes && -apart < b.channel_bytes;  // channels beside channels
+  return a.at.index < b.end() && b.at.index < a.end();
 }
 
 /// Walks the steps with what is written where: a step's result may only overwrite values nobody reads after
 /// it, its own inputs among them only as a residual it is fused with.
 void expect_sound(const ir::Graph& graph) {
   const std::vector<ir::Node*> order = graph.nodes();
-  const Storage storage = assign_storage(graph, order, {{.end = order.size()}});
+  const Storage storage = assign_storage(graph, order, {{.end = order.size()}}, pitches);
   std::map<const ir::Value*, size_t> last_read;
   for (size_t i = 0; i < order.size(); ++i)
     for (const ir::Value* input : order[i]->inputs())
@@ -40,7 +63,7 @@ void expect_sound(const ir::Graph& graph) {
       const Location &from = storage.at(node.input(0)), &to = storage.at(node.output());
       EXPECT_TRUE(from.kind == to.kind && from.index == to.index && from.constant == to.constant)
           << node.location();
-      EXPECT_EQ(bytes_in(node.input(0)), bytes_in(node.output()));
+      EXPECT_TRUE(node.op() == ir::Op::Concat || bytes_in(node.input(0)) == bytes_in(node.output()));
       alive.push_back(node.output());
       continue;
     }
@@ -48,7 +71,7 @@ void expect_sound(const ir::Graph& graph) {
       const Location& to = storage.at(output);
       EXPECT_TRUE(to.kind == Location::Kind::arena || to.kind == Location::Kind::output) << node.location();
       for (const ir::Value* other : alive) {
-        if (!overlap(to, bytes_in(output), storage.at(other), bytes_in(other))) continue;
+        if (!overlap({storage, output}, {storage, other})) continue;
         const bool is_dead = !last_read.contains(other) || last_read[other] < i;
         const bool is_residual =
             other == node.input(3) && last_read[other] == i && node.op() == ir::Op::FusedConv;
@@ -84,7 +107,7 @@ TEST(Storage, NoStepOverwritesWhatIsStillRead) {
 
 Storage storage_of(const ir::Graph& graph) {
   const std::vector<ir::Node*> order = graph.nodes();
-  return assign_storage(graph, order, {{.end = order.size()}});
+  return assign_storage(graph, order, {{.end = order.size()}}, pitches);
 }
 
 TEST(Storage, ReshapesCostNothingAndKeepTheirMemoryAlive) {
@@ -126,6 +149,28 @@ TEST(Storage, SharedOutputsAreCopiedOnce) {
   EXPECT_EQ(storage.arena_bytes, 0);
   // x, reshaped x, y again, reshaped y and the constant; y itself is written in place.
   EXPECT_EQ(storage.copies.size(), 5U);
+}
+
+/// Two convolutions write their channels where the Concat would have copied them; the third has a residual,
+/// or another reader, or another scale, and the Concat stays.
+TEST(Storage, ConcatsOfConvolutionsTakeNoStep) {
+  for (const bool in_place : {true, false}) {
+    const ir::Graph graph = engine_graph(testing_graphs::concat_graph(in_place));
+    const std::vector<ir::Node*> order = graph.nodes();
+    expect_sound(graph);
+    const Storage storage = storage_of(graph);
+    int concats = 0;
+    for (const ir::Node* node : order) {
+      if (node->op() != ir::Op::Concat) continue;
+      ++concats;
+      EXPECT_EQ(storage.is_alias(*node), in_place);
+      if (!in_place) continue;
+      EXPECT_EQ(storage.at(node->input(0)).index, storage.at(node->output()).index);
+      EXPECT_EQ(storage.at(node->input(1)).index, storage.at(node->output()).index + 4);
+      EXPECT_EQ(storage.at(node->input(1)).pitch, 12);
+    }
+    EXPECT_EQ(concats, 1);
+  }
 }
 
 }  // namespace

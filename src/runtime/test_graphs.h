@@ -309,4 +309,39 @@ inline std::vector<GraphCase> narrow_graphs() {
   };
 }
 
+/// Two convolutions of 8 bits, concatenated; with `joined` nobody else wants their results, else the graph
+/// does.
+inline std::string concat_graph(bool joined) {
+  return std::string(R"(graph g(%x: f32[N,4,6,5]) {
+  @s: f32[] = [0.03]
+  @z: u8[] = [120]
+  @t: f32[] = [0.05]
+  @o: u8[] = [0]
+  @w: s8[4,4,1,1] = [1,-2,3,100,-50,60,7,8,-9,10,11,-12,127,-127,15,16]
+  @v: s8[8,4,1,1] = [1,-2,3,100,-50,60,7,8,-9,10,11,-12,127,-127,15,16,16,15,-127,127,-12,11,10,-9,8,7,60,-50,100,3,-2,1]
+  @u: s8[3,12,1,1] = [1,2,3,4,5,6,7,8,9,10,11,12,-1,-2,-3,-4,-5,-6,-7,-8,-9,-10,-11,-12,9,8,7,6,5,4,3,2,1,0,-1,-2]
+  @ws: f32[] = [0.01]
+  %q = QuantizeLinear(%x, @s, @z)
+  %d = DequantizeLinear(%q, @s, @z)
+  %wd = DequantizeLinear(@w, @ws)
+  %vd = DequantizeLinear(@v, @ws)
+  %ud = DequantizeLinear(@u, @ws)
+  %a = Conv(%d, %wd)
+  %ar = Relu(%a)
+  %aq = QuantizeLinear(%ar, @t, @o)
+  %ad = DequantizeLinear(%aq, @t, @o)
+  %b = Conv(%d, %vd)
+  %br = Relu(%b)
+  %bq = QuantizeLinear(%br, @t, @o)
+  %bd = DequantizeLinear(%bq, @t, @o)
+  %c = Concat(%ad, %bd) {axis=1}
+  %cq = QuantizeLinear(%c, @t, @o)
+  %cd = DequantizeLinear(%cq, @t, @o)
+  %e = Conv(%cd, %ud)
+  %eq = QuantizeLinear(%e, @t, @z)
+  %y = DequantizeLinear(%eq, @t, @z)
+  return %y as "y")") +
+         (joined ? "" : ", %ad as \"a\"") + "\n}\n";
+}
+
 }  // namespace narrow::testing_graphs

@@ -7,17 +7,22 @@ namespace narrow::runtime {
 namespace {
 
 /// For every element of the origin's layout, in order, calls f(index in origin order, index here).
+/// pitch: elements from one row of the last axis to the next, 0 when they touch.
 template <class F>
-void for_each_pair(const Shape& here, const std::vector<int64_t>& perm, F&& f) {
+void for_each_pair(const Shape& here, std::vector<int64_t> perm, int64_t pitch, F&& f) {
   const int64_t n = elements_of(here);
-  if (perm.empty()) {
+  if (perm.empty() && pitch == 0) {
     for (int64_t i = 0; i < n; ++i) f(i, i);
     return;
   }
   const size_t rank = here.size();
+  if (perm.empty())
+    for (size_t i = 0; i < rank; ++i) perm.push_back(static_cast<int64_t>(i));
   // Axis i here is axis perm[i] there.
   Shape there(rank);
   std::vector<int64_t> strides_here = row_major_strides(here), stride_of_there(rank);
+  if (pitch > 0)
+    for (size_t i = 0; i + 1 < rank; ++i) strides_here[i] = strides_here[i] / here.back() * pitch;
   for (size_t i = 0; i < rank; ++i) {
     there[static_cast<size_t>(perm[i])] = here[i];
     stride_of_there[static_cast<size_t>(perm[i])] = strides_here[i];
@@ -65,7 +70,7 @@ Tensor ValueView::to_reference() const {
   dispatch(value->type.dtype, [&](auto tag) {
     using T = decltype(tag);
     const auto* src = static_cast<const T*>(data);
-    for_each_pair(shape, value->origin_perm, [&](int64_t there, int64_t here) {
+    for_each_pair(shape, value->origin_perm, pitch, [&](int64_t there, int64_t here) {
       if constexpr (sizeof(T) == 1) {
         if (quant.quant != nullptr) {
           const size_t c = quant.channel(here);
@@ -88,7 +93,7 @@ void ValueView::set_from_reference(const Tensor& reference) const {
   dispatch(value->type.dtype, [&](auto tag) {
     using T = decltype(tag);
     auto* dst = static_cast<T*>(data);
-    for_each_pair(shape, value->origin_perm, [&](int64_t there, int64_t here) {
+    for_each_pair(shape, value->origin_perm, pitch, [&](int64_t there, int64_t here) {
       const float x = src[static_cast<size_t>(there)];
       if constexpr (sizeof(T) == 1) {
         if (quant.quant != nullptr) {

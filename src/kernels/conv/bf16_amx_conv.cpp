@@ -210,10 +210,16 @@ std::unique_ptr<ConvKernel> create(const ConvSpec& spec, std::shared_ptr<const P
 }  // namespace
 
 ConvCandidate conv_bf16_amx() {
-  return {"conv_bf16_amx", Isa::amx, unsupported, pack, create, {stored_sizes, unpack, unsupported_weights}};
+  return {"conv_bf16_amx",
+          Isa::amx,
+          unsupported,
+          pack,
+          create,
+          {stored_sizes, unpack, unsupported_weights},
+          true};
 }
 
 /// Packed anew at each start: the two parts take twice the bytes of the weights.
-ConvCandidate conv_f16_amx() { return {"conv_f16_amx", Isa::amx, unsupported_f16, pack, create}; }
+ConvCandidate conv_f16_amx() { return {"conv_f16_amx", Isa::amx, unsupported_f16, pack, create, {}, true}; }
 
 }  // namespace narrow::kernels

@@ -28,12 +28,14 @@ struct ConvShape {
   int64_t kh = 1, kw = 1;              // weights [oc, c/groups, kh, kw] (ONNX order)
   int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1, groups = 1;
   // Rows and columns beyond the input on the far side are padding too; oh and ow say how far the window goes.
+  int64_t dst_pitch = 0;  // elements from pixel to pixel of dst, part of a wider tensor; 0: oc, its own
 
   int64_t macs() const { return n * oh * ow * oc * kh * kw * (c / groups); }
   bool is_pointwise() const {
     return kh == 1 && kw == 1 && pad_top == 0 && pad_left == 0 && stride_h == 1 && stride_w == 1 && oh == h &&
            ow == w;
   }
+  int64_t dst_pixel() const { return dst_pitch > 0 ? dst_pitch : oc; }
   bool is_depthwise() const { return groups == c && groups == oc && groups > 1; }
 };
 
@@ -102,6 +104,7 @@ struct ConvCandidate {
   std::unique_ptr<ConvKernel> (*create)(const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
                                         int threads);
   ConvStorage storage = {};  // null: packed anew at each start
+  bool pitched = false;      // takes a dst_pitch where there is no residual
 };
 
 /// All candidates, best first for a given case. Use those with isa <= usable_isa().

@@ -190,7 +190,8 @@ ConvCandidate candidate() {
            [](const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byte* weights) {
              s8_unpack(spec, kIsa.tile, parts, weights);
            },
-           unsupported_shape}};
+           unsupported_shape},
+          true};
 }
 
 }  // namespace

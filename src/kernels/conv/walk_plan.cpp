@@ -46,7 +46,7 @@ ConvWalkPlan::ConvWalkPlan(const ConvShape& shape, const ConvLayout& layout, boo
   walk_.group_bytes = layout.group_bytes;
   walk_.outputs = layout.outputs;
   walk_.panels = layout.panels;
-  walk_.dst_pixel = shape.oc;
+  walk_.dst_pixel = shape.dst_pixel();
   if (direct)
     plan_direct(threads);
   else

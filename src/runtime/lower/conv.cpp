@@ -35,7 +35,8 @@ std::string make_spec(const NodeCase& c, ConvSpec& spec) {
                 .pad_left = pads[1],
                 .dilation_h = dilations[0],
                 .dilation_w = dilations[1],
-                .groups = node.int_attr("group", 1)};
+                .groups = node.int_attr("group", 1),
+                .dst_pitch = c.dst_pitch};
   return finish_spec(c, spec);
 }
 
@@ -89,7 +90,10 @@ std::vector<Implementation> conv_implementations(MakeSpec make, MakeWeights weig
                         [make, chosen](const NodeCase& c) {
                           ConvSpec spec;
                           std::string reason = make(c, spec);
-                          return reason.empty() ? chosen->unsupported(spec) : reason;
+                          if (reason.empty()) reason = chosen->unsupported(spec);
+                          if (reason.empty() && c.dst_pitch > 0 && (!chosen->pitched || c.has(3)))
+                            reason = "pixels of the output are apart";
+                          return reason;
                         },
                     .create = [make, weights, chosen](const NodeCase& c) -> Result<std::unique_ptr<Kernel>> {
                       ConvSpec spec;
