@@ -24,9 +24,7 @@ constexpr int64_t kDwFlatPlane = 8'896;
 /// Columns of a window, and most of its rows.
 constexpr int64_t kDwFlatTaps = 3, kDwFlatGroup = 4;
 
-struct DwFlatPlan : DwInt8Finish {
-  int64_t h = 0, w = 0, c = 0, oh = 0, ow = 0, kh = 0;
-  int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1;
+struct DwFlatPlan : DwWindow, DwInt8Finish {
   int64_t rows = 1;      // output rows at once, 1 or 2
   int64_t patterns = 1;  // tiles of 64 positions after which channels repeat
   DType src_type = DType::u8;

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/activation.h"
+#include "kernels/conv/dw_window.h"
 #include "kernels/tensor_quant.h"
 #include "tensor/dtype.h"
 
@@ -12,9 +13,7 @@ namespace narrow::kernels {
 /// Channels per chunk: two vectors of 16 floats, one cache line of halves.
 constexpr int64_t kDwHalfChunk = 32;
 
-struct DwHalfPlan {
-  int64_t h = 0, w = 0, c = 0, oh = 0, ow = 0, kh = 0, kw = 0;
-  int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1;
+struct DwHalfPlan : DwWindow {
   DType src_type = DType::bf16, dst_type = DType::bf16, residual_type = DType::undefined;
   TensorQuant dst_quant, residual_quant;
   int32_t low = 0, high = 0;

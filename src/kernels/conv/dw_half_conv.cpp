@@ -60,19 +60,7 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
 DwHalfPlan make_plan(const ConvSpec& spec, const Packed& packed) {
   const ConvShape& s = spec.shape;
   DwHalfPlan p;
-  p.h = s.h;
-  p.w = s.w;
-  p.c = s.c;
-  p.oh = s.oh;
-  p.ow = s.ow;
-  p.kh = s.kh;
-  p.kw = s.kw;
-  p.stride_h = s.stride_h;
-  p.stride_w = s.stride_w;
-  p.pad_top = s.pad_top;
-  p.pad_left = s.pad_left;
-  p.dilation_h = s.dilation_h;
-  p.dilation_w = s.dilation_w;
+  static_cast<DwWindow&>(p) = dw_window(s);
   p.src_type = spec.src;
   p.dst_type = spec.dst;
   p.residual_type = spec.residual;

@@ -9,9 +9,14 @@
 
 #include <cstdint>
 
-#include "kernels/conv/conv.h"
+#include "kernels/activation.h"
+#include "kernels/conv/dw_window.h"
+#include "kernels/tensor_quant.h"
+#include "tensor/dtype.h"
 
 namespace narrow::kernels {
+
+struct ConvSpec;
 
 /// Channels per chunk and kernel rows per group of an instruction set.
 constexpr int64_t kDwInt8ChunkVnni = 64, kDwInt8RowsVnni = 4;
@@ -29,9 +34,8 @@ struct DwInt8Finish {
 /// The one of a spec.
 DwInt8Finish dw_int8_finish(const ConvSpec& spec);
 
-struct DwInt8Plan : DwInt8Finish {
-  int64_t h = 0, w = 0, c = 0, oh = 0, ow = 0, kh = 0, kw = 0, groups = 0;
-  int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1;
+struct DwInt8Plan : DwWindow, DwInt8Finish {
+  int64_t groups = 0;
   DType src_type = DType::u8;
   int32_t src_zero = 0;
   // Per chunk, lanes in the order in which the interleaving leaves them; `scale` in the order of memory.
