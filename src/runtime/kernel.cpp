@@ -10,6 +10,12 @@ kernels::TensorQuant tensor_quant(const ir::TensorType& type) {
   return {type.quant->scale.at(0), type.quant->zero_point.at(0)};
 }
 
+bool has_float_result(const ir::Node& node) {
+  for (const ir::Value* input : node.inputs())
+    if (input != nullptr && is_int8(input->type.dtype)) return false;
+  return true;
+}
+
 bool read_activation(const ir::Node& node, kernels::Activation& activation) {
   const std::string name = node.string_attr("activation", "none");
   activation.alpha = node.float_attr("alpha", 0);

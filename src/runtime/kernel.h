@@ -60,6 +60,9 @@ struct Implementation {
   std::string formats = "any";
 };
 
+/// Whether another kernel may give other bits: integers leave every kernel alike.
+bool has_float_result(const ir::Node& node);
+
 /// The candidates for an op, best first; the reference backend is the last wherever it has the op.
 const std::vector<Implementation>& implementations(ir::Op op);
 

@@ -108,6 +108,7 @@ Status check_static(const ir::Graph& graph) {
 /// The nodes steps are made of: of sliced sections, those of a copy of the graph for that many images.
 std::vector<const ir::Node*> nodes_to_run(Plan& plan, const std::vector<ir::Node*>& order) {
   std::vector<const ir::Node*> nodes(order.begin(), order.end());
+  plan.of_slice.clear();
   std::map<int64_t, std::vector<ir::Node*>> of_images;
   for (const Section& section : plan.sections) {
     if (!section.is_sliced()) continue;
@@ -119,6 +120,35 @@ std::vector<const ir::Node*> nodes_to_run(Plan& plan, const std::vector<ir::Node
     for (size_t k = section.first; k < section.end; ++k) nodes[k] = it->second.at(k);
   }
   return nodes;
+}
+
+/// The kernel a node gets by tactics or the order of the table; null: none.
+const Implementation* preferred(const NodeCase& c, const PlanOptions& options) {
+  StepChoice ignored;
+  if (const Implementation* tactic = winner(c, options, ignored); tactic != nullptr) return tactic;
+  for (const Implementation& candidate : implementations(c.node.op()))
+    if (candidate.isa <= options.isa && (!options.reference_only || candidate.name == "reference") &&
+        candidate.unsupported(c).empty())
+      return &candidate;
+  return nullptr;
+}
+
+/// Where sums round, slices keep the kernel of the whole batch, so that no bit depends on how it is sliced:
+/// sections in which that one does not take a slice run whole.
+void keep_kernels(Plan& plan, const std::vector<ir::Node*>& order, const PlanOptions& options,
+                  PackCache& packs) {
+  const std::vector<const ir::Node*> nodes = nodes_to_run(plan, order);
+  for (Section& section : plan.sections)
+    for (size_t k = section.first; k < section.end && section.is_sliced(); ++k) {
+      if (!has_float_result(*order[k])) continue;
+      const auto choice = [&](const ir::Node& node) {
+        return preferred({.node = node, .isa = options.isa, .threads = options.threads, .packs = &packs},
+                         options);
+      };
+      if (choice(*order[k]) == choice(*nodes[k])) continue;
+      section.images *= section.count;
+      section.count = 1;
+    }
 }
 
 StepChoice choice_of(const ir::Node& node, Isa isa, int64_t slices) {
@@ -156,6 +186,7 @@ Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions
   plan->graph = std::move(graph);
   const std::vector<ir::Node*> order = plan->graph.nodes();
   plan->sections = plan_slices(plan->graph, order, options.slices, options.threads);
+  keep_kernels(*plan, order, options, packs);
   const CanPitch can_pitch = [&](const ir::Node& node, int64_t pitch) {
     const NodeCase c{
         .node = node, .isa = options.isa, .threads = options.threads, .packs = &packs, .dst_pitch = pitch};

@@ -174,6 +174,33 @@ ir::Graph bound(int64_t batch) {
   return graph;
 }
 
+/// A 3x3 that counts as many patches enough for Winograd in the batch, and too few in a slice.
+TEST(PlanSlices, KeepsTheKernelsOfTheWholeBatch) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[N,32,32,32]) {
+  @w1: f32[32,32,1,1] = blob 0 4096
+  @w2: f32[32,32,3,3] = blob 8192 36864
+  %a = Conv(%x, @w1)
+  %b = Relu(%a)
+  %c = Conv(%b, @w1)
+  %d = MaxPool(%c) {kernel_shape=[4,4], strides=[4,4]}
+  %e = Conv(%d, @w2) {pads=[1,1,1,1]}
+  return %e as "e"
+}
+)");
+  const TensorMap inputs = inputs_for(graph, 1, 6);
+  SessionOptions options;
+  options.slices = {};
+  const auto wanted = Session::create(graph, std::make_shared<ThreadPool>(2), options)->run(inputs);
+  ASSERT_TRUE(wanted.ok());
+  options.slices = {.cache_bytes = 400 << 10, .step = 1, .pass = 1e6};
+  for (const int threads : {1, 2, 3}) {
+    auto sliced = Session::create(graph, std::make_shared<ThreadPool>(threads), options);
+    const auto got = sliced->run(inputs);
+    ASSERT_TRUE(got.ok());
+    EXPECT_TRUE(got->at("e").same_bits(wanted->at("e"))) << threads << " threads";
+  }
+}
+
 TEST(PlanSlices, TakesLessMemory) {
   const ir::Graph graph = graph_from(kIntegers);
   const auto shapes = shapes_of(inputs_for(graph, 1, 8));

@@ -17,12 +17,6 @@ constexpr int kMostRepetitions = 15;
 constexpr double kEnoughMs = 20;  // per candidate
 constexpr double kFloatMargin = 0.9, kMargin = 0.97;
 
-bool has_float_result(const ir::Node& node) {
-  for (const ir::Value* input : node.inputs())
-    if (input != nullptr && is_int8(input->type.dtype)) return false;
-  return true;
-}
-
 /// Numbers of no consequence: small, neither denormal nor NaN.
 AlignedBuffer filler(const ir::TensorType& type) {
   AlignedBuffer buffer(elements_of(type.shape()) * bytes_of(type.dtype));
