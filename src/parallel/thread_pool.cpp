@@ -35,17 +35,17 @@ class Spin {
 
 thread_local bool t_inside_task = false;
 
-// Layout of a share: 24 bits of generation, 20 of begin, 20 of end.
-constexpr int kIndexBits = 20;
+// Layout of a share: 40 bits of tag (months of jobs without a pause), 12 of begin, 12 of end.
+constexpr int kIndexBits = 12;
+constexpr uint64_t kTagMask = (uint64_t{1} << (64 - 2 * kIndexBits)) - 1;
 constexpr int64_t kMaxTasks = (int64_t{1} << kIndexBits) - 1;
 constexpr uint64_t kIndexMask = (uint64_t{1} << kIndexBits) - 1;
 constexpr uint64_t kOneBegin = uint64_t{1} << kIndexBits;
 
-uint64_t share_of(uint32_t generation, int64_t begin, int64_t end) {
-  return uint64_t{generation} << (2 * kIndexBits) | static_cast<uint64_t>(begin) << kIndexBits |
-         static_cast<uint64_t>(end);
+uint64_t share_of(uint64_t tag, int64_t begin, int64_t end) {
+  return tag << (2 * kIndexBits) | static_cast<uint64_t>(begin) << kIndexBits | static_cast<uint64_t>(end);
 }
-uint32_t generation_of(uint64_t share) { return static_cast<uint32_t>(share >> (2 * kIndexBits)); }
+uint64_t tag_of(uint64_t share) { return share >> (2 * kIndexBits); }
 uint64_t begin_of(uint64_t share) { return share >> kIndexBits & kIndexMask; }
 uint64_t end_of(uint64_t share) { return share & kIndexMask; }
 
@@ -64,7 +64,7 @@ void ThreadPool::pin_caller() const {
 ThreadPool::~ThreadPool() {
   {
     const std::lock_guard lock(mutex_);
-    stop_.store(true);
+    state_.stop.store(true);
   }
   wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
@@ -76,7 +76,7 @@ void ThreadPool::run_job(int64_t count, Call call, void* context) {
     return;
   }
   NARROW_CHECK(!busy_.exchange(true, std::memory_order_acquire));
-  for (int64_t first = 0; first < count && !failed_.load(std::memory_order_relaxed); first += kMaxTasks)
+  for (int64_t first = 0; first < count && !state_.failed.load(std::memory_order_relaxed); first += kMaxTasks)
     run_shares(first, std::min(count - first, kMaxTasks), call, context);
   const std::exception_ptr exception = take_exception();
   busy_.store(false, std::memory_order_release);
@@ -85,100 +85,129 @@ void ThreadPool::run_job(int64_t count, Call call, void* context) {
 
 /// Of the task that failed first; called in its handler.
 void ThreadPool::keep_exception() {
-  if (!failed_.exchange(true, std::memory_order_relaxed)) exception_ = std::current_exception();
+  if (!state_.failed.exchange(true, std::memory_order_relaxed)) exception_ = std::current_exception();
 }
 
 /// No task runs; the next job starts afresh.
 std::exception_ptr ThreadPool::take_exception() {
-  failed_.store(false, std::memory_order_relaxed);
+  if (!state_.failed.load(std::memory_order_relaxed)) return nullptr;
+  state_.failed.store(false, std::memory_order_relaxed);
   return std::exchange(exception_, nullptr);
 }
 
-void ThreadPool::run_shares(int64_t first, int64_t count, Call call, void* context) {
-  const uint32_t generation = (generation_.load(std::memory_order_relaxed) + 1) & 0xffffffU;
-  // The last job's shares are spent before the job's fields change.
-  for (Share& share : shares_) share.range.store(share_of(generation, 0, 0));
-  first_.store(first);
-  count_.store(count, std::memory_order_relaxed);
-  done_.store(0);
-  call_.store(call);
-  context_.store(context);
-  const int64_t threads = static_cast<int64_t>(shares_.size());
-  for (int64_t i = 0; i < threads; ++i)
-    shares_[static_cast<size_t>(i)].range.store(
-        share_of(generation, count * i / threads, count * (i + 1) / threads));
-  generation_.store(generation);
-  {
+/// A worker that parks just now may be missed: its share is then done by others, and the next job wakes it.
+ThreadPool::Job ThreadPool::publish(int64_t first, int64_t count, Call call, void* context) {
+  const uint64_t tag = board_.tag.load(std::memory_order_relaxed), next = (tag + 2) & kTagMask;
+  board_.tag.store(tag + 1, std::memory_order_relaxed);
+  board_.call.store(call, std::memory_order_release);
+  board_.context.store(context, std::memory_order_release);
+  board_.first.store(first, std::memory_order_release);
+  board_.count.store(count, std::memory_order_release);
+  board_.tag.store(next, std::memory_order_release);
+  if (state_.parked.load(std::memory_order_relaxed) > 0) {
     const std::lock_guard lock(mutex_);
-    if (parked_ > 0) wake_.notify_all();
+    wake_.notify_all();
   }
-  drain(generation, 0);
-  wait_for_others(count);
+  return {next, call, context, first, count};
 }
 
-/// Until tasks that workers took are done. Whoever finishes the last one looks for a parked caller after it
-/// has counted the task, and the caller looks at the count after it has said that it parks: one of them sees
-/// the other.
-void ThreadPool::wait_for_others(int64_t count) {
+void ThreadPool::run_shares(int64_t first, int64_t count, Call call, void* context) {
+  const int64_t before = report_.done.load(std::memory_order_relaxed);
+  const Job job = publish(first, count, call, context);
+  int64_t done = 0;
+  t_inside_task = true;
+  for (int i = 0; i < threads(); ++i)
+    while (take(job, i, i == 0)) ++done;
+  t_inside_task = false;
+  wait_for_workers(before + count - done);
+}
+
+/// Until the tasks that workers took are done. A worker looks for a parked caller after it has counted its
+/// tasks, and the caller looks at the count after it has said that it parks: one of them sees the other.
+void ThreadPool::wait_for_workers(int64_t done) {
   Spin spin(kCallerSpin);
   do {
-    if (done_.load(std::memory_order_acquire) >= count) return;
+    if (report_.done.load(std::memory_order_acquire) == done) return;
   } while (spin.pause());
   std::unique_lock lock(mutex_);
-  caller_parked_.store(true);
-  finished_.wait(lock, [&] { return done_.load() >= count; });
-  caller_parked_.store(false);
+  report_.caller_parked.store(true);
+  finished_.wait(lock, [&] { return report_.done.load() == done; });
+  report_.caller_parked.store(false);
 }
 
-/// Runs one task of the share; false: it has none left.
-bool ThreadPool::take(Share& share, uint32_t generation, bool own) {
-  uint64_t range = share.range.load();
-  while (generation_of(range) == generation && begin_of(range) < end_of(range)) {
-    const Call call = call_.load();
-    void* const context = context_.load();
-    const int64_t first = first_.load(), count = count_.load(std::memory_order_relaxed);
-    if (!share.range.compare_exchange_weak(range, own ? range + kOneBegin : range - 1)) continue;
-    try {
-      if (!failed_.load(std::memory_order_relaxed))
-        call(context, first + static_cast<int64_t>(own ? begin_of(range) : end_of(range) - 1));
-    } catch (...) {
-      keep_exception();
+void ThreadPool::report(int64_t tasks) {
+  if (tasks == 0) return;
+  report_.done.fetch_add(tasks);
+  if (!report_.caller_parked.load()) return;
+  const std::lock_guard lock(mutex_);
+  finished_.notify_one();
+}
+
+uint64_t ThreadPool::whole_share(const Job& job, int owner) const {
+  const int64_t team = threads();
+  return share_of(job.tag, job.count * owner / team, job.count * (owner + 1) / team);
+}
+
+void ThreadPool::run_task(const Job& job, int64_t index) {
+  try {
+    if (!state_.failed.load(std::memory_order_relaxed)) job.call(job.context, job.first + index);
+  } catch (...) {
+    keep_exception();
+  }
+}
+
+/// Runs one task of the share; false: it has none left. A share with another job's tag is whole if this job
+/// is still on the board, and else of a later job: as long as it is whole, this job is not over.
+bool ThreadPool::take(const Job& job, int owner, bool own) {
+  std::atomic<uint64_t>& share = shares_[static_cast<size_t>(owner)].range;
+  uint64_t found = share.load(std::memory_order_acquire);
+  while (true) {
+    uint64_t range = found;
+    if (tag_of(found) != job.tag) {
+      if (board_.tag.load(std::memory_order_acquire) != job.tag) return false;
+      range = whole_share(job, owner);
     }
-    if (done_.fetch_add(1) + 1 == count && caller_parked_.load()) {
-      const std::lock_guard lock(mutex_);
-      finished_.notify_one();
-    }
+    if (begin_of(range) >= end_of(range)) return false;
+    if (!share.compare_exchange_weak(found, own ? range + kOneBegin : range - 1, std::memory_order_acq_rel))
+      continue;
+    run_task(job, static_cast<int64_t>(own ? begin_of(range) : end_of(range) - 1));
     return true;
   }
-  return false;
 }
 
-void ThreadPool::drain(uint32_t generation, int self) {
-  t_inside_task = true;
-  const auto threads = static_cast<int>(shares_.size());
-  for (int i = 0; i < threads; ++i) {
-    Share& share = shares_[static_cast<size_t>((self + i) % threads)];
-    while (take(share, generation, i == 0)) {
+/// The next job after the one with tag `seen`; with that tag again when the pool is to stop.
+ThreadPool::Job ThreadPool::await_job(uint64_t seen) {
+  Spin spin(kWorkerSpin);
+  while (!state_.stop.load(std::memory_order_relaxed)) {
+    const uint64_t tag = board_.tag.load(std::memory_order_acquire);
+    if (tag != seen && tag % 2 == 0) {
+      const Job job{
+          tag, board_.call.load(std::memory_order_acquire), board_.context.load(std::memory_order_acquire),
+          board_.first.load(std::memory_order_acquire), board_.count.load(std::memory_order_acquire)};
+      if (board_.tag.load(std::memory_order_relaxed) == tag) return job;
+      continue;
     }
+    if (spin.pause()) continue;
+    std::unique_lock lock(mutex_);
+    state_.parked.fetch_add(1);
+    wake_.wait(lock, [&] { return board_.tag.load() != seen || state_.stop.load(); });
+    state_.parked.fetch_sub(1);
   }
-  t_inside_task = false;
+  return {seen, nullptr, nullptr, 0, 0};
 }
 
 void ThreadPool::work(int self) {
   if (!cpus_.empty()) pin_this_thread(cpus_[static_cast<size_t>(self) % cpus_.size()]);
-  uint32_t seen = 0;
-  while (true) {
-    Spin spin(kWorkerSpin);
-    while (generation_.load(std::memory_order_acquire) == seen && !stop_.load(std::memory_order_relaxed)) {
-      if (spin.pause()) continue;
-      std::unique_lock lock(mutex_);
-      ++parked_;
-      wake_.wait(lock, [&] { return generation_.load() != seen || stop_.load(); });
-      --parked_;
-    }
-    if (stop_.load()) return;
-    seen = generation_.load();
-    drain(seen, self);
+  t_inside_task = true;
+  for (uint64_t seen = 0;;) {
+    const Job job = await_job(seen);
+    if (job.tag == seen) return;
+    seen = job.tag;
+    int64_t done = 0;
+    while (take(job, self, true)) ++done;
+    report(done);
+    for (int i = 1; i < threads(); ++i)
+      while (take(job, (self + i) % threads(), false)) report(1);
   }
 }
 

@@ -49,35 +49,61 @@ class ThreadPool {
 
  private:
   using Call = void (*)(void* context, int64_t index);
-  /// One thread's share of the job: (generation, begin, end) in one word, so a late worker cannot take a task
-  /// of another job. The owner takes from the front, others from the back.
+  /// What a thread needs of a job, as one thread read it whole.
+  struct Job {
+    uint64_t tag;
+    Call call;
+    void* context;
+    int64_t first, count;
+  };
+  /// The job as the caller publishes it: all in one cache line, which workers watch. `tag` is even while the
+  /// rest belongs to it, odd while the caller changes it.
+  struct alignas(64) Board {
+    std::atomic<uint64_t> tag{0};
+    std::atomic<Call> call{nullptr};
+    std::atomic<void*> context{nullptr};
+    std::atomic<int64_t> first{0}, count{0};
+  };
+  /// One thread's share of a job: (tag, begin, end) in one word, so a late worker cannot take a task of
+  /// another job. The owner takes from the front, others from the back. With the tag of an earlier job it
+  /// stands for the whole of its share of this one, so the caller need not write into lines that others hold.
   struct alignas(64) Share {
     std::atomic<uint64_t> range{0};
   };
+  /// What workers tell the caller.
+  struct alignas(64) Report {
+    std::atomic<int64_t> done{0};  // tasks that workers have done, of all jobs so far
+    std::atomic<bool> caller_parked{false};
+  };
+  /// Seldom written.
+  struct alignas(64) State {
+    std::atomic<bool> stop{false};
+    std::atomic<bool> failed{false};  // a task of this job threw; who set it writes exception_
+    std::atomic<int> parked{0};       // workers; changed under mutex_
+  };
   void run_job(int64_t count, Call call, void* context);
   void run_shares(int64_t first, int64_t count, Call call, void* context);
-  void wait_for_others(int64_t count);
+  Job publish(int64_t first, int64_t count, Call call, void* context);
+  Job await_job(uint64_t seen);
+  void wait_for_workers(int64_t done);
   void work(int self);
-  void drain(uint32_t generation, int self);
-  bool take(Share& share, uint32_t generation, bool own);
+  void report(int64_t tasks);
+  bool take(const Job& job, int owner, bool own);
+  uint64_t whole_share(const Job& job, int owner) const;
+  void run_task(const Job& job, int64_t index);
   void keep_exception();
   std::exception_ptr take_exception();
 
   std::vector<int> cpus_;
   std::vector<std::thread> workers_;
   std::vector<Share> shares_;  // one per thread, the caller's first
-  std::atomic<int64_t> first_{0}, count_{0}, done_{0};
-  std::atomic<Call> call_{nullptr};
-  std::atomic<void*> context_{nullptr};
-  std::atomic<uint32_t> generation_{0};
-  std::atomic<bool> stop_{false};
-  std::atomic<bool> busy_{false};
-  std::atomic<bool> failed_{false};  // a task of this job threw; who set it writes exception_
-  std::exception_ptr exception_;     // read by run() after done_ counted that task
-  std::mutex mutex_;                 // guards parked_ and the parking itself
+  Board board_;
+  Report report_;
+  State state_;
+  std::mutex mutex_;  // guards parking
   std::condition_variable wake_, finished_;
-  std::atomic<bool> caller_parked_{false};
-  int parked_ = 0;
+  std::atomic<bool> busy_{false};
+  std::exception_ptr exception_;  // read by run() after the task was counted
 };
 
 /// Splits [0, n) into pieces of `grain` and calls body(begin, end) for each.
