@@ -110,7 +110,7 @@ TEST_F(Artifact, WhatAChecksumCannotCatch) {
   expect_rejected("ONNX? no.", "magic");
   expect_rejected("", "magic");
   std::string newer = pack("", "graph", Json::object());
-  newer[kVersionAt] = '\3';
+  newer[kVersionAt] = '\4';
   expect_rejected(newer, "version 3");
   expect_rejected(pack("", "this is no graph", Json::object()), "narrow_artifact");
   expect_rejected(

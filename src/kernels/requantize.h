@@ -2,6 +2,7 @@
 // it bit for bit, so results are equal everywhere.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -14,7 +15,7 @@ namespace narrow::kernels {
 ///
 /// With a clamp-like activation (none, relu, clip) and no residual or an integer one, what is added is in
 /// units of out_scale:
-///   r = float(acc) * float(double(x_scale) * w_scale / out_scale)
+///   r = float(acc) * requantize_factor(double(x_scale) * w_scale / out_scale)
 ///   r = fma(float(residual - r_zero), float(double(r_scale) / out_scale), r)
 ///   q = clamp(round_half_even(r) + out_zero, low, high)
 ///
@@ -29,6 +30,18 @@ inline int32_t round_and_clamp(float r, int32_t zero_point, int32_t low, int32_t
   const int32_t q = static_cast<int32_t>(bounded) + zero_point;
   return q < low ? low : (q > high ? high : q);
 }
+
+/// Rounded to 22 significant bits (to 24 on the way), so that 1.5 * 2^23 times it is a float, too: an acc
+/// below 2^22 that was summed onto the bits of that float, 0x4b400000, needs no conversion,
+///   fma(bits as float, factor, -1.5 * 2^23 * factor) = float(acc) * factor   to the last bit.
+inline float requantize_factor(double factor) {
+  const auto rounded = static_cast<float>(factor);
+  if (!std::isfinite(rounded)) return rounded;
+  const auto bits = std::bit_cast<uint32_t>(rounded);
+  return std::bit_cast<float>((bits + 1 + (bits >> 2 & 1)) & ~uint32_t{3});
+}
+constexpr int32_t kSumsOnFloat = 0x4b400000;  // the bits of 1.5 * 2^23
+constexpr int64_t kMostOnFloat = int64_t{1} << 22;
 
 inline int32_t requantize(int32_t acc, float multiplier, int32_t zero_point, int32_t low, int32_t high) {
   return round_and_clamp(static_cast<float>(acc) * multiplier, zero_point, low, high);

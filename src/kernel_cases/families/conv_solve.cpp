@@ -82,8 +82,8 @@ void bound_floats(const ConvOperands& o, Problem& p) {
     dst.bounds[kDirect][i] = steepness(act) * direct + beside;
     dst.bounds[kWinograd][i] =
         steepness(act) * (direct + kEpsilon * channels * winograd[i % winograd.size()]) + beside;
-    // Three sums in one, and what they leave out: low parts are at most 2^-9 of their numbers.
-    dst.bounds[kSplit][i] = steepness(act) * (3 * direct + 0x1p-18F * magnitude[i]) + beside;
+    // Three sums in one, and what they leave out: low parts are at most 2^-8 of their numbers.
+    dst.bounds[kSplit][i] = steepness(act) * (3 * direct + 0x1p-16F * magnitude[i]) + beside;
   }
 }
 

@@ -2,7 +2,7 @@
 // (*_amx.cpp).
 //
 // f16 numbers are split: high, the nearest bf16, and low, what is left of the 11 bits, so that x = high + low
-// exactly. Of the four products of two such numbers low * low, at most 2^-18 of the whole, is left out: three
+// exactly. Of the four products of two such numbers low * low, at most 2^-16 of the whole, is left out: three
 // bf16 products are more exact than the f16 that goes in and out, and four times as fast as FP32 vectors.
 #pragma once
 

@@ -17,7 +17,7 @@ template <bool kF16, bool kResidual, bool kBare>
 class HalfPairs : public RowPairs<HalfPairs<kF16, kResidual, kBare>> {
  public:
   NARROW_AMX_INLINE HalfPairs(const Bf16Finish& f, const ConvRows& rows, const Sums& s)
-      : RowPairs<HalfPairs>(rows),
+      : RowPairs<HalfPairs>((rows.count + 1) / 2),
         low_(_mm512_set1_ps(f.activation.alpha)),
         high_(_mm512_set1_ps(f.activation.beta)),
         bias0_(_mm512_load_ps(f.bias + s.at)),
@@ -29,9 +29,10 @@ class HalfPairs : public RowPairs<HalfPairs<kF16, kResidual, kBare>> {
         rows_(rows) {}
 
   /// Both rows are read before either is written: dst may be the memory of the residual.
-  NARROW_AMX_INLINE void pair(int64_t i) {
-    const int64_t at0 = rows_.element[i], at1 = rows_.element[i + 1];
-    const __m512i first = row(c_ + rows_.sums[i], at0), second = row(c_ + rows_.sums[i + 1], at1);
+  NARROW_AMX_INLINE void finish_pair() {
+    const RowPair pair = rows_.take();
+    const int64_t at0 = pair.element0, at1 = pair.element1;
+    const __m512i first = row(c_ + pair.sums0, at0), second = row(c_ + pair.sums1, at1);
     if constexpr (kBare) {
       _mm512_storeu_si512(dst_ + at0, first);
       _mm512_storeu_si512(dst_ + at1, second);
@@ -65,7 +66,7 @@ class HalfPairs : public RowPairs<HalfPairs<kF16, kResidual, kBare>> {
   const uint16_t* residual_;
   uint16_t* dst_;
   const float* c_;
-  const ConvRows& rows_;
+  MappedRows rows_;
 };
 
 /// Whether HalfPairs can; otherwise finish_any() does.
@@ -75,27 +76,27 @@ bool stays_half(const Bf16Finish& f) {
 }
 
 template <bool kF16, class F>
-NARROW_AMX_INLINE void with_pairs_of(const Bf16Finish& f, const ConvRows& rows, const Sums& s, F&& call) {
-  const bool bare = s.columns >= 32 && f.activation.beta == __builtin_inff();
+NARROW_AMX_INLINE void with_pairs_of(const Bf16Finish& f, int64_t columns, F&& call) {
+  const bool bare = columns >= 32 && f.activation.beta == __builtin_inff();
   if (f.residual_type == DType::undefined) {
     if (bare)
-      call(HalfPairs<kF16, false, true>(f, rows, s));
+      call.template operator()<HalfPairs<kF16, false, true>>();
     else
-      call(HalfPairs<kF16, false, false>(f, rows, s));
+      call.template operator()<HalfPairs<kF16, false, false>>();
   } else if (bare) {
-    call(HalfPairs<kF16, true, true>(f, rows, s));
+    call.template operator()<HalfPairs<kF16, true, true>>();
   } else {
-    call(HalfPairs<kF16, true, false>(f, rows, s));
+    call.template operator()<HalfPairs<kF16, true, false>>();
   }
 }
 
-/// Calls f(the HalfPairs this finish wants); only where it stays in 16 bits.
+/// Calls f<the HalfPairs this finish wants>(); only where it stays in 16 bits.
 template <class F>
-NARROW_AMX_INLINE void with_pairs(const Bf16Finish& f, const ConvRows& rows, const Sums& s, F&& call) {
+NARROW_AMX_INLINE void with_pairs(const Bf16Finish& f, int64_t columns, F&& call) {
   if (f.dst_type == DType::f16)
-    with_pairs_of<true>(f, rows, s, call);
+    with_pairs_of<true>(f, columns, call);
   else
-    with_pairs_of<false>(f, rows, s, call);
+    with_pairs_of<false>(f, columns, call);
 }
 
 /// Any types and activation.
@@ -122,14 +123,17 @@ struct Bf16Amx {
   static void end() { _tile_release(); }
   static void tile(const Bf16Args& g, const uint8_t* a, const int8_t* b, int64_t /*at*/, int64_t rows,
                    const ConvPending<float>& pending, float* c) {
-    const auto multiply = [&](auto finisher) { amx_tiles<kProduct>(g, a, b, rows, finisher, c); };
-    if (stays_half(g.finish)) return with_pairs(g.finish, *pending.rows, pending.sums, multiply);
-    finish_any(g.finish, *pending.rows, pending.sums);
-    multiply(AmxNothing{});
+    if (!stays_half(g.finish)) {
+      finish_any(g.finish, *pending.rows, pending.sums);
+      return amx_tiles<kProduct>(g, a, b, rows, AmxNothing{}, c);
+    }
+    with_pairs(g.finish, pending.sums.columns, [&]<class Pairs>() {
+      amx_tiles<kProduct>(g, a, b, rows, Pairs(g.finish, *pending.rows, pending.sums), c);
+    });
   }
   static void finish(const Bf16Args& g, const ConvRows& rows, const Sums& sums) {
     if (stays_half(g.finish))
-      with_pairs(g.finish, rows, sums, [](auto pairs) { pairs.rest(); });
+      with_pairs(g.finish, sums.columns, [&]<class Pairs>() { Pairs(g.finish, rows, sums).rest(); });
     else
       finish_any(g.finish, rows, sums);
   }

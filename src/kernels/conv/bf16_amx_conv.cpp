@@ -154,7 +154,7 @@ ConvShape in_bytes(ConvShape shape, const Bf16AmxK& k) {
   return shape;
 }
 
-class Kernel : public ConvKernel {
+class Kernel : public ConvKernel, private ConvWalker {
  public:
   Kernel(const ConvSpec& spec, std::shared_ptr<const Packed> packed, int threads)
       : shape_(spec.shape),
@@ -169,19 +169,21 @@ class Kernel : public ConvKernel {
   int64_t scratch_bytes() const override { return plan_.scratch_bytes(); }
 
   void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
-    Bf16Finish finish = finish_;
-    finish.residual = buffers.residual;
-    finish.dst = buffers.dst;
-    const auto copy_row = [&](int64_t n, int64_t y, uint8_t* to) {
-      fill_row(buffers.src, source_row(shape_, n, y), to);
-    };
-    plan_.run(buffers.src, packed_->weights.data(), buffers.scratch, pool, copy_row,
-              [&](const ConvWalk& walk, const ConvRange& range) {
-                bf16_amx_task({walk, config_.data(), split_, finish}, range);
-              });
+    plan_.run(*this, buffers, packed_->weights.data(), pool);
   }
 
  private:
+  void multiply(const ConvBuffers& buffers, const ConvWalk& walk, const ConvRange& range) const override {
+    Bf16Finish finish = finish_;
+    finish.residual = buffers.residual;
+    finish.dst = buffers.dst;
+    bf16_amx_task({walk, config_.data(), split_, finish}, range);
+  }
+
+  void copy_row(const void* src, int64_t n, int64_t y, uint8_t* to) const override {
+    fill_row(src, source_row(shape_, n, y), to);
+  }
+
   void fill_row(const void* src, int64_t index, uint8_t* to) const {
     Bf16AmxRow row{.type = src_, .c = shape_.c, .stored_c = packed_->k.stored_c};
     row.plane = plan_.plane_bytes() / 2;

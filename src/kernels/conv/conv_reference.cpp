@@ -58,7 +58,7 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
       if (is_int8(spec.dst) && (added || spec.residual == DType::undefined) && spec.activation.is_clamp()) {
         const double out_scale = spec.dst_quant.scale;
         r = static_cast<float>(acc) *
-            static_cast<float>(static_cast<double>(spec.src_quant.scale) * scale / out_scale);
+            requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / out_scale);
         if (added)
           r = std::fma(static_cast<float>(load_integer(spec.residual, buffers.residual, d) -
                                           spec.residual_quant.zero_point),

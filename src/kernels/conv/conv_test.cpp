@@ -101,7 +101,7 @@ std::vector<float> magnitudes(const Case& c) {
 /// |got - want| for float results. K products and sums each round by at most eps of the running magnitude, so
 /// do bias and residual; no activation here grows a difference more than 1.5 times or adds more than
 /// vmath.h's 1.5e-7 (of max(1, |x|)); the stored type rounds both sides by up to half its spacing. `split`:
-/// of f16 numbers in two parts there are three sums in one, and low * low, up to 2^-18 of a product, is left
+/// of f16 numbers in two parts there are three sums in one, and low * low, up to 2^-16 of a product, is left
 /// out.
 float tolerance(const Case& c, float magnitude, float want, bool split) {
   const float residual = c.spec.residual == DType::undefined ? 0 : 1;
@@ -113,7 +113,7 @@ float tolerance(const Case& c, float magnitude, float want, bool split) {
   // A kernel may round an f32 source to the type of bf16 weights (conv.h): one more relative error per
   // product.
   const float source = c.spec.src == DType::f32 && c.spec.weights == DType::bf16 ? 0x1p-8F * magnitude : 0;
-  const float left_out = split ? 0x1p-18F * magnitude : 0;
+  const float left_out = split ? 0x1p-16F * magnitude : 0;
   return 1.5F * (sum + source + left_out) + activation + 2 * storage * std::abs(want) +
          (c.spec.dst == DType::f16 ? 0x1p-24F : 0);
 }

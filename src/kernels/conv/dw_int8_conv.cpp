@@ -5,6 +5,7 @@
 #include "kernels/conv/conv_clamp.h"
 #include "kernels/conv/dw_int8.h"
 #include "kernels/conv/dw_split.h"
+#include "kernels/requantize.h"
 
 namespace narrow::kernels {
 
@@ -106,7 +107,7 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
     packed->bias.as<int32_t>()[lane] =
         static_cast<int32_t>(static_cast<uint32_t>(bias) - static_cast<uint32_t>(zero * sum));
     const auto multiplier =
-        static_cast<float>(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
+        requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
     packed->multiplier.as<float>()[lane] = multiplier;
     packed->scale.as<float>()[c] = is_one_factor(spec) ? multiplier : spec.src_quant.scale * scale;
   }

@@ -19,13 +19,14 @@ struct S8Isa {
   Isa isa;
   S8Tile tile;
   void (*task)(const S8Args& args, const ConvRange& range);
+  bool on_float;  // sums may begin on the bits of a float
 };
 
-constexpr S8Isa kAmx{"conv_int8_amx", Isa::amx, {{32, 32, 64}, 64, false, true}, s8_task_amx};
+constexpr S8Isa kAmx{"conv_int8_amx", Isa::amx, {{32, 32, 64}, 64, false, true}, s8_task_amx, true};
 constexpr S8Isa kVnni{
-    "conv_int8_avx512vnni", Isa::avx512_vnni, {{14, 32, 4}, 32, true, false}, s8_task_avx512vnni};
-constexpr S8Isa kAvx2{"conv_int8_avx2", Isa::avx2, {{4, 16, 4}, 16, false, false}, s8_task_avx2};
-constexpr S8Isa kPlain{"conv_int8_plain", Isa::plain, {{4, 16, 4}, 16, false, false}, s8_task_plain};
+    "conv_int8_avx512vnni", Isa::avx512_vnni, {{14, 32, 4}, 32, true, false}, s8_task_avx512vnni, true};
+constexpr S8Isa kAvx2{"conv_int8_avx2", Isa::avx2, {{4, 16, 4}, 16, false, false}, s8_task_avx2, false};
+constexpr S8Isa kPlain{"conv_int8_plain", Isa::plain, {{4, 16, 4}, 16, false, false}, s8_task_plain, false};
 
 constexpr int64_t kMaxDepth = 65793;  // 255 * 128 * K < 2^31
 
@@ -74,14 +75,13 @@ bool fits_int32(const S8Finish& f, const S8Packed& packed) {
   return *std::min_element(f.scale, f.scale + columns) >= 0 && bound >= 0 && bound < 0x1.ffp30;
 }
 
-S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed) {
+S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed, const S8Isa& isa) {
   const bool bounds_only = is_int8(spec.dst) && spec.activation.is_clamp();
   const bool one_factor = is_one_factor(spec);
   S8Finish f{};
   f.dst_type = spec.dst;
   f.residual_type = spec.residual;
   f.activation = bounds_only ? Activation{} : spec.activation;
-  f.bias = packed.bias();
   f.scale = one_factor ? packed.multiplier() : packed.scale();
   f.inverse_out_scale = one_factor ? 1.0F : 1.0F / spec.dst_quant.scale;
   f.out_zero = spec.dst_quant.zero_point;
@@ -91,6 +91,10 @@ S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed) {
   f.residual_scale = one_factor ? residual_multiplier(spec) : spec.residual_quant.scale;
   f.residual_zero = spec.residual_quant.zero_point;
   f.stays_in_bytes = one_factor && fits_int32(f, packed);
+  f.bias = packed.bias();
+  f.on_float = isa.on_float && f.stays_in_bytes && packed.sums_fit_float();
+  f.start = f.on_float ? packed.on_float() : packed.bias();
+  f.back = packed.back();
   return f;
 }
 
@@ -100,7 +104,7 @@ ConvShape in_bytes(ConvShape shape, const ConvLayout& layout) {
   return shape;
 }
 
-class S8Conv : public ConvKernel {
+class S8Conv : public ConvKernel, private ConvWalker {
  public:
   S8Conv(const ConvSpec& spec, std::shared_ptr<const S8Packed> packed, const S8Isa& isa, int threads)
       : shape_(spec.shape),
@@ -108,7 +112,7 @@ class S8Conv : public ConvKernel {
         task_(isa.task),
         is_signed_(spec.src == DType::s8),
         fill_(spec.src_quant.zero_point),
-        finish_(make_finish(spec, *packed_)),
+        finish_(make_finish(spec, *packed_, isa)),
         interleave_(s8_interleave(packed_->layout().rows_per_segment, spec.shape.c)),
         plan_(in_bytes(spec.shape, packed_->layout()), packed_->layout(), spec.shape.is_pointwise(),
               threads) {}
@@ -116,21 +120,23 @@ class S8Conv : public ConvKernel {
   int64_t scratch_bytes() const override { return plan_.scratch_bytes(); }
 
   void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
-    S8Finish finish = finish_;
-    finish.residual = buffers.residual;
-    finish.dst = buffers.dst;
-    const auto* src = static_cast<const uint8_t*>(buffers.src);
-    const auto copy_row = [&](int64_t n, int64_t y, uint8_t* to) {
-      if (interleave_.count > 1) return fill_rows(src, n, y, to);
-      fill_row(row_at(src, n, y), to);
-    };
-    plan_.run(src, packed_->weights(), buffers.scratch, pool, copy_row,
-              [&](const ConvWalk& walk, const ConvRange& range) {
-                task_({walk, is_signed_, finish}, range);
-              });
+    plan_.run(*this, buffers, packed_->weights(), pool);
   }
 
  private:
+  void multiply(const ConvBuffers& buffers, const ConvWalk& walk, const ConvRange& range) const override {
+    S8Finish finish = finish_;
+    finish.residual = buffers.residual;
+    finish.dst = buffers.dst;
+    task_({walk, is_signed_, finish}, range);
+  }
+
+  void copy_row(const void* src, int64_t n, int64_t y, uint8_t* to) const override {
+    const auto* bytes = static_cast<const uint8_t*>(src);
+    if (interleave_.count > 1) return fill_rows(bytes, n, y, to);
+    fill_row(row_at(bytes, n, y), to);
+  }
+
   /// Null: padding.
   const uint8_t* row_at(const uint8_t* src, int64_t n, int64_t y) const {
     const int64_t row = source_row(shape_, n, y);

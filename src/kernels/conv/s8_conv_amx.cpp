@@ -18,23 +18,46 @@ struct Amx {
   static void end() { _tile_release(); }
   static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, int64_t /*at*/, int64_t rows,
                    const S8Pending& pending, int32_t* c) {
-    const auto multiply = [&](auto finisher) {
-      if (g.is_signed)
-        amx_tiles<AmxProduct::s8s8>(g, a, b, rows, finisher, c);
-      else
-        amx_tiles<AmxProduct::u8s8>(g, a, b, rows, finisher, c);
-    };
-    if (g.finish.stays_in_bytes) return with_s8_pairs<true>(g.finish, *pending.rows, pending.sums, multiply);
-    finish(g, *pending.rows, pending.sums);
-    multiply(AmxNothing{});
+    if (g.finish.stays_in_bytes)
+      return with_s8_pairs<S8Sum::without_bias, MappedRows>(
+          g.finish, pending.sums.columns, [&]<class Pairs>() {
+            multiply(g, a, b, rows, Pairs(g.finish, MappedRows(*pending.rows), pending.sums), c);
+          });
+    s8_finish_any<true>(g.finish, *pending.rows, pending.sums);
+    multiply(g, a, b, rows, AmxNothing{}, c);
   }
   static void finish(const S8Args& g, const ConvRows& rows, const S8Sums& sums) {
-    s8_finish_avx512<true>(g.finish, rows, sums);
+    if (g.finish.stays_in_bytes)
+      with_s8_pairs<S8Sum::without_bias, MappedRows>(
+          g.finish, sums.columns, [&]<class Pairs>() { Pairs(g.finish, MappedRows(rows), sums).rest(); });
+    else
+      s8_finish_any<true>(g.finish, rows, sums);
+  }
+
+ private:
+  template <class Finisher>
+  NARROW_AMX_INLINE static void multiply(const S8Args& g, const uint8_t* a, const int8_t* b, int64_t rows,
+                                         Finisher finisher, int32_t* c) {
+    if (g.is_signed)
+      amx_tiles<AmxProduct::s8s8>(g, a, b, rows, finisher, c);
+    else
+      amx_tiles<AmxProduct::u8s8>(g, a, b, rows, finisher, c);
   }
 };
 
+/// Whether the products of a block are too few to hide how long sums take to leave the tiles.
+bool is_shallow(const S8Args& g) {
+  constexpr int64_t kBytes = 256;
+  return !g.is_signed && g.finish.on_float && g.dense && g.segments == 1 && g.segment_bytes <= kBytes;
+}
+
 }  // namespace
 
-void s8_task_amx(const S8Args& args, const ConvRange& range) { walk_task<Amx>(args, range); }
+void s8_task_amx(const S8Args& args, const ConvRange& range) {
+  if (is_shallow(args))
+    s8_shallow_task_amx(args, range);
+  else
+    walk_task<Amx>(args, range);
+}
 
 }  // namespace narrow::kernels

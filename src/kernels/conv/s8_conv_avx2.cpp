@@ -1,4 +1,4 @@
-// 4 x 16 sums of bytes in registers:  C[4,16] = bias + A[4,K] x B[K,16]
+// 4 x 16 sums of bytes in registers:  C[4,16] = start + A[4,K] x B[K,16]
 //
 // vpmaddubsw would saturate at 16 bits, so bytes widen to 16 bits first and vpmaddwd sums pairs exactly. Of
 // each four bytes of K the even ones and the odd ones form two operands: shifts widen in place, no shuffles.
@@ -36,12 +36,12 @@ NARROW_S8_INLINE __m256i load_bytes(const int8_t* p) {
 }
 
 template <bool kSigned, int kM>
-void s8_dots(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int32_t* c) {
+void s8_dots(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* start, int32_t* c) {
   __m256i sum0[kM], sum1[kM];
 #pragma GCC unroll 4
   for (int m = 0; m < kM; ++m) {
-    sum0[m] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bias));
-    sum1[m] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bias + 8));
+    sum0[m] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(start));
+    sum1[m] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(start + 8));
   }
   for (int64_t segment = 0; segment < g.segments; ++segment) {
     const uint8_t* run = a + g.offsets[segment];
@@ -109,11 +109,11 @@ struct Avx2 {
   static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, int64_t at, int64_t rows,
                    const S8Pending& pending, int32_t* c) {
     finish(g, *pending.rows, pending.sums);
-    const int32_t* bias = g.finish.bias + at;
+    const int32_t* start = g.finish.start + at;
     if (g.is_signed)
-      rows > 1 ? s8_dots<true, 4>(g, a, b, bias, c) : s8_dots<true, 1>(g, a, b, bias, c);
+      rows > 1 ? s8_dots<true, 4>(g, a, b, start, c) : s8_dots<true, 1>(g, a, b, start, c);
     else
-      rows > 1 ? s8_dots<false, 4>(g, a, b, bias, c) : s8_dots<false, 1>(g, a, b, bias, c);
+      rows > 1 ? s8_dots<false, 4>(g, a, b, start, c) : s8_dots<false, 1>(g, a, b, start, c);
   }
   static void finish(const S8Args& g, const ConvRows& rows, const S8Sums& s) {
     const S8Finish& f = g.finish;

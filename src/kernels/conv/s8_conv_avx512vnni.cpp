@@ -1,4 +1,4 @@
-// Up to 14 x 32 sums of bytes in registers:  C[m,32] = bias + A[m,K] x B[K,32], vpdpbusd (u8 x s8, does not
+// Up to 14 x 32 sums of bytes in registers:  C[m,32] = start + A[m,K] x B[K,32], vpdpbusd (u8 x s8, does not
 // saturate)
 //
 // 28 accumulators, two registers of B, one of A: four bytes of A are broadcast per row and step.
@@ -16,11 +16,11 @@ NARROW_LANE_INLINE int32_t load_four(const uint8_t* p) {
 }
 
 template <bool kSigned, int kM>
-void s8_dots(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int32_t* c) {
+void s8_dots(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* start, int32_t* c) {
   const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
   __m512i sum0[kM], sum1[kM];
 #pragma GCC unroll 14
-  for (int m = 0; m < kM; ++m) sum0[m] = _mm512_loadu_si512(bias), sum1[m] = _mm512_loadu_si512(bias + 16);
+  for (int m = 0; m < kM; ++m) sum0[m] = _mm512_loadu_si512(start), sum1[m] = _mm512_loadu_si512(start + 16);
   for (int64_t segment = 0; segment < g.segments; ++segment) {
     const uint8_t* run = a + g.offsets[segment];
     for (int64_t k = 0; k < g.segment_bytes; k += 4, b += 128) {
@@ -42,16 +42,16 @@ void s8_dots(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* 
 }
 
 template <bool kSigned>
-void s8_dots_of(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* bias, int64_t rows,
+void s8_dots_of(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* start, int64_t rows,
                 int32_t* c) {
   if (rows > 7)
-    s8_dots<kSigned, 14>(g, a, b, bias, c);
+    s8_dots<kSigned, 14>(g, a, b, start, c);
   else if (rows > 4)
-    s8_dots<kSigned, 7>(g, a, b, bias, c);
+    s8_dots<kSigned, 7>(g, a, b, start, c);
   else if (rows > 1)
-    s8_dots<kSigned, 4>(g, a, b, bias, c);
+    s8_dots<kSigned, 4>(g, a, b, start, c);
   else
-    s8_dots<kSigned, 1>(g, a, b, bias, c);
+    s8_dots<kSigned, 1>(g, a, b, start, c);
 }
 
 struct Vnni {
@@ -64,14 +64,20 @@ struct Vnni {
   static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, int64_t at, int64_t rows,
                    const S8Pending& pending, int32_t* c) {
     finish(g, *pending.rows, pending.sums);
-    const int32_t* bias = g.finish.bias + at;
+    const int32_t* start = g.finish.start + at;
     if (g.is_signed)
-      s8_dots_of<true>(g, a, b, bias, rows, c);
+      s8_dots_of<true>(g, a, b, start, rows, c);
     else
-      s8_dots_of<false>(g, a, b, bias, rows, c);
+      s8_dots_of<false>(g, a, b, start, rows, c);
   }
   static void finish(const S8Args& g, const ConvRows& rows, const S8Sums& sums) {
-    s8_finish_avx512<false>(g.finish, rows, sums);
+    const auto rest = [&]<class Pairs>() { Pairs(g.finish, MappedRows(rows), sums).rest(); };
+    if (g.finish.on_float)
+      with_s8_pairs<S8Sum::on_float, MappedRows>(g.finish, sums.columns, rest);
+    else if (g.finish.stays_in_bytes)
+      with_s8_pairs<S8Sum::whole, MappedRows>(g.finish, sums.columns, rest);
+    else
+      s8_finish_any<false>(g.finish, rows, sums);
   }
 };
 

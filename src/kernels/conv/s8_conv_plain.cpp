@@ -20,7 +20,7 @@ struct Plain {
     finish(g, *pending.rows, pending.sums);
     for (int64_t m = 0; m < rows; ++m) {
       uint32_t sums[16];  // modulo 2^32: the raw bytes' sum may pass 2^31 on the way
-      for (int64_t n = 0; n < 16; ++n) sums[n] = static_cast<uint32_t>(g.finish.bias[at + n]);
+      for (int64_t n = 0; n < 16; ++n) sums[n] = static_cast<uint32_t>(g.finish.start[at + n]);
       const int8_t* w = b;
       for (int64_t segment = 0; segment < g.segments; ++segment) {
         const uint8_t* run = a + m * g.a_stride + g.offsets[segment];

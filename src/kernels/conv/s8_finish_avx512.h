@@ -17,6 +17,10 @@ NARROW_LANE_INLINE __mmask32 first_lanes32(int64_t n) {
 /// What is added to the sums' real value, byte by byte.
 enum class S8Added { nothing, u8, any_byte };
 
+/// What sums are: whole, short of the bias, or whole and floats (kernels/requantize.h), which takes one
+/// instruction less.
+enum class S8Sum { whole, without_bias, on_float };
+
 /// Integer dst that only bounds, with or without an integer residual: pairs of rows of 32 columns. AMX takes
 /// some pairs at a time between its own instructions, so what counts is the number of instructions: kBare is
 /// the case whose bounds are those of u8 and whose zero point is 0, 32 columns at a time, of a u8 residual.
@@ -26,19 +30,21 @@ enum class S8Added { nothing, u8, any_byte };
 ///
 /// Works in u8; s8 goes in and out by flipping the top bit, with 128 added to zero point and bounds.
 /// Saturating at 16 bits before adding the zero point changes nothing, being far outside the type's range.
-template <S8Added kAdded, bool kBare, bool kBias>
-class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kBias>> {
+template <S8Added kAdded, bool kBare, S8Sum kSum, class Rows>
+class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kSum, Rows>> {
  public:
-  NARROW_LANE_INLINE S8Pairs(const S8Finish& f, const ConvRows& rows, const S8Sums& s)
-      : RowPairs<S8Pairs>(rows),
+  NARROW_LANE_INLINE S8Pairs(const S8Finish& f, const Rows& rows, const S8Sums& s)
+      : RowPairs<S8Pairs>(rows.pairs()),
         order_(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
         scale0_(_mm512_loadu_ps(f.scale + s.at)),
         scale1_(_mm512_loadu_ps(f.scale + s.at + 16)),
         dst_(static_cast<uint8_t*>(f.dst) + s.channel),
         c_(s.c),
         rows_(rows) {
-    if constexpr (kBias)
+    if constexpr (kSum == S8Sum::without_bias)
       bias0_ = _mm512_loadu_si512(f.bias + s.at), bias1_ = _mm512_loadu_si512(f.bias + s.at + 16);
+    if constexpr (kSum == S8Sum::on_float)
+      back0_ = _mm512_loadu_ps(f.back + s.at), back1_ = _mm512_loadu_ps(f.back + s.at + 16);
     if constexpr (!kBare) {
       const int flip = f.dst_type == DType::s8 ? 128 : 0;
       zero_ = _mm512_set1_epi16(static_cast<int16_t>(f.out_zero + flip));
@@ -59,12 +65,12 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kBias>> {
     magic_ = _mm256_set1_epi16(0x4b);
   }
 
-  NARROW_LANE_INLINE void pair(int64_t i) {
-    const int32_t *c0 = c_ + rows_.sums[i], *c1 = c_ + rows_.sums[i + 1];
-    const int64_t at0 = rows_.element[i], at1 = rows_.element[i + 1];
+  NARROW_LANE_INLINE void finish_pair() {
+    const RowPair pair = rows_.take();
+    const int32_t *c0 = c_ + pair.sums0, *c1 = c_ + pair.sums1;
+    const int64_t at0 = pair.element0, at1 = pair.element1;
     const __m512i x0 = added(at0), x1 = added(at1);
-    const __m512i q00 = q(c0, bias0_, scale0_, x0, spread0_), q01 = q(c0 + 16, bias1_, scale1_, x0, spread1_);
-    const __m512i q10 = q(c1, bias0_, scale0_, x1, spread0_), q11 = q(c1 + 16, bias1_, scale1_, x1, spread1_);
+    const __m512i q00 = left(c0, x0), q01 = right(c0, x0), q10 = left(c1, x1), q11 = right(c1, x1);
     const __m512i row0 = shifted(_mm512_packs_epi32(q00, q01)), row1 = shifted(_mm512_packs_epi32(q10, q11));
     const __m512i bytes = _mm512_permutexvar_epi32(order_, _mm512_packus_epi16(row0, row1));
     if constexpr (kBare) {
@@ -95,12 +101,23 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kBias>> {
     return _mm512_inserti64x4(_mm512_castsi256_si512(bytes), magic_, 1);
   }
 
+  NARROW_LANE_INLINE __m512i left(const int32_t* sums, __m512i added) const {
+    return q(sums, bias0_, scale0_, back0_, added, spread0_);
+  }
+  NARROW_LANE_INLINE __m512i right(const int32_t* sums, __m512i added) const {
+    return q(sums + 16, bias1_, scale1_, back1_, added, spread1_);
+  }
+
   /// Sixteen rounded values in units of dst's scale, without its zero point.
-  NARROW_LANE_INLINE __m512i q(const int32_t* sums, __m512i bias, __m512 scale, __m512i added,
+  NARROW_LANE_INLINE __m512i q(const int32_t* sums, __m512i bias, __m512 scale, __m512 back, __m512i added,
                                __m512i spread) const {
     __m512i sum = _mm512_load_si512(sums);
-    if constexpr (kBias) sum = _mm512_add_epi32(sum, bias);
-    __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
+    if constexpr (kSum == S8Sum::without_bias) sum = _mm512_add_epi32(sum, bias);
+    __m512 r;
+    if constexpr (kSum == S8Sum::on_float)
+      r = _mm512_fmadd_ps(_mm512_castsi512_ps(sum), scale, back);
+    else
+      r = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
     if constexpr (kAdded != S8Added::nothing) {
       const __m512 biased = _mm512_castsi512_ps(_mm512_permutexvar_epi8(spread, added));
       r = _mm512_fmadd_ps(_mm512_sub_ps(biased, residual_zero_), residual_scale_, r);
@@ -109,31 +126,32 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kBias>> {
   }
 
   __m512i order_, bias0_, bias1_, zero_, low_, high_, flip_;
-  __m512 scale0_, scale1_;
+  __m512 scale0_, scale1_, back0_, back1_;
   __mmask32 live_;
   uint8_t* dst_;
   const int32_t* c_;
-  const ConvRows& rows_;
+  Rows rows_;
   const uint8_t* residual_ = nullptr;
   __m512 residual_scale_, residual_zero_;
   __m256i residual_flip_, magic_;
   __m512i spread0_, spread1_;
 };
 
-/// Calls f(the S8Pairs this finish wants); only where it stays in bytes.
-template <bool kBias, class F>
-NARROW_LANE_INLINE void with_s8_pairs(const S8Finish& f, const ConvRows& rows, const S8Sums& s, F&& call) {
+/// Calls f<the S8Pairs this finish wants>(); only where it stays in bytes. Who is called makes it: an
+/// argument would go through memory, registers and all.
+template <S8Sum kSum, class Rows, class F>
+NARROW_LANE_INLINE void with_s8_pairs(const S8Finish& f, int64_t columns, F&& call) {
   const bool bare =
-      f.dst_type == DType::u8 && f.out_zero == 0 && f.low == 0 && f.high == 255 && s.columns >= 32;
+      f.dst_type == DType::u8 && f.out_zero == 0 && f.low == 0 && f.high == 255 && columns >= 32;
   if (f.residual_type == DType::undefined) {
     if (bare)
-      call(S8Pairs<S8Added::nothing, true, kBias>(f, rows, s));
+      call.template operator()<S8Pairs<S8Added::nothing, true, kSum, Rows>>();
     else
-      call(S8Pairs<S8Added::nothing, false, kBias>(f, rows, s));
+      call.template operator()<S8Pairs<S8Added::nothing, false, kSum, Rows>>();
   } else if (bare && f.residual_type == DType::u8) {
-    call(S8Pairs<S8Added::u8, true, kBias>(f, rows, s));
+    call.template operator()<S8Pairs<S8Added::u8, true, kSum, Rows>>();
   } else {
-    call(S8Pairs<S8Added::any_byte, false, kBias>(f, rows, s));
+    call.template operator()<S8Pairs<S8Added::any_byte, false, kSum, Rows>>();
   }
 }
 
@@ -183,15 +201,6 @@ void s8_finish_any(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
       const __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(f.scale + s.at + column));
       s8_store(f, at, live, vapply(f.activation, s8_add_residual(f, at, live, r)));
     }
-}
-
-/// Tiles of 32 columns; kBias: the sums do not hold the bias yet.
-template <bool kBias>
-void s8_finish_avx512(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
-  if (f.stays_in_bytes)
-    with_s8_pairs<kBias>(f, rows, s, [](auto pairs) { pairs.rest(); });
-  else
-    s8_finish_any<kBias>(f, rows, s);
 }
 
 }  // namespace

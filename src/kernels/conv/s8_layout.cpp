@@ -68,7 +68,7 @@ void for_each_run(const ConvShape& s, const ConvLayout& l, F&& run) {
 
 std::vector<int64_t> s8_stored_sizes(const ConvSpec& spec, const S8Tile& tile) {
   const ConvLayout l = s8_layout(spec, tile);
-  return {l.weight_bytes(), l.columns() * 4};
+  return {l.weight_bytes(), l.columns() * 8};
 }
 
 void s8_unpack(const ConvSpec& spec, const S8Tile& tile, std::span<const AlignedBuffer> parts,
@@ -85,7 +85,7 @@ void s8_unpack(const ConvSpec& spec, const S8Tile& tile, std::span<const Aligned
 S8Packed::S8Packed(const ConvSpec& spec, const ConvWeights& source, const S8Tile& tile)
     : layout_(s8_layout(spec, tile)),
       shifts_signed_(tile.shifts_signed),
-      columns_(AlignedBuffer::zeroed(layout_.columns() * 12)) {
+      columns_(AlignedBuffer::zeroed(layout_.columns() * 20)) {
   if (source.stored.empty()) {
     pack(spec, static_cast<const int8_t*>(source.weights));
   } else {
@@ -104,31 +104,42 @@ void S8Packed::pack(const ConvSpec& spec, const int8_t* weights) {
   const ConvShape& s = spec.shape;
   const int64_t taps = s.kh * s.kw, depth = s.c / s.groups * taps;
   weights_ = AlignedBuffer::zeroed(layout_.weight_bytes());
-  sums_ = AlignedBuffer::zeroed(layout_.columns() * 4);
+  sums_ = AlignedBuffer::zeroed(layout_.columns() * 8);
   auto* packed = weights_.as<int8_t>();
   for_each_run(s, layout_, [&](int64_t o, int64_t first, int64_t at, int64_t count) {
     const int8_t* from = weights + o * depth + first;
     for (int64_t i = 0; i < count; ++i) packed[at + i] = from[i * taps];
   });
   for (int64_t o = 0; o < s.oc; ++o) {
-    int32_t sum = 0;
-    for (int64_t i = 0; i < depth; ++i) sum += weights[o * depth + i];
-    sums_.as<int32_t>()[o / layout_.outputs * layout_.padded_outputs() + o % layout_.outputs] = sum;
+    int32_t sum = 0, magnitude = 0;
+    for (int64_t i = 0; i < depth; ++i) {
+      sum += weights[o * depth + i];
+      magnitude += std::abs(int32_t{weights[o * depth + i]});
+    }
+    const int64_t at = o / layout_.outputs * layout_.padded_outputs() + o % layout_.outputs;
+    sums_.as<int32_t>()[at] = sum;
+    sums_.as<int32_t>()[layout_.columns() + at] = magnitude;
   }
 }
 
 void S8Packed::finish_columns(const ConvSpec& spec, const int32_t* bias) {
   const int64_t zero = spec.src_quant.zero_point + (shifts_signed_ && spec.src == DType::s8 ? 128 : 0);
   const int64_t all = layout_.columns();
+  auto* ints = columns_.as<int32_t>();
+  auto* floats = columns_.as<float>();
   for (int64_t o = 0; o < spec.shape.oc; ++o) {
     const int64_t at = o / layout_.outputs * layout_.padded_outputs() + o % layout_.outputs;
     const int64_t own = bias != nullptr ? bias[o] : 0, sum = sums_.as<int32_t>()[at];
     const float w_scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(o)];
-    columns_.as<int32_t>()[at] =
-        static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(own - zero * sum)));
-    columns_.as<float>()[all + at] = spec.src_quant.scale * w_scale;
-    columns_.as<float>()[2 * all + at] =
-        static_cast<float>(static_cast<double>(spec.src_quant.scale) * w_scale / spec.dst_quant.scale);
+    const float factor =
+        requantize_factor(static_cast<double>(spec.src_quant.scale) * w_scale / spec.dst_quant.scale);
+    const auto start = static_cast<uint32_t>(static_cast<uint64_t>(own - zero * sum));
+    ints[at] = static_cast<int32_t>(start);
+    floats[all + at] = spec.src_quant.scale * w_scale;
+    floats[2 * all + at] = factor;
+    ints[3 * all + at] = static_cast<int32_t>(start + uint32_t{kSumsOnFloat});
+    floats[4 * all + at] = -0x1.8p23F * factor;
+    most_ = std::max(most_, std::abs(own) + 255 * int64_t{sums_.as<int32_t>()[all + at]});
   }
 }
 

@@ -6,6 +6,7 @@
 #include "base/aligned.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/walk_layout.h"
+#include "kernels/requantize.h"
 
 namespace narrow::kernels {
 
@@ -21,13 +22,15 @@ struct S8Tile : ConvTile {
 /// follows the run.
 ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile);
 
-/// Weights as [group][panel][depth / tile.depth][columns / 16][tile.depth / 4][16][4] and their sum per
-/// column, both of which a file may keep; made at each start, per column (padded):
+/// Weights as [group][panel][depth / tile.depth][columns / 16][tile.depth / 4][16][4], and per column their
+/// sum and the sum of their magnitudes, all of which a file may keep; made at each start, per column
+/// (padded):
 ///   bias        bias - zero_point * sum(w), so that the raw source bytes can be summed; padding pixels hold
 ///   the zero
 ///               point. Computed modulo 2^32, as the sums are.
 ///   scale       x_scale * w_scale
-///   multiplier  x_scale * w_scale / out_scale in double, rounded once: kernels/requantize.h
+///   multiplier  of x_scale * w_scale / out_scale: kernels/requantize.h
+///   on_float, back: the bias on the bits of a float, and that float times -multiplier
 class S8Packed : public PackedWeights {
  public:
   S8Packed(const ConvSpec& spec, const ConvWeights& source, const S8Tile& tile);
@@ -37,8 +40,12 @@ class S8Packed : public PackedWeights {
   const ConvLayout& layout() const { return layout_; }
   const int8_t* weights() const { return weights_.as<int8_t>(); }
   const int32_t* bias() const { return columns_.as<int32_t>(); }
-  const float* scale() const { return columns_.as<float>() + layout_.groups * layout_.padded_outputs(); }
-  const float* multiplier() const { return scale() + layout_.groups * layout_.padded_outputs(); }
+  const float* scale() const { return columns_.as<float>() + layout_.columns(); }
+  const float* multiplier() const { return scale() + layout_.columns(); }
+  const int32_t* on_float() const { return bias() + 3 * layout_.columns(); }
+  const float* back() const { return scale() + 3 * layout_.columns(); }
+  /// No sum can reach 2^22.
+  bool sums_fit_float() const { return most_ < kMostOnFloat; }
 
  private:
   void pack(const ConvSpec& spec, const int8_t* weights);
@@ -46,6 +53,7 @@ class S8Packed : public PackedWeights {
 
   ConvLayout layout_;
   bool shifts_signed_;
+  int64_t most_ = 0;  // a bound of what sums may be, bias included
   AlignedBuffer weights_, sums_, columns_;
 };
 

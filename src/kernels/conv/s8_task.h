@@ -18,7 +18,11 @@ struct S8Finish {
   /// int32.
   bool stays_in_bytes;
   const float* scale;   // per padded column
-  const int32_t* bias;  // per padded column; the sums begin with it, except with AMX
+  const int32_t* bias;  // per padded column
+  /// Sums may begin with the bits of 1.5 * 2^23 and are floats then (kernels/requantize.h).
+  bool on_float;
+  const int32_t* start;  // per padded column: what sums begin with, the bias included
+  const float* back;     // per padded column: takes that float times the scale off again
   float inverse_out_scale;
   int32_t out_zero, low, high;
   float residual_scale;
@@ -41,5 +45,7 @@ void s8_task_plain(const S8Args& args, const ConvRange& range);
 void s8_task_avx2(const S8Args& args, const ConvRange& range);
 void s8_task_avx512vnni(const S8Args& args, const ConvRange& range);
 void s8_task_amx(const S8Args& args, const ConvRange& range);
+/// For few steps over positions that all are pixels, sums on floats.
+void s8_shallow_task_amx(const S8Args& args, const ConvRange& range);
 
 }  // namespace narrow::kernels

@@ -5,6 +5,7 @@
 #include "base/aligned.h"
 #include "kernels/conv/conv_clamp.h"
 #include "kernels/conv/scale_int8.h"
+#include "kernels/requantize.h"
 
 namespace narrow::kernels {
 namespace {
@@ -50,7 +51,7 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
     packed->bias.as<int32_t>()[lane] =
         static_cast<int32_t>(static_cast<uint32_t>(bias) - static_cast<uint32_t>(zero * weight));
     packed->multiplier.as<float>()[lane] =
-        static_cast<float>(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
+        requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
   }
   return packed;
 }

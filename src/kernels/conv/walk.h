@@ -19,6 +19,7 @@ struct ConvWalk {
   int64_t tail_begin;
   int64_t readable;  // no position from here on may be read: a block starts early and skips what is done
   int64_t positions, pitch, rows, oh, ow;
+  bool dense;         // position p is pixel p of dst: nothing lies in between
   int64_t row_begin;  // of position 0, among the rows of all images
   const int8_t* b;    // panels
   int64_t panel_bytes;

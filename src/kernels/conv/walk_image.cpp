@@ -47,16 +47,4 @@ std::vector<int64_t> conv_image_offsets(const ConvShape& s, const ConvLayout& la
   return offsets;
 }
 
-void conv_image_copy(const ConvShape& s, const ConvImage& image, int64_t first, int64_t count, int64_t room,
-                     uint8_t* to, const ConvCopyRow& copy_row) {
-  for (const int64_t phase : image.phases) {
-    for (int64_t r = 0; r < image.copied_rows(count); ++r) {
-      const int64_t n = (first + r) / image.rows,
-                    y = (first + r) % image.rows * s.stride_h + phase - s.pad_top;
-      copy_row(n, y, to + r * image.row_bytes);
-    }
-    to += image.copied_rows(room) * image.row_bytes;
-  }
-}
-
 }  // namespace narrow::kernels

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "kernels/conv/conv.h"
@@ -44,17 +43,25 @@ ConvImage conv_image(const ConvShape& shape, int64_t interleaved);
 std::vector<int64_t> conv_image_offsets(const ConvShape& shape, const ConvLayout& layout,
                                         const ConvImage& image, int64_t count);
 
-using ConvCopyRow = std::function<void(int64_t n, int64_t y, uint8_t* to)>;
-
 /// Counted through all images; -1 outside of them.
 inline int64_t source_row(const ConvShape& s, int64_t n, int64_t y) {
   return n < s.n && y >= 0 && y < s.h ? n * s.h + y : -1;
 }
 
 /// Copies what the outputs of rows [first, first + count) read: copied_bytes(room) at `to`, where room >=
-/// count is what the offsets were made for. copy_row(row, to) writes the image.row_bytes of a padded row, of
-/// source row `row` of all images or of padding (-1).
-void conv_image_copy(const ConvShape& shape, const ConvImage& image, int64_t first, int64_t count,
-                     int64_t room, uint8_t* to, const ConvCopyRow& copy_row);
+/// count is what the offsets were made for. copy_row(n, y, to) writes the image.row_bytes of a padded row, of
+/// source row y of image n; rows outside of images are padding.
+template <class CopyRow>
+void conv_image_copy(const ConvShape& s, const ConvImage& image, int64_t first, int64_t count, int64_t room,
+                     uint8_t* to, const CopyRow& copy_row) {
+  for (const int64_t phase : image.phases) {
+    for (int64_t r = 0; r < image.copied_rows(count); ++r) {
+      const int64_t n = (first + r) / image.rows,
+                    y = (first + r) % image.rows * s.stride_h + phase - s.pad_top;
+      copy_row(n, y, to + r * image.row_bytes);
+    }
+    to += image.copied_rows(room) * image.row_bytes;
+  }
+}
 
 }  // namespace narrow::kernels

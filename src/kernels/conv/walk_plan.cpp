@@ -21,6 +21,18 @@ bool deals_weights(const ConvLayout& l, int64_t blocks, int threads, int64_t src
          l.weight_bytes() > 2 * src_bytes;
 }
 
+/// Tasks to cut a product of `blocks` blocks of positions into. Each task costs some hundred cycles beside
+/// its products, but cores are not equally fast all the time: what takes long gets several tasks a thread.
+int64_t tasks_for(const ConvLayout& l, int64_t blocks, int threads, int64_t most_per_thread) {
+  if (threads == 1) return 1;
+  constexpr double kTaskCycles = 50'000, kCyclesPerSum = 0.4;
+  const double products_per_cycle = l.tile.depth > 4 ? 840 : 128;  // AMX, AVX-512
+  const double cycles = static_cast<double>(blocks * l.tile.rows * l.columns()) *
+                        (kCyclesPerSum + static_cast<double>(l.depth() * l.planes) / products_per_cycle);
+  return threads * static_cast<int64_t>(std::clamp<double>(cycles / threads / kTaskCycles, 1,
+                                                           static_cast<double>(most_per_thread)));
+}
+
 }  // namespace
 
 ConvWalkPlan::Split ConvWalkPlan::split(const ConvLayout& l, int64_t blocks, bool weights, int64_t tasks) {
@@ -70,12 +82,13 @@ void ConvWalkPlan::plan_direct(int threads) {
   walk_.a_stride = shape_.c;
   walk_.positions = walk_.pitch = walk_.ow = positions;
   walk_.rows = walk_.oh = 1;
+  walk_.dense = true;
   walk_.readable = positions;
   walk_.tail_begin = kEverything;
   const int64_t blocks = div_up(positions, rows);
   cut_ = split(layout_, blocks,
                deals_weights(layout_, blocks, threads, shape_.n * shape_.h * shape_.w * shape_.c),
-               threads == 1 ? 1 : int64_t{4} * threads);
+               tasks_for(layout_, blocks, threads, 4));
   if (beyond <= 0 && positions >= rows) return;
   const int64_t first_short =
       positions - div_up(std::max<int64_t>(beyond, 0), shape_.c);  // first to read beyond
@@ -100,7 +113,7 @@ void ConvWalkPlan::plan_image(int threads) {
   // Few tasks: each begins with a copy, of all pixels where weights are dealt.
   const bool weights = deals_weights(layout_, blocks, threads, shape_.n * shape_.h * shape_.w * shape_.c);
   cut_ = split(layout_, blocks, weights, weights ? threads : 1);
-  row_tasks_ = weights || threads == 1 ? 1 : std::min<int64_t>(rows, int64_t{2} * threads);
+  row_tasks_ = weights ? 1 : std::min(rows, tasks_for(layout_, blocks, threads, 2));
   const int64_t row_bytes =
       layout_.planes * std::max<int64_t>(1, image_.copied_bytes(1) - image_.copied_bytes(0));
   rows_at_once_ = std::clamp<int64_t>((cut_.panels_outside ? kLargeCopyBytes : kCopyBytes) / row_bytes, 1,
@@ -114,53 +127,61 @@ void ConvWalkPlan::plan_image(int threads) {
 }
 
 /// Blocks of positions x the groups and panels of part `part`.
-void ConvWalkPlan::multiply(const ConvWalk& walk, const Task& task, int64_t part, int64_t block,
+void ConvWalkPlan::multiply(const Run& run, const ConvWalk& walk, int64_t part, int64_t block,
                             int64_t block_end) const {
   const int64_t panel = part % panel_tasks() * cut_.panels, group = part / panel_tasks() * cut_.groups;
   for (int64_t g = group; g < std::min(group + cut_.groups, layout_.groups); ++g)
-    task(walk,
-         {g, block, block_end, panel, std::min(panel + cut_.panels, layout_.panels), cut_.panels_outside});
+    run.walker->multiply(
+        run.buffers, walk,
+        {g, block, block_end, panel, std::min(panel + cut_.panels, layout_.panels), cut_.panels_outside});
 }
 
-/// The outputs of rows [first, end), as many at once as a copy holds.
-void ConvWalkPlan::copy_and_multiply(ConvWalk walk, const ConvCopyRow& copy_row, const Task& task,
-                                     uint8_t* copy, int64_t part, int64_t first, int64_t end) const {
+void ConvWalkPlan::run_direct(const Run& run, int64_t index) const {
+  ConvWalk walk = walk_;
+  walk.offsets = offsets_.data();
+  walk.b = static_cast<const int8_t*>(run.b);
+  walk.a = static_cast<const uint8_t*>(run.buffers.src);
+  walk.tail = static_cast<const uint8_t*>(run.buffers.scratch);
+  const int64_t blocks = div_up(walk.positions, layout_.tile.rows), tasks = cut_.block_tasks,
+                part = index % tasks;
+  multiply(run, walk, index / tasks, blocks * part / tasks, blocks * (part + 1) / tasks);
+}
+
+/// The outputs of some rows, as many at once as a copy holds.
+void ConvWalkPlan::run_image(const Run& run, int64_t index) const {
+  const int64_t rows = image_.output_rows(shape_), part = index % row_tasks_,
+                end = rows * (part + 1) / row_tasks_;
+  uint8_t* const copy = static_cast<uint8_t*>(run.buffers.scratch) + index * layout_.planes * copy_bytes_;
+  ConvWalk walk = walk_;
+  walk.offsets = offsets_.data();
+  walk.b = static_cast<const int8_t*>(run.b);
   walk.a = copy;
-  for (int64_t row = first; row < end; row += rows_at_once_) {
+  for (int64_t row = rows * part / row_tasks_; row < end; row += rows_at_once_) {
     const int64_t count = std::min(rows_at_once_, end - row);
-    conv_image_copy(shape_, image_, row, count, rows_at_once_, copy, copy_row);
+    conv_image_copy(shape_, image_, row, count, rows_at_once_, copy, [&](int64_t n, int64_t y, uint8_t* to) {
+      run.walker->copy_row(run.buffers.src, n, y, to);
+    });
     walk.row_begin = row;
     walk.positions = (count - 1) * image_.pitch + shape_.ow;
-    multiply(walk, task, part, 0, div_up(walk.positions, layout_.tile.rows));
+    multiply(run, walk, index / row_tasks_, 0, div_up(walk.positions, layout_.tile.rows));
   }
 }
 
-void ConvWalkPlan::run(const void* src, const void* b, void* scratch, ThreadPool& pool,
-                       const ConvCopyRow& copy_row, const Task& task) const {
+void ConvWalkPlan::run(const ConvWalker& walker, const ConvBuffers& buffers, const void* b,
+                       ThreadPool& pool) const {
   if (shape_.n * shape_.oh * shape_.ow * shape_.oc == 0) return;
-  ConvWalk walk = walk_;
-  walk.b = static_cast<const int8_t*>(b);
-  walk.offsets = offsets_.data();
-  auto* bytes = static_cast<uint8_t*>(scratch);
-  if (direct_) {
-    walk.a = static_cast<const uint8_t*>(src);
-    walk.tail = bytes;
-    const int64_t tail = std::max<int64_t>(0, walk.positions - walk.tail_begin);
-    if (tail > 0)
-      std::memcpy(bytes, walk.a + (walk.positions - tail) * shape_.c, static_cast<size_t>(tail * shape_.c));
-    const int64_t blocks = div_up(walk.positions, layout_.tile.rows), tasks = cut_.block_tasks;
-    pool.run(group_tasks() * tasks * panel_tasks(), [&](int64_t index) {
-      const int64_t part = index % tasks;
-      multiply(walk, task, index / tasks, blocks * part / tasks, blocks * (part + 1) / tasks);
-    });
+  const Run run{&walker, buffers, b};
+  if (!direct_) {
+    pool.run(row_tasks_ * group_tasks() * panel_tasks(),
+             [this, run](int64_t index) { run_image(run, index); });
     return;
   }
-  const int64_t rows = image_.output_rows(shape_);
-  pool.run(row_tasks_ * group_tasks() * panel_tasks(), [&](int64_t index) {
-    const int64_t rows_part = index % row_tasks_;
-    copy_and_multiply(walk, copy_row, task, bytes + index * layout_.planes * copy_bytes_, index / row_tasks_,
-                      rows * rows_part / row_tasks_, rows * (rows_part + 1) / row_tasks_);
-  });
+  if (const int64_t tail = walk_.positions - walk_.tail_begin; tail > 0)
+    std::memcpy(buffers.scratch,
+                static_cast<const uint8_t*>(buffers.src) + (walk_.positions - tail) * shape_.c,
+                static_cast<size_t>(tail * shape_.c));
+  pool.run(group_tasks() * cut_.block_tasks * panel_tasks(),
+           [this, run](int64_t index) { run_direct(run, index); });
 }
 
 }  // namespace narrow::kernels

@@ -4,8 +4,6 @@
 // what it reads: a copy that threads share costs more, since its lines wander between their caches.
 #pragma once
 
-#include <functional>
-
 #include "kernels/conv/conv.h"
 #include "kernels/conv/walk.h"
 #include "kernels/conv/walk_image.h"
@@ -14,6 +12,18 @@
 
 namespace narrow::kernels {
 
+/// What is done to rows and blocks; called from all threads.
+class ConvWalker {
+ public:
+  /// Writes the image.row_bytes of a padded row at `to`, of source row y of image n; rows outside of images
+  /// are padding. Not called where the walk reads the source itself.
+  virtual void copy_row(const void* src, int64_t n, int64_t y, uint8_t* to) const = 0;
+  virtual void multiply(const ConvBuffers& buffers, const ConvWalk& walk, const ConvRange& range) const = 0;
+
+ protected:
+  ~ConvWalker() = default;
+};
+
 class ConvWalkPlan {
  public:
   /// `shape` with c = bytes of a pixel as the walk reads it (of layout.rows_per_segment rows); `direct`: they
@@ -21,10 +31,9 @@ class ConvWalkPlan {
   ConvWalkPlan(const ConvShape& shape, const ConvLayout& layout, bool direct, int threads);
 
   int64_t scratch_bytes() const { return scratch_bytes_; }
-  using Task = std::function<void(const ConvWalk& walk, const ConvRange& range)>;
-  /// Calls `task` from the pool's threads for parts that cover all outputs once; `b` are the packed weights.
-  void run(const void* src, const void* b, void* scratch, ThreadPool& pool, const ConvCopyRow& copy_row,
-           const Task& task) const;
+  /// Lets `walker` multiply from the pool's threads, parts that cover all outputs once; `b` are the packed
+  /// weights.
+  void run(const ConvWalker& walker, const ConvBuffers& buffers, const void* b, ThreadPool& pool) const;
   const ConvImage& image() const { return image_; }
   /// Where copy_row() writes the parts of split numbers: so far from each other.
   int64_t plane_bytes() const { return copy_bytes_; }
@@ -32,9 +41,15 @@ class ConvWalkPlan {
  private:
   void plan_direct(int threads);
   void plan_image(int threads);
-  void multiply(const ConvWalk& walk, const Task& task, int64_t part, int64_t block, int64_t block_end) const;
-  void copy_and_multiply(ConvWalk walk, const ConvCopyRow& copy_row, const Task& task, uint8_t* copy,
-                         int64_t part, int64_t first, int64_t end) const;
+  /// One run: all that a worker has to fetch from the core that began it.
+  struct Run {
+    const ConvWalker* walker;
+    ConvBuffers buffers;
+    const void* b;
+  };
+  void multiply(const Run& run, const ConvWalk& walk, int64_t part, int64_t block, int64_t block_end) const;
+  void run_direct(const Run& run, int64_t index) const;
+  void run_image(const Run& run, int64_t index) const;
   int64_t group_tasks() const { return div_up(layout_.groups, cut_.groups); }
   int64_t panel_tasks() const { return div_up(layout_.panels, cut_.panels); }
   /// Bytes from a position's start that its last segment of the last group ends at.
