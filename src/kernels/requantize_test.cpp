@@ -31,11 +31,13 @@ TEST(RequantizeFactor, SumsOnAFloatNeedNoConversion) {
   std::uniform_real_distribution<double> exponent(-40, 10);
   const auto check = [](int32_t sum, float factor) {
     const float on_float = std::bit_cast<float>(kSumsOnFloat + sum);
-    const float got = std::fma(on_float, factor, -0x1.8p23F * factor), want = static_cast<float>(sum) * factor;
+    const float got = std::fma(on_float, factor, -0x1.8p23F * factor),
+                want = static_cast<float>(sum) * factor;
     EXPECT_EQ(got, want) << sum << " * " << factor;
   };
   for (int i = 0; i < 1'000'000; ++i) check(sums(random), requantize_factor(std::exp2(exponent(random))));
-  for (const int32_t sum : {0, 1, -1, static_cast<int32_t>(kMostOnFloat) - 1, 1 - static_cast<int32_t>(kMostOnFloat)})
+  for (const int32_t sum :
+       {0, 1, -1, static_cast<int32_t>(kMostOnFloat) - 1, 1 - static_cast<int32_t>(kMostOnFloat)})
     check(sum, requantize_factor(1.0 / 3));
 }
 

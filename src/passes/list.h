@@ -44,6 +44,7 @@ NARROW_PASS(strip_quantization);
 NARROW_PASS(widen_half);
 // layout
 NARROW_PASS(channels_last);
+NARROW_PASS(fuse_quantize_image);
 
 #undef NARROW_PASS
 

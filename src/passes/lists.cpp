@@ -60,6 +60,9 @@ const Pass kWidenHalf = NARROW_PASS(widen_half, "FP16 and BF16 arithmetic become
 const Pass kChannelsLast =
     NARROW_PASS(channels_last, "image-shaped values lie as NHWC; transposes only at region borders");
 
+const Pass kQuantizeImage = NARROW_PASS(
+    fuse_quantize_image, "a QuantizeLinear whose result is transposed to NHWC becomes QuantizeImage");
+
 #undef NARROW_PASS
 
 const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, kFoldParameters,
@@ -77,9 +80,10 @@ const std::array kEngine = {
     kAttention,  // before dequantization sinks below the head split it absorbs
     kCleanUp,       kQuantizeRows,  kMatmulInteger, kSinkDequantize,
     kShuffle,  // whose movements are neighbours once dequantization is below them
-    kFoldConstants, kShareCommon,   kFuseConv,      kFuseMatmul,     kFuseCasts,  kLowerQuantized,
+    kFoldConstants, kShareCommon,   kFuseConv,      kFuseMatmul,     kFuseCasts,     kLowerQuantized,
     kFoldNarrow,  // after lowering, which wants to see the integers
-    kFoldShuffle,   kChannelsLast,  kCleanUp,       kFoldConstants,  kFoldNarrow, kShareCommon};
+    kFoldShuffle,   kChannelsLast,  kCleanUp,       kQuantizeImage,  kFoldConstants, kFoldNarrow,
+    kShareCommon};
 
 // No clean-up: a value that a clean-up would merge away must still be seen. Folding only touches what is
 // constant.

@@ -47,6 +47,7 @@ bool keeps_images_apart(const ir::Node& node, int64_t batch) {
     case Op::LRN:
       return node.outputs().size() == 1;
     case Op::QuantizeLinear:
+    case Op::QuantizeImage:
     case Op::DequantizeLinear:
     case Op::Cast:
     case Op::Relu:

@@ -131,6 +131,7 @@ class Compare final : public runtime::Observer {
         case ir::Op::Reshape:
         case ir::Op::Flatten:
         case ir::Op::QuantizeLinear:
+        case ir::Op::QuantizeImage:
         case ir::Op::DequantizeLinear:
         case ir::Op::Cast:
         case ir::Op::Identity:

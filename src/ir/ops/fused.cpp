@@ -21,6 +21,9 @@
 //   A row spans the axes from `axis` on; scale has 1 there. A row that holds NaN or Inf has scale NaN. The
 //   codes' type carries the Quantization {1, 128}.
 //
+// QuantizeImage(X, scale, zero_point)   QuantizeLinear per tensor of X [N,C,H,W], as [N,H,W,C]
+//   The codes' type, that of zero_point, carries the Quantization.
+//
 // out_dtype names what is stored: f32, bf16, ..., or u8/s8, and then the output value's type carries the
 // Quantization. Absent: as X. The same attribute says so on every other op that runs on quantized values.
 #include <fmt/format.h>
@@ -104,6 +107,26 @@ Inferred infer_quantize_rows(const NodeView& view) {
   return Types{std::move(codes), std::move(scale)};
 }
 
+Inferred infer_quantize_image(const NodeView& view) {
+  const TensorType& x = view.type(0);
+  const DType dtype = view.type(2).dtype;
+  if (!x.ranked) return Types{TensorType::unranked(dtype)};
+  if (x.rank() != 4) return view.error("an image [N,C,H,W]", ir::to_string(x));
+  return Types{ranked(dtype, {x.dims[0], x.dims[2], x.dims[3], x.dims[1]})};
+}
+
+OpSchema quantize_image() {
+  return {.op = Op::QuantizeImage,
+          .domain = "narrow",
+          .since = 1,
+          .doc = "QuantizeLinear per tensor of X [N,C,H,W], as [N,H,W,C]",
+          .inputs = {{"X", {DType::f32, DType::f16, DType::bf16}},
+                     {"scale", {DType::f32, DType::f16, DType::bf16}},
+                     {"zero_point", {DType::u8, DType::s8}}},
+          .outputs = {{"Y", {DType::u8, DType::s8}}},
+          .infer = infer_quantize_image};
+}
+
 OpSchema quantize_rows() {
   return {
       .op = Op::QuantizeRows,
@@ -134,7 +157,7 @@ OpSchema fused(Op op, const char* doc, std::vector<std::string> names, InferFunc
 Schemas fused_ops() {
   return {fused(Op::FusedConv, "act(conv(X, W) + B + R)", {"X", "W", "B"}, infer_fused_conv),
           fused(Op::FusedMatMul, "act(A x B + bias + R)", {"A", "B", "bias"}, infer_fused_matmul),
-          quantize_rows()};
+          quantize_rows(), quantize_image()};
 }
 
 }  // namespace narrow::ir::ops

@@ -114,8 +114,8 @@ void fill_line(const DwFlatPlan& p, const Filler<kSigned>& filler, int64_t first
 /// into the next one: what they bring is overwritten, or belongs to no output.
 template <bool kSigned>
 void fill_phases(const DwFlatPlan& p, const Filler<kSigned>& filler, int64_t first, int64_t columns) {
-  const int64_t tiles = (p.c + 63) / 64;
-  const int64_t whole_columns = filler.is_whole() ? (p.w * p.c - tiles * 64) / p.c + 1 : 0;
+  const int64_t tiles = (p.c + 63) / 64, beyond_first = p.w * p.c - tiles * 64;
+  const int64_t whole_columns = filler.is_whole() && beyond_first >= 0 ? beyond_first / p.c + 1 : 0;
   for (int64_t phase = 0; phase < p.stride_w; ++phase) {
     int64_t to = phase * p.phase_bytes;
     for (int64_t i = phase; i < columns; i += p.stride_w, to += p.c) {

@@ -6,10 +6,10 @@
 #include <cstring>
 
 #include "kernels/conv/conv_clamp.h"
-#include "kernels/conv/s8_interleave.h"
 #include "kernels/conv/s8_layout.h"
 #include "kernels/conv/s8_task.h"
 #include "kernels/conv/walk_plan.h"
+#include "kernels/layout/interleave.h"
 
 namespace narrow::kernels {
 namespace {
@@ -113,7 +113,7 @@ class S8Conv : public ConvKernel, private ConvWalker {
         is_signed_(spec.src == DType::s8),
         fill_(spec.src_quant.zero_point),
         finish_(make_finish(spec, *packed_, isa)),
-        interleave_(s8_interleave(packed_->layout().rows_per_segment, spec.shape.c)),
+        interleave_(interleave_plan(packed_->layout().rows_per_segment, spec.shape.c)),
         plan_(in_bytes(spec.shape, packed_->layout()), packed_->layout(), spec.shape.is_pointwise(),
               threads) {}
 
@@ -151,7 +151,7 @@ class S8Conv : public ConvKernel, private ConvWalker {
     const int64_t all = plan_.image().row_bytes / pixel, left = std::min(shape_.pad_left, all),
                   middle = std::min(shape_.w, all - left);
     std::memset(to, fill_, static_cast<size_t>(left * pixel));
-    s8_interleave_avx512vnni(interleave_, rows, middle, static_cast<uint8_t>(fill_), to + left * pixel);
+    interleave_avx512vnni(interleave_, rows, middle, static_cast<uint8_t>(fill_), to + left * pixel);
     std::memset(to + (left + middle) * pixel, fill_, static_cast<size_t>((all - left - middle) * pixel));
   }
 
@@ -175,7 +175,7 @@ class S8Conv : public ConvKernel, private ConvWalker {
   bool is_signed_;
   int fill_;
   S8Finish finish_;
-  S8Interleave interleave_;
+  Interleave interleave_;
   ConvWalkPlan plan_;
 };
 

@@ -45,10 +45,12 @@ struct Amx {
   }
 };
 
-/// Whether the products of a block are too few to hide how long sums take to leave the tiles.
+/// Whether the products of a block are too few to hide how long sums take to leave the tiles. Rows that are
+/// not dense are computed in blocks of their own, which should not be much more than the rows.
 bool is_shallow(const S8Args& g) {
-  constexpr int64_t kBytes = 256;
-  return !g.is_signed && g.finish.on_float && g.dense && g.segments == 1 && g.segment_bytes <= kBytes;
+  constexpr int64_t kSteps = 4, kRows = 16;
+  if (g.is_signed || !g.finish.on_float || g.segments * g.segment_bytes > kSteps * g.step_bytes) return false;
+  return g.dense || 4 * ((g.ow + kRows - 1) / kRows * kRows) <= 5 * g.ow;
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/conv/s8_interleave.h"
+#include "kernels/layout/interleave.h"
 
 namespace narrow::kernels {
 

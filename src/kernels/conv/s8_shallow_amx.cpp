@@ -1,9 +1,9 @@
-// Int8 products of few steps over positions that all are pixels: 16 x 32 sums at a time, by turns in tiles 0
-// and 1 and in tiles 2 and 3.
+// Int8 products of few steps: 16 x 32 sums at a time, by turns in tiles 0 and 1 and in tiles 2 and 3. The 16
+// positions are pixels side by side: of all images where no positions are in between, else of a row.
 //
-// With few steps a block takes as long as its sums need to get out: a product's latency, the tile stores, then
-// what happens to the sums. So while a block is multiplied into two tiles, the sums of the one before wait in
-// the other two, and those of the one before that, which have been stored, are finished.
+// With few steps a block takes as long as its sums need to get out: a product's latency, the tile stores,
+// then what happens to the sums. So while a block is multiplied into two tiles, the sums of the one before
+// wait in the other two, and those of the one before that, which have been stored, are finished.
 #include <type_traits>
 
 #include "kernels/conv/amx_steps.h"
@@ -33,6 +33,7 @@ struct Operands {
   const uint8_t* a;
   const int8_t* b;
   const int32_t* start;
+  const int64_t* offsets;  // of each step's bytes from a
 };
 
 // Tile numbers are part of the instruction: no function can take them.
@@ -90,7 +91,7 @@ NARROW_AMX_INLINE void multiply(int64_t a_stride, const Operands& of, Finisher f
 #pragma GCC unroll 4
   for (int64_t step = 0; step < kSteps; ++step) {
     _tile_loadd(6, of.b + 2 * step * kTile, 64);
-    load_rows<kTurn>(of.a + 64 * step, a_stride);
+    load_rows<kTurn>(of.a + of.offsets[step], a_stride);
     finish.template next<4>();
     multiply_left<kTurn>();
     _tile_loadd(7, of.b + (2 * step + 1) * kTile, 64);
@@ -99,8 +100,8 @@ NARROW_AMX_INLINE void multiply(int64_t a_stride, const Operands& of, Finisher f
   finish.rest();
 }
 
-/// One block into this turn's tiles while the whole block `stored` is finished; then the other turn's tiles to
-/// c, where its sums were. Pairs is AmxNothing where none is.
+/// One block into this turn's tiles while the whole block `stored` is finished; then the other turn's tiles
+/// to c, where its sums were. Pairs is AmxNothing where none is.
 template <int kSteps, int kTurn, class Pairs>
 void step(const S8Args& g, const Operands& of, const Block& stored, int32_t* c) {
   if constexpr (std::is_same_v<Pairs, AmxNothing>)
@@ -134,23 +135,43 @@ Steps steps_that_finish(const S8Finish& f, int64_t columns, int64_t count) {
 
 class Shallow {
  public:
-  explicit Shallow(const S8Args& g)
-      : g_(g),
-        wide_(steps_that_finish(g.finish, kColumns, g.segment_bytes / 64)),
-        narrow_(steps_that_finish(g.finish, 1, g.segment_bytes / 64)),
-        alone_(steps_of<AmxNothing>(g.segment_bytes / 64)) {}
+  explicit Shallow(const S8Args& g) : g_(g) {
+    int64_t steps = 0;
+    for (int64_t segment = 0; segment < g.segments; ++segment)
+      for (int64_t k = 0; k < g.segment_bytes; k += g.step_bytes) offsets_[steps++] = g.offsets[segment] + k;
+    wide_ = steps_that_finish(g.finish, kColumns, steps);
+    narrow_ = steps_that_finish(g.finish, 1, steps);
+    alone_ = steps_of<AmxNothing>(steps);
+  }
 
-  Rows rows_at(int64_t first, int64_t group) const {
-    const int64_t left = g_.positions - first, last_start = g_.readable - kRows,
-                  start = first < last_start ? first : last_start;
-    const uint8_t* a = start >= g_.tail_begin ? g_.tail + (start - g_.tail_begin) * g_.a_stride
-                                              : g_.a + start * g_.a_stride;
-    return {a + group * g_.group_bytes, first - start, left < kRows ? left : kRows, first * g_.dst_pixel};
+  /// Calls f(rows) for the positions [begin, end), which all are pixels.
+  template <class F>
+  void for_dense_rows(int64_t begin, int64_t end, F&& f) const {
+    for (int64_t first = begin; first < end; first += kRows) {
+      const int64_t left = g_.positions - first, last_start = g_.readable - kRows,
+                    start = first < last_start ? first : last_start;
+      const uint8_t* a = start >= g_.tail_begin ? g_.tail + (start - g_.tail_begin) * g_.a_stride
+                                                : g_.a + start * g_.a_stride;
+      f(Rows{a, first - start, left < kRows ? left : kRows, first * g_.dst_pixel});
+    }
+  }
+
+  /// Calls f(rows) for the pixels of every row that the copy holds.
+  template <class F>
+  void for_image_rows(F&& f) const {
+    for (int64_t row = 0; row * g_.pitch < g_.positions; ++row) {
+      const int64_t at = g_.row_begin + row, y = at % g_.rows, image = at / g_.rows;
+      if (y >= g_.oh) continue;
+      for (int64_t x = 0; x < g_.ow; x += kRows)
+        f(Rows{g_.a + (row * g_.pitch + x) * g_.a_stride, 0, g_.ow - x < kRows ? g_.ow - x : kRows,
+               ((image * g_.oh + y) * g_.ow + x) * g_.dst_pixel});
+    }
   }
 
   void panels(const Rows& rows, const ConvRange& r) {
     const int64_t index = r.group * g_.panels + r.panel_begin;
-    Operands of{rows.a, g_.b + index * g_.panel_bytes, g_.finish.start + index * kColumns};
+    Operands of{rows.a + r.group * g_.group_bytes, g_.b + index * g_.panel_bytes,
+                g_.finish.start + index * kColumns, offsets_};
     int64_t column = r.panel_begin * kColumns;
     for (int64_t panel = r.panel_begin; panel < r.panel_end; ++panel) {
       advance(of);
@@ -201,7 +222,8 @@ class Shallow {
 
   alignas(64) int32_t c_[kRows * kColumns];
   const S8Args& g_;
-  Steps wide_, narrow_, alone_;  // for blocks of all columns, of some, and where no whole block waits
+  int64_t offsets_[kMaxSteps] = {};
+  Steps wide_{}, narrow_{}, alone_{};  // for blocks of all columns, of some, and where no whole block waits
   Block blocks_[2];
   int turn_ = 0;
 };
@@ -212,13 +234,15 @@ void s8_shallow_task_amx(const S8Args& g, const ConvRange& r) {
   _tile_loadconfig(&kConfig);
   Shallow shallow(g);
   constexpr int64_t kBlock = 32;  // positions of the range's blocks
-  const int64_t begin = r.block_begin * kBlock, limit = r.block_end * kBlock,
-                end = limit < g.positions ? limit : g.positions;
+  const int64_t limit = r.block_end * kBlock, end = limit < g.positions ? limit : g.positions;
   const int64_t at_once = r.panels_outside ? 1 : r.panel_end - r.panel_begin;
   for (ConvRange part = r; part.panel_begin < r.panel_end; part.panel_begin += at_once) {
     part.panel_end = part.panel_begin + at_once;
-    for (int64_t first = begin; first < end; first += kRows)
-      shallow.panels(shallow.rows_at(first, r.group), part);
+    const auto multiply_panels = [&](const Rows& rows) { shallow.panels(rows, part); };
+    if (g.dense)
+      shallow.for_dense_rows(r.block_begin * kBlock, end, multiply_panels);
+    else
+      shallow.for_image_rows(multiply_panels);
   }
   shallow.finish();
   _tile_release();

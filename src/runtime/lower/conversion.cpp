@@ -3,6 +3,7 @@
 
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/quantize/blocks.h"
+#include "kernels/quantize/image.h"
 #include "kernels/quantize/quantize.h"
 #include "kernels/quantize/rows.h"
 #include "runtime/lower/format.h"
@@ -76,6 +77,29 @@ Result<std::unique_ptr<Kernel>> create_linear(const NodeCase& c) {
         else
           kernels::dequantize_linear(spec, b.inputs[0], b.outputs[0], isa, pool);
       });
+}
+
+std::string image_unsupported(const NodeCase& c) {
+  LinearCase linear;
+  if (std::string reason = make_linear(c, linear); !reason.empty()) return reason;
+  if (linear.scale.size() != 1) return "a scale for each channel";
+  return is_kernel_float(c.in(0).dtype) ? "" : "data is not float";
+}
+
+Result<std::unique_ptr<Kernel>> create_image(const NodeCase& c) {
+  LinearCase linear;
+  NARROW_CHECK(make_linear(c, linear).empty());
+  const Shape shape = c.in(0).shape();
+  const kernels::QuantizeImageSpec spec{.src = c.in(0).dtype,
+                                        .dst = c.out().dtype,
+                                        .images = shape[0],
+                                        .channels = shape[1],
+                                        .pixels = shape[2] * shape[3],
+                                        .scale = linear.scale[0],
+                                        .zero_point = linear.zero_point[0]};
+  return make_kernel([spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    kernels::quantize_image(spec, b.inputs[0], b.outputs[0], isa, pool);
+  });
 }
 
 /// Constant codes' scales and zero points as floats, with the strides that find an element's.
@@ -208,6 +232,11 @@ void add_conversions(Table& table) {
                                          .unsupported = blocks_unsupported,
                                          .create = create_blocks,
                                          .formats = "u4 s4 u2 s2 u8 s8 f8 f6 f4"});
+  table[Op::QuantizeImage].push_back({.name = "quantize_image",
+                                      .isa = Isa::plain,
+                                      .unsupported = image_unsupported,
+                                      .create = create_image,
+                                      .formats = "f32 bf16 f16"});
   table[Op::QuantizeRows].push_back({.name = "quantize_rows",
                                      .isa = Isa::plain,
                                      .unsupported = rows_unsupported,

@@ -134,4 +134,18 @@ Outputs eval_quantize_rows(const ir::Node& node, Inputs inputs) {
   return std::vector<Tensor>{std::move(codes), std::move(scale)};
 }
 
+Outputs eval_quantize_image(const ir::Node& node, Inputs inputs) {
+  NARROW_TRY(const std::vector<Tensor> codes, eval_quantize_linear(node, inputs));
+  const Shape& from = codes[0].shape();
+  Tensor image = Tensor::allocate(codes[0].dtype(), {from[0], from[2], from[3], from[1]});
+  const int64_t pixels = from[2] * from[3], channels = from[1];
+  const auto* src = static_cast<const uint8_t*>(codes[0].raw());
+  auto* dst = static_cast<uint8_t*>(image.mutable_raw());
+  for (int64_t i = 0; i < codes[0].elements(); ++i) {
+    const int64_t pixel = i % pixels, c = i / pixels % channels, n = i / pixels / channels;
+    dst[(n * pixels + pixel) * channels + c] = src[i];
+  }
+  return std::vector<Tensor>{std::move(image)};
+}
+
 }  // namespace narrow::runtime::reference

@@ -1,4 +1,5 @@
-// Rows of few channels, pixel by pixel side by side, so that kernel rows share a step of AMX.
+// Rows of few channels, pixel by pixel side by side: kernel rows that share a step of AMX, planes of an
+// image.
 #pragma once
 
 #include <array>
@@ -10,14 +11,14 @@ namespace narrow::kernels {
 constexpr int64_t kMinRows = 3, kMaxRows = 4;
 
 /// How `count` (kMinRows to kMaxRows) rows of pixels of c bytes become one, count * c <= 64.
-struct S8Interleave {
+struct Interleave {
   int64_t count = 0, c = 0, at_once = 0;  // at_once: pixels a register of 64 bytes holds
   std::array<uint8_t, 64> order{};        // where a byte comes from, row i beginning at 32 i
 };
 
-S8Interleave s8_interleave(int64_t count, int64_t c);
+Interleave interleave_plan(int64_t count, int64_t c);
 /// to[x][i][channel] = rows[i][x][channel] for x < pixels; `fill` where a row is null.
-void s8_interleave_avx512vnni(const S8Interleave& plan, const uint8_t* const* rows, int64_t pixels,
-                              uint8_t fill, uint8_t* to);
+void interleave_avx512vnni(const Interleave& plan, const uint8_t* const* rows, int64_t pixels, uint8_t fill,
+                           uint8_t* to);
 
 }  // namespace narrow::kernels

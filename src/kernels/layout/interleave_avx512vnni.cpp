@@ -1,7 +1,7 @@
-// Rows of few channels, pixel by pixel side by side: the network's first layer.
+// interleave.h: one permutation of two registers for some pixels of all rows.
 #include "kernels/math/simd_avx512.h"
 
-#include "kernels/conv/s8_interleave.h"
+#include "kernels/layout/interleave.h"
 
 namespace narrow::kernels {
 namespace {
@@ -30,7 +30,7 @@ struct Rows {
 };
 
 template <int kCount>
-void interleave(const S8Interleave& plan, const uint8_t* const* rows, int64_t pixels, uint8_t fill,
+void interleave(const Interleave& plan, const uint8_t* const* rows, int64_t pixels, uint8_t fill,
                 uint8_t* to) {
   const int64_t c = plan.c, pixel = kCount * c, at_once = plan.at_once, bytes = at_once * pixel;
   alignas(32) uint8_t padding[32];
@@ -57,8 +57,8 @@ void interleave(const S8Interleave& plan, const uint8_t* const* rows, int64_t pi
 
 }  // namespace
 
-void s8_interleave_avx512vnni(const S8Interleave& plan, const uint8_t* const* rows, int64_t pixels,
-                              uint8_t fill, uint8_t* to) {
+void interleave_avx512vnni(const Interleave& plan, const uint8_t* const* rows, int64_t pixels, uint8_t fill,
+                           uint8_t* to) {
   if (plan.count == 3)
     interleave<3>(plan, rows, pixels, fill, to);
   else
