@@ -1,7 +1,7 @@
 // Transpose(QuantizeLinear(x), {0,2,3,1})  ->  QuantizeImage(x)
 //
-// What stands at the start of a quantized network over images: one pass over memory instead of two. Per tensor,
-// to 8 bits, where nothing else reads the codes.
+// What stands at the start of a quantized network over images: one pass over memory instead of two. Per
+// tensor, to 8 bits, where nothing else reads the codes.
 #include "ir/schema.h"
 #include "passes/layout_rules.h"
 #include "passes/list.h"
@@ -18,11 +18,12 @@ bool is_kernel_image(const Value* x) {
 Result<bool> rewrite(Graph& graph, Node* quantize) {
   Node* transpose = only_reader(graph, quantize->output(), Op::Transpose);
   if (transpose == nullptr || transpose->ints_attr("perm") != kToLast || !per_tensor_parameters(quantize) ||
-      !is_kernel_image(quantize->input(0)) || quantize->inputs().size() < 3 || quantize->input(2) == nullptr ||
-      !is_int8(quantize->output()->type.dtype) || quantize->int_attr("precision", 0) > 1)
+      !is_kernel_image(quantize->input(0)) || quantize->inputs().size() < 3 ||
+      quantize->input(2) == nullptr || !is_int8(quantize->output()->type.dtype) ||
+      quantize->int_attr("precision", 0) > 1)
     return false;
-  Node* image = graph.add_node(Op::QuantizeImage, quantize->inputs(), {transpose->output()->name + "_codes"}, {},
-                               quantize->name);
+  Node* image = graph.add_node(Op::QuantizeImage, quantize->inputs(), {transpose->output()->name + "_codes"},
+                               {}, quantize->name);
   NARROW_DO(ir::infer_types(*image));
   image->output()->type.quant = transpose->output()->type.quant;
   take_place(graph, transpose->output(), image->output());

@@ -39,14 +39,6 @@ CopySpec transpose_spec(std::span<const int64_t> src_shape, std::span<const int6
 void copy_rows(void* dst, int64_t dst_pitch, const void* src, int64_t src_pitch, int64_t rows,
                int64_t row_bytes, ThreadPool& pool);
 
-/// Gather along one axis: dst[o, i, :] = src[o, indices[i], :], rows of row_bytes, `extent` of them per outer
-/// index. Negative indices count from the end. Returns the position of the first index outside [-extent,
-/// extent), or -1; dst is written only when all are inside.
-int64_t gather_rows(void* dst, const void* src, const int64_t* indices, int64_t outer, int64_t extent,
-                    int64_t count, int64_t row_bytes, ThreadPool& pool);
-int64_t gather_rows(void* dst, const void* src, const int32_t* indices, int64_t outer, int64_t extent,
-                    int64_t count, int64_t row_bytes, ThreadPool& pool);
-
 enum class PadMode : uint8_t { constant, reflect, edge, wrap };
 
 /// ONNX Pad of a dense tensor; negative pads crop. Axis d of dst has shape[d] + before[d] + after[d] >= 0

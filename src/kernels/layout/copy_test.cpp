@@ -92,17 +92,6 @@ TEST(Copy, RowsBetweenPitches) {
                 j >= 5 && j < 35 ? src[static_cast<size_t>(r * 30 + j - 5)] : 1);
 }
 
-TEST(Gather, TakesRowsAndRefusesIndicesOutside) {
-  ThreadPool pool(2);
-  const std::vector<int32_t> src = {0, 1, 10, 11, 20, 21, 100, 101, 110, 111, 120, 121};  // [2, 3, 2]
-  const std::vector<int64_t> indices = {2, -3, 1};
-  std::vector<int32_t> dst(12);
-  EXPECT_EQ(gather_rows(dst.data(), src.data(), indices.data(), 2, 3, 3, 8, pool), -1);
-  EXPECT_EQ(dst, (std::vector<int32_t>{20, 21, 0, 1, 10, 11, 120, 121, 100, 101, 110, 111}));
-  const std::vector<int32_t> wrong = {0, 3};
-  EXPECT_EQ(gather_rows(dst.data(), src.data(), wrong.data(), 2, 3, 2, 8, pool), 1);
-}
-
 TEST(Pad, EveryModeEqualsTheReferenceAndCrops) {
   Random random(65);
   ThreadPool pool(3);

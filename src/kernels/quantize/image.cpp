@@ -10,7 +10,7 @@
 namespace narrow::kernels {
 namespace {
 
-constexpr int64_t kPlanes = 16;  // channels at a time
+constexpr int64_t kPlanes = 16;      // channels at a time
 constexpr int64_t kBytes = 8 << 10;  // codes of a piece, in L1 until they are transposed
 
 /// [channels][count] -> [count][channels].
@@ -32,14 +32,9 @@ void quantize_piece(const QuantizeImageSpec& spec, const uint8_t* src, uint8_t* 
   for (int64_t first = 0; first < spec.channels; first += kPlanes) {
     const int64_t some = std::min(kPlanes, spec.channels - first);
     for (int64_t c = 0; c < some; ++c) {
-      const CodeRun run{spec.src,
-                        spec.dst,
-                        src + ((first + c) * spec.pixels + begin) * src_bytes,
-                        planes + c * count,
-                        count,
-                        &spec.scale,
-                        &spec.zero_point,
-                        false};
+      const CodeRun run{spec.src,           spec.dst, src + ((first + c) * spec.pixels + begin) * src_bytes,
+                        planes + c * count, count,    &spec.scale,
+                        &spec.zero_point,   false};
       isa >= Isa::avx512 ? quantize_run_avx512(run) : quantize_run_plain(run);
     }
     to_pixels(planes, some, count, dst + begin * spec.channels + first, spec.channels, isa);

@@ -38,42 +38,69 @@ bool has_reciprocal(float scale) { return scale > 0x1p-100F && scale < 0x1p100F;
 /// most 1.1e-4 apart where the code is not saturated either way (|x / scale| < 600: three roundings of 2^-24
 /// each), and round to the same integer unless one is so near the middle of two: then they are divided.
 template <DType kSrc, DType kDst>
-void quantize_64(const CodeRun& run) {
-  const __m512 inverse = _mm512_set1_ps(1.0F / *run.scale), limit = _mm512_set1_ps(0x1p24F),
-               near_half = _mm512_set1_ps(0.4998F);
-  const __m512i zero_point = _mm512_set1_epi16(static_cast<int16_t>(*run.zero_point)),
-                order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  for (int64_t i = 0; i < run.n; i += 64) {
-    const int64_t left = run.n - i;
+class Quantizer {
+ public:
+  explicit Quantizer(const CodeRun& run)
+      : run_(run),
+        inverse_(_mm512_set1_ps(1.0F / *run.scale)),
+        zero_point_(_mm512_set1_epi16(static_cast<int16_t>(*run.zero_point))),
+        order_(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)) {}
+
+  void quantize_all() const {
+    int64_t i = 0;
+    for (; i + 64 <= run_.n; i += 64) {
+      const Ratios r{{ratio(i, 0xffff), ratio(i + 16, 0xffff), ratio(i + 32, 0xffff), ratio(i + 48, 0xffff)}};
+      const Codes codes = round(r);
+      if (codes.doubtful != 0)
+        divide(i, 64);
+      else
+        _mm512_storeu_si512(static_cast<uint8_t*>(run_.to) + i, codes.bytes);
+    }
+    if (i < run_.n) divide(i, run_.n - i);
+  }
+
+ private:
+  struct Ratios {
+    __m512 v[4];
+  };
+  struct Codes {
+    __m512i bytes;
+    __mmask16 doubtful;
+  };
+
+  /// At most 2^24; NaN stays.
+  NARROW_LANE_INLINE __m512 ratio(int64_t i, __mmask16 live) const {
+    const __m512 x = load16<kSrc>(run_.from, i, live, kNoQuant);
+    return _mm512_min_ps(_mm512_set1_ps(0x1p24F), _mm512_mul_ps(x, inverse_));
+  }
+
+  NARROW_LANE_INLINE Codes round(const Ratios& r) const {
     __m512i q[4];
-    __mmask16 doubtful = 0;
+    __m512 most = _mm512_setzero_ps();
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
-      const int64_t lanes = left - 16 * v;
-      const __m512 x =
-          load16<kSrc>(run.from, i + 16 * v, lanes > 0 ? first_lanes16(lanes) : __mmask16{0}, kNoQuant);
-      const __m512 ratio = _mm512_min_ps(limit, _mm512_mul_ps(x, inverse));  // NaN stays
-      q[v] = _mm512_cvtps_epi32(ratio);
-      const __m512 off = _mm512_abs_ps(_mm512_sub_ps(ratio, _mm512_cvtepi32_ps(q[v])));
-      doubtful = static_cast<__mmask16>(doubtful | _mm512_cmp_ps_mask(off, near_half, _CMP_GT_OQ));
+      q[v] = _mm512_cvtps_epi32(r.v[v]);
+      most = _mm512_max_ps(_mm512_abs_ps(_mm512_sub_ps(r.v[v], _mm512_cvtepi32_ps(q[v]))), most);
     }
-    if (doubtful != 0) {
-      CodeRun part = run;
-      part.from = static_cast<const uint8_t*>(run.from) + i * (kSrc == DType::f32 ? 4 : 2);
-      part.to = static_cast<uint8_t*>(run.to) + i;
-      part.n = left < 64 ? left : 64;
-      quantize<kSrc, kDst>(part);
-      continue;
-    }
-    const __m512i words0 = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero_point),
-                  words1 = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero_point);
-    const __m512i bytes =
-        kDst == DType::u8 ? _mm512_packus_epi16(words0, words1) : _mm512_packs_epi16(words0, words1);
-    _mm512_mask_storeu_epi8(static_cast<uint8_t*>(run.to) + i,
-                            left < 64 ? (__mmask64{1} << left) - 1 : ~__mmask64{0},
-                            _mm512_permutexvar_epi32(order, bytes));
+    const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero_point_),
+                  high = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero_point_);
+    const __m512i bytes = kDst == DType::u8 ? _mm512_packus_epi16(low, high) : _mm512_packs_epi16(low, high);
+    return {_mm512_permutexvar_epi32(order_, bytes),
+            _mm512_cmp_ps_mask(most, _mm512_set1_ps(0.4998F), _CMP_GT_OQ)};
   }
-}
+
+  void divide(int64_t i, int64_t n) const {
+    CodeRun part = run_;
+    part.from = static_cast<const uint8_t*>(run_.from) + i * (kSrc == DType::f32 ? 4 : 2);
+    part.to = static_cast<uint8_t*>(run_.to) + i;
+    part.n = n;
+    quantize<kSrc, kDst>(part);
+  }
+
+  const CodeRun& run_;
+  __m512 inverse_;
+  __m512i zero_point_, order_;
+};
 
 template <DType kSrc>
 inline __m512i load_codes(const void* src, int64_t i, __mmask16 live) {
@@ -107,7 +134,7 @@ void dequantize_from(const CodeRun& run) {
 
 template <DType kSrc, DType kDst>
 void quantize_to(const CodeRun& run) {
-  if (!run.per_element && has_reciprocal(*run.scale)) return quantize_64<kSrc, kDst>(run);
+  if (!run.per_element && has_reciprocal(*run.scale)) return Quantizer<kSrc, kDst>(run).quantize_all();
   quantize<kSrc, kDst>(run);
 }
 

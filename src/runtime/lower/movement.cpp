@@ -6,6 +6,7 @@
 
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/layout/copy.h"
+#include "kernels/layout/gather.h"
 #include "kernels/layout/resize.h"
 #include "runtime/lower/format.h"
 #include "runtime/lower/lower.h"
@@ -213,33 +214,35 @@ Result<std::unique_ptr<Kernel>> create_slice(const NodeCase& c) {
 
 class GatherStep final : public Kernel {
  public:
-  explicit GatherStep(const NodeCase& c) : location_(c.node.location()), wide_(c.in(1).dtype == DType::s64) {
+  explicit GatherStep(const NodeCase& c)
+      : location_(c.node.location()), wide_(c.in(1).dtype == DType::s64), isa_(c.isa) {
     const Shape x = c.in(0).shape();
     const int64_t axis = positive_axis(c.node.int_attr("axis", 0), c.in(0).rank());
-    outer_ = elements_of(Shape(x.begin(), x.begin() + axis));
-    extent_ = x[static_cast<size_t>(axis)];
-    row_bytes_ = elements_of(Shape(x.begin() + axis + 1, x.end())) * element_bytes(c.in(0));
-    count_ = elements_of(c.in(1).shape());
+    spec_.outer = elements_of(Shape(x.begin(), x.begin() + axis));
+    spec_.extent = x[static_cast<size_t>(axis)];
+    spec_.row_bytes = elements_of(Shape(x.begin() + axis + 1, x.end())) * element_bytes(c.in(0));
+    spec_.count = elements_of(c.in(1).shape());
   }
   Status run(const StepBuffers& b, ThreadPool& pool) const override {
-    const int64_t bad =
-        wide_ ? kernels::gather_rows(b.outputs[0], b.inputs[0], static_cast<const int64_t*>(b.inputs[1]),
-                                     outer_, extent_, count_, row_bytes_, pool)
-              : kernels::gather_rows(b.outputs[0], b.inputs[0], static_cast<const int32_t*>(b.inputs[1]),
-                                     outer_, extent_, count_, row_bytes_, pool);
-    if (bad < 0) return {};
-    const int64_t index =
-        wide_ ? static_cast<const int64_t*>(b.inputs[1])[bad] : static_cast<const int32_t*>(b.inputs[1])[bad];
-    return Error{.code = Code::invalid_data,
-                 .subject = location_,
-                 .expected = fmt::format("indices in [{}, {})", -extent_, extent_),
-                 .got = fmt::format("{} at position {}", index, bad)};
+    return wide_ ? gather<int64_t>(b, pool) : gather<int32_t>(b, pool);
   }
 
  private:
+  template <class Index>
+  Status gather(const StepBuffers& b, ThreadPool& pool) const {
+    const auto* indices = static_cast<const Index*>(b.inputs[1]);
+    const int64_t bad = kernels::gather_rows(spec_, b.outputs[0], b.inputs[0], indices, isa_, pool);
+    if (bad < 0) return {};
+    return Error{.code = Code::invalid_data,
+                 .subject = location_,
+                 .expected = fmt::format("indices in [{}, {})", -spec_.extent, spec_.extent),
+                 .got = fmt::format("{} at position {}", indices[bad], bad)};
+  }
+
   std::string location_;
   bool wide_;
-  int64_t outer_ = 1, extent_ = 1, row_bytes_ = 1, count_ = 1;
+  Isa isa_;
+  kernels::GatherSpec spec_;
 };
 
 std::string gather_unsupported(const NodeCase& c) {

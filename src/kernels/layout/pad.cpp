@@ -8,39 +8,6 @@ namespace {
 
 constexpr int64_t kTaskBytes = 64 << 10;
 
-/// Rows of one element: outputs [begin, end), counted through all outer indices.
-template <class Element, class Index>
-void gather_elements(void* dst, const void* src, const Index* indices, int64_t extent, int64_t count,
-                     int64_t begin, int64_t end) {
-  auto* to = static_cast<Element*>(dst);
-  for (int64_t r = begin; r < end;) {
-    const auto* from = static_cast<const Element*>(src) + r / count * extent;
-    const int64_t first = r % count, last = std::min(count, first + end - r);
-    for (int64_t i = first; i < last; ++i, ++r)
-      to[r] = from[indices[i] < 0 ? indices[i] + extent : indices[i]];
-  }
-}
-
-template <class Index>
-int64_t gather(void* dst, const void* src, const Index* indices, int64_t outer, int64_t extent, int64_t count,
-               int64_t row_bytes, ThreadPool& pool) {
-  for (int64_t i = 0; i < count; ++i)
-    if (indices[i] < -extent || indices[i] >= extent) return i;
-  const int64_t grain = std::max<int64_t>(1, kTaskBytes / std::max<int64_t>(1, row_bytes));
-  parallel_for(pool, outer * count, grain, [&](int64_t begin, int64_t end) {
-    if (row_bytes == 1) return gather_elements<uint8_t>(dst, src, indices, extent, count, begin, end);
-    if (row_bytes == 2) return gather_elements<uint16_t>(dst, src, indices, extent, count, begin, end);
-    if (row_bytes == 4) return gather_elements<uint32_t>(dst, src, indices, extent, count, begin, end);
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t index = indices[r % count], at = index < 0 ? index + extent : index;
-      std::memcpy(static_cast<uint8_t*>(dst) + r * row_bytes,
-                  static_cast<const uint8_t*>(src) + (r / count * extent + at) * row_bytes,
-                  static_cast<size_t>(row_bytes));
-    }
-  });
-  return -1;
-}
-
 /// Source index of coordinate i of an axis of n elements, which may lie before or behind it; -1: the
 /// constant.
 int64_t padded_index(PadMode mode, int64_t i, int64_t n) {
@@ -99,16 +66,6 @@ void pad_row(const PadSpec& spec, const uint8_t* src, const void* value, uint8_t
 }
 
 }  // namespace
-
-int64_t gather_rows(void* dst, const void* src, const int64_t* indices, int64_t outer, int64_t extent,
-                    int64_t count, int64_t row_bytes, ThreadPool& pool) {
-  return gather(dst, src, indices, outer, extent, count, row_bytes, pool);
-}
-
-int64_t gather_rows(void* dst, const void* src, const int32_t* indices, int64_t outer, int64_t extent,
-                    int64_t count, int64_t row_bytes, ThreadPool& pool) {
-  return gather(dst, src, indices, outer, extent, count, row_bytes, pool);
-}
 
 void pad_reference(const PadSpec& spec, const void* src, const void* value, void* dst) {
   int64_t count = 1;
