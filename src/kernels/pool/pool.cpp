@@ -4,6 +4,7 @@
 
 #include "base/aligned.h"
 #include "kernels/lanes/lanes.h"
+#include "kernels/pool/max_rows.h"
 #include "kernels/pool/window.h"
 
 namespace narrow::kernels {
@@ -27,6 +28,9 @@ Taps taps_of(int64_t out, int64_t stride, int64_t pad, int64_t pad_after, int64_
           below(extent + pad_after)};
 }
 
+/// Bytes of source rows that a task of run_bytes() reads: some microseconds.
+constexpr int64_t kRowsTaskBytes = 128 << 10;
+
 bool same_format(const Format& a, const Format& b) {
   if (a.type != b.type) return false;
   return !is_int8(a.type) || (a.quant.scale == b.quant.scale && a.quant.zero_point == b.quant.zero_point);
@@ -43,33 +47,75 @@ class Pooling {
         src_bytes_(bytes_of(spec.src.type)),
         dst_bytes_(bytes_of(spec.dst.type)) {}
 
-  /// Output row `row` of n * oh, channels [c0, c1).
-  void run_row(int64_t row, int64_t c0, int64_t c1) const {
-    const int64_t n = row / s_.oh, y = row % s_.oh;
+  /// Whether whole rows can be run_bytes(): maxima of bytes, a row of which fits L1 beside its sources.
+  bool is_bytes() const {
+    return spec_.kind == PoolKind::max && is_int8(spec_.src.type) && same_format(spec_.src, spec_.dst) &&
+           isa_ >= Isa::avx512 && s_.w * s_.c <= kLine;
+  }
+
+  /// Output row `row` of n * oh.
+  void run_bytes(int64_t row) const {
+    const int64_t n = row / s_.oh, y = row % s_.oh, line_bytes = s_.w * s_.c;
     const Taps v = taps_of(y, s_.stride_h, s_.pad_top, s_.pad_bottom, s_.dilation_h, s_.kh, s_.h);
+    if (v.count == 0) return run_row(row, 0, s_.c);
+    alignas(64) uint8_t line[kLine];
+    const bool is_signed = spec_.src.type == DType::s8;
+    max_of_rows_avx512(is_signed, src_ + (n * s_.h + v.first) * line_bytes, s_.dilation_h * line_bytes, v.count,
+                       line_bytes, line);
+    // Windows [begin, end) lie inside the image.
+    const int64_t reach = (s_.kw - 1) * s_.dilation_w, last = s_.w - 1 - reach + s_.pad_left;
+    const int64_t begin = std::min(div_up(std::max<int64_t>(s_.pad_left, 0), s_.stride_w), s_.ow),
+                  end = last < 0 ? begin : std::clamp(last / s_.stride_w + 1, begin, s_.ow);
+    const auto columns = [&](int64_t x, int64_t pixels, int64_t first, int64_t taps) {
+      max_of_columns_avx512(is_signed, {s_.c, pixels, s_.stride_w * s_.c, taps, s_.dilation_w * s_.c},
+                            line + first * s_.c, dst_ + (row * s_.ow + x) * s_.c);
+    };
     for (int64_t x = 0; x < s_.ow; ++x) {
-      const Taps h = taps_of(x, s_.stride_w, s_.pad_left, s_.pad_right, s_.dilation_w, s_.kw, s_.w);
-      const bool any = v.count > 0 && h.count > 0;
-      const int64_t pixel = any ? (n * s_.h + v.first) * s_.w + h.first : 0;
-      PoolWindow window{nullptr,
-                        s_.dilation_h * s_.w * s_.c * src_bytes_,
-                        s_.dilation_w * s_.c * src_bytes_,
-                        any ? v.count : 0,
-                        any ? h.count : 0,
-                        0};
-      for (int64_t c = c0; c < c1; c += kRun) {
-        window.channels = std::min(kRun, c1 - c);
-        window.src = src_ + (pixel * s_.c + c) * src_bytes_;
-        void* out = dst_ + ((row * s_.ow + x) * s_.c + c) * dst_bytes_;
-        if (spec_.kind == PoolKind::max)
-          max(window, out);
-        else
-          average(window, spec_.count_include_pad ? v.padded * h.padded : window.rows * window.taps, out);
+      if (x == begin && end > begin) {
+        columns(x, end - begin, x * s_.stride_w - s_.pad_left, s_.kw);
+        x = end - 1;
+        continue;
       }
+      const Taps h = taps_of(x, s_.stride_w, s_.pad_left, s_.pad_right, s_.dilation_w, s_.kw, s_.w);
+      if (h.count > 0)
+        columns(x, 1, h.first, h.count);
+      else
+        run_pixel(row, x, v, 0, s_.c);
     }
   }
 
+  /// Output row `row` of n * oh, channels [c0, c1).
+  void run_row(int64_t row, int64_t c0, int64_t c1) const {
+    const Taps v =
+        taps_of(row % s_.oh, s_.stride_h, s_.pad_top, s_.pad_bottom, s_.dilation_h, s_.kh, s_.h);
+    for (int64_t x = 0; x < s_.ow; ++x) run_pixel(row, x, v, c0, c1);
+  }
+
  private:
+  static constexpr int64_t kLine = 16 << 10;
+
+  /// `v`: the row's taps.
+  void run_pixel(int64_t row, int64_t x, const Taps& v, int64_t c0, int64_t c1) const {
+    const Taps h = taps_of(x, s_.stride_w, s_.pad_left, s_.pad_right, s_.dilation_w, s_.kw, s_.w);
+    const bool any = v.count > 0 && h.count > 0;
+    const int64_t pixel = any ? (row / s_.oh * s_.h + v.first) * s_.w + h.first : 0;
+    PoolWindow window{nullptr,
+                      s_.dilation_h * s_.w * s_.c * src_bytes_,
+                      s_.dilation_w * s_.c * src_bytes_,
+                      any ? v.count : 0,
+                      any ? h.count : 0,
+                      0};
+    for (int64_t c = c0; c < c1; c += kRun) {
+      window.channels = std::min(kRun, c1 - c);
+      window.src = src_ + (pixel * s_.c + c) * src_bytes_;
+      void* out = dst_ + ((row * s_.ow + x) * s_.c + c) * dst_bytes_;
+      if (spec_.kind == PoolKind::max)
+        max(window, out);
+      else
+        average(window, spec_.count_include_pad ? v.padded * h.padded : window.rows * window.taps, out);
+    }
+  }
+
   void max(const PoolWindow& window, void* out) const {
     const auto kernel = isa_ >= Isa::avx512 ? pool_max_avx512 : pool_max_plain;
     if (same_format(spec_.src, spec_.dst)) {
@@ -132,6 +178,11 @@ void pool(const PoolSpec& spec, const void* src, void* dst, Isa isa, ThreadPool&
   const int64_t block = round_up(div_up(s.c, blocks), 64), pieces = div_up(s.c, block);
   const int64_t taps_per_piece = std::max<int64_t>(1, s.ow * block * s.kh * s.kw);
   const Pooling pooling(spec, src, dst, isa);
+  if (pieces == 1 && pooling.is_bytes())
+    return parallel_for(threads, rows, std::max<int64_t>(1, kRowsTaskBytes / (s.w * s.c * s.kh)),
+                        [&](int64_t begin, int64_t end) {
+                          for (int64_t row = begin; row < end; ++row) pooling.run_bytes(row);
+                        });
   parallel_for(threads, rows * pieces, std::max<int64_t>(1, 64 * 1024 / taps_per_piece),
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
