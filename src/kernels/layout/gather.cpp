@@ -51,8 +51,7 @@ int64_t gather(const GatherSpec& s, void* dst, const void* src, const Index* ind
                  });
     return -1;
   }
-  parallel_for(pool, s.outer * s.count,
-               std::max<int64_t>(1, kTaskBytes / std::max<int64_t>(1, s.row_bytes)),
+  parallel_for(pool, s.outer * s.count, std::max<int64_t>(1, kTaskBytes / std::max<int64_t>(1, s.row_bytes)),
                [&](int64_t begin, int64_t end) { gather_some(s, dst, src, indices, begin, end); });
   return -1;
 }

@@ -8,8 +8,8 @@
 
 namespace narrow::kernels {
 
-/// dst[o, i, :] = src[o, indices[i], :]: rows of row_bytes, `extent` of them per outer index in src and `count`
-/// in dst. Negative indices count from the end.
+/// dst[o, i, :] = src[o, indices[i], :]: rows of row_bytes, `extent` of them per outer index in src and
+/// `count` in dst. Negative indices count from the end.
 struct GatherSpec {
   int64_t outer = 1, extent = 1, count = 1, row_bytes = 1;
 };
@@ -24,8 +24,8 @@ int64_t gather_rows(const GatherSpec& spec, void* dst, const void* src, const in
 /// Most bytes of an outer index that gather_bytes takes, in src and in dst.
 constexpr int64_t kMostGatheredBytes = 256;
 
-/// Rows of one byte: channels of pixels. `order`: indices in [0, extent), kMostGatheredBytes of them. Outer indices
-/// [begin, end).
+/// Rows of one byte: channels of pixels. `order`: indices in [0, extent), kMostGatheredBytes of them. Outer
+/// indices [begin, end).
 void gather_bytes_avx512vnni(const GatherSpec& spec, uint8_t* dst, const uint8_t* src, const uint8_t* order,
                              int64_t begin, int64_t end);
 

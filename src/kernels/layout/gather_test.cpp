@@ -41,7 +41,8 @@ TEST(Gather, EveryWidthOnEveryIsaAndThreadCount) {
           std::vector<uint8_t> src(static_cast<size_t>(outer * extent * bytes));
           for (uint8_t& b : src) b = static_cast<uint8_t>(random.next());
           std::vector<int64_t> indices(static_cast<size_t>(count));
-          for (int64_t& i : indices) i = static_cast<int64_t>(random.next() % static_cast<uint64_t>(2 * extent)) - extent;
+          for (int64_t& i : indices)
+            i = static_cast<int64_t>(random.next() % static_cast<uint64_t>(2 * extent)) - extent;
           std::vector<uint8_t> want(static_cast<size_t>(outer * count * bytes) + 1, 0xaa);
           for (int64_t o = 0; o < outer; ++o)
             for (int64_t i = 0; i < count; ++i)

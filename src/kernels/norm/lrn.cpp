@@ -40,8 +40,9 @@ void segment(const LrnSpec& spec, const void* src, void* dst, int64_t row, int64
   const int64_t first = std::max<int64_t>(0, begin - before), last = std::min(spec.channels, end + after);
   const float* x = run_as_f32(spec.src, src, row * spec.channels + first, last - first, x_buffer, isa);
   const int64_t lead = first - (begin - before);  // channels that do not exist count as 0
-  std::fill_n(squares, n + spec.size + 15, 0.0F);
-  for (int64_t i = 0; i < last - first; ++i) squares[lead + i] = x[i] * x[i];
+  std::fill_n(squares, lead, 0.0F);
+  (isa >= Isa::avx512 ? square_run_avx512 : square_run_plain)(x, last - first, squares + lead);
+  std::fill(squares + lead + (last - first), squares + n + spec.size + 15, 0.0F);
   float* y = run_to_f32(spec.dst, dst, row * spec.channels + begin, y_buffer);
   const LrnRun run = {x + (begin - first),
                       squares,
@@ -57,6 +58,10 @@ void segment(const LrnSpec& spec, const void* src, void* dst, int64_t row, int64
 }
 
 }  // namespace
+
+void square_run_plain(const float* x, int64_t n, float* squares) {
+  for (int64_t i = 0; i < n; ++i) squares[i] = x[i] * x[i];
+}
 
 void lrn_run_plain(const LrnRun& run) {
   float base[kRun];

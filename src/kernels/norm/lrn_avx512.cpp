@@ -40,6 +40,14 @@ void run_lanes(const LrnRun& run) {
 
 }  // namespace
 
+void square_run_avx512(const float* x, int64_t n, float* squares) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const __mmask16 live = first_lanes16(n - i);
+    const __m512 v = _mm512_maskz_loadu_ps(live, x + i);
+    _mm512_mask_storeu_ps(squares + i, live, _mm512_mul_ps(v, v));
+  }
+}
+
 void lrn_run_avx512(const LrnRun& run) {
   if (run.beta == 0.75F)
     run_lanes<Power::three_quarters>(run);

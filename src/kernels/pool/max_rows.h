@@ -1,4 +1,5 @@
-// Maxima of bytes along whole rows of pixels: first over the rows of a window, into a line, then over its columns.
+// Maxima of bytes along whole rows of pixels: first over the rows of a window, into a line, then over its
+// columns.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,8 @@ namespace narrow::kernels {
 void max_of_rows_avx512(bool is_signed, const uint8_t* src, int64_t row_stride, int64_t rows, int64_t bytes,
                         uint8_t* line);
 
-/// out[p * c + i] = the largest of line[p * step + j * tap_step + i] for j < taps, i < c, p < pixels; taps >= 1.
+/// out[p * c + i] = the largest of line[p * step + j * tap_step + i] for j < taps, i < c, p < pixels; taps
+/// >= 1.
 struct MaxColumns {
   int64_t c, pixels, step, taps, tap_step;  // in bytes
 };

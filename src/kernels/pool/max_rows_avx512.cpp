@@ -11,7 +11,8 @@ NARROW_LANE_INLINE __m512i larger(__m512i a, __m512i b) {
 
 /// to[i] = the largest of from[j * step + i] for j < count, i < bytes.
 template <bool kSigned>
-NARROW_LANE_INLINE void max_run(const uint8_t* from, int64_t step, int64_t count, int64_t bytes, uint8_t* to) {
+NARROW_LANE_INLINE void max_run(const uint8_t* from, int64_t step, int64_t count, int64_t bytes,
+                                uint8_t* to) {
   int64_t i = 0;
   for (; i + 64 <= bytes; i += 64) {
     __m512i most = _mm512_loadu_si512(from + i);

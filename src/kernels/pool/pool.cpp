@@ -60,8 +60,8 @@ class Pooling {
     if (v.count == 0) return run_row(row, 0, s_.c);
     alignas(64) uint8_t line[kLine];
     const bool is_signed = spec_.src.type == DType::s8;
-    max_of_rows_avx512(is_signed, src_ + (n * s_.h + v.first) * line_bytes, s_.dilation_h * line_bytes, v.count,
-                       line_bytes, line);
+    max_of_rows_avx512(is_signed, src_ + (n * s_.h + v.first) * line_bytes, s_.dilation_h * line_bytes,
+                       v.count, line_bytes, line);
     // Windows [begin, end) lie inside the image.
     const int64_t reach = (s_.kw - 1) * s_.dilation_w, last = s_.w - 1 - reach + s_.pad_left;
     const int64_t begin = std::min(div_up(std::max<int64_t>(s_.pad_left, 0), s_.stride_w), s_.ow),
@@ -86,8 +86,7 @@ class Pooling {
 
   /// Output row `row` of n * oh, channels [c0, c1).
   void run_row(int64_t row, int64_t c0, int64_t c1) const {
-    const Taps v =
-        taps_of(row % s_.oh, s_.stride_h, s_.pad_top, s_.pad_bottom, s_.dilation_h, s_.kh, s_.h);
+    const Taps v = taps_of(row % s_.oh, s_.stride_h, s_.pad_top, s_.pad_bottom, s_.dilation_h, s_.kh, s_.h);
     for (int64_t x = 0; x < s_.ow; ++x) run_pixel(row, x, v, c0, c1);
   }
 
