@@ -5,23 +5,17 @@
 #include <vector>
 
 #include "base/random.h"
+#include "kernels/test_isas.h"
 
 namespace narrow::kernels {
 namespace {
-
-std::vector<Isa> isas() {
-  std::vector<Isa> list;
-  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::amx})
-    if (isa <= usable_isa()) list.push_back(isa);
-  return list;
-}
 
 TEST(Gather, TakesRowsAndRefusesIndicesOutside) {
   ThreadPool pool(2);
   const std::vector<int32_t> src = {0, 1, 10, 11, 20, 21, 100, 101, 110, 111, 120, 121};  // [2, 3, 2]
   const std::vector<int64_t> indices = {2, -3, 1};
   std::vector<int32_t> dst(12);
-  for (const Isa isa : isas()) {
+  for (const Isa isa : usable_isas()) {
     EXPECT_EQ(gather_rows({2, 3, 3, 8}, dst.data(), src.data(), indices.data(), isa, pool), -1);
     EXPECT_EQ(dst, (std::vector<int32_t>{20, 21, 0, 1, 10, 11, 120, 121, 100, 101, 110, 111}));
     const std::vector<int32_t> wrong = {0, 3};
@@ -51,7 +45,7 @@ TEST(Gather, EveryWidthOnEveryIsaAndThreadCount) {
                 want[static_cast<size_t>((o * count + i) * bytes + b)] =
                     src[static_cast<size_t>((o * extent + (at < 0 ? at + extent : at)) * bytes + b)];
               }
-          for (const Isa isa : isas())
+          for (const Isa isa : usable_isas())
             for (const int threads : {1, 3}) {
               ThreadPool pool(threads);
               std::vector<uint8_t> got(want.size(), 0xaa);

@@ -7,22 +7,16 @@
 #include <vector>
 
 #include "base/random.h"
+#include "kernels/test_isas.h"
 #include "numerics/quantization.h"
 
 namespace narrow::kernels {
 namespace {
 
-std::vector<Isa> isas() {
-  std::vector<Isa> list;
-  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512, Isa::amx})
-    if (isa <= usable_isa()) list.push_back(isa);
-  return list;
-}
-
 /// Element by element, where quantize() of numerics/quantization.h puts it.
 void check(const QuantizeImageSpec& spec, const std::vector<float>& x) {
   const IntegerRange range = spec.dst == DType::u8 ? kRangeU8 : kRangeS8;
-  for (const Isa isa : isas())
+  for (const Isa isa : usable_isas())
     for (const int threads : {1, 2, 3}) {
       ThreadPool pool(threads);
       std::vector<uint8_t> got(x.size() + 1, 0xaa);
@@ -55,6 +49,21 @@ TEST(QuantizeImage, EveryCodeWhereItBelongs) {
                  .zero_point = dst == DType::u8 ? 117 : -3},
                 x);
         }
+}
+
+/// Where a product with 1 / scale may round to another integer than the quotient.
+TEST(QuantizeImage, NearTheMiddleOfTwoCodes) {
+  for (const float scale : {0.03F, 0.0187F, 1.0F / 3, 7.7F, 1e-20F, 3e25F, 1e-39F, 2e31F})
+    for (const DType dst : {DType::u8, DType::s8}) {
+      std::vector<float> x;
+      for (int k = -400; k <= 400; ++k) {
+        float v = (static_cast<float>(k) + 0.5F) * scale;
+        for (int i = 0; i < 4; ++i) v = std::nextafter(v, -std::numeric_limits<float>::infinity());
+        for (int i = 0; i < 9; ++i, v = std::nextafter(v, std::numeric_limits<float>::infinity()))
+          x.push_back(v);
+      }
+      check({.dst = dst, .pixels = static_cast<int64_t>(x.size()), .scale = scale, .zero_point = 5}, x);
+    }
 }
 
 TEST(QuantizeImage, WhatIsNotFinite) {

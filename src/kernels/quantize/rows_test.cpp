@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "kernels/test_isas.h"
 #include "numerics/quantization.h"
 
 namespace narrow::kernels {
@@ -24,13 +25,6 @@ Result run(const RowsSpec& spec, const std::vector<float>& x, Isa isa, int threa
   return r;
 }
 
-std::vector<Isa> isas() {
-  std::vector<Isa> list;
-  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512, Isa::amx})
-    if (isa <= usable_isa()) list.push_back(isa);
-  return list;
-}
-
 /// The formula of rows.h, one element after the other.
 TEST(QuantizeRows, IsTheFormulaOnEveryIsaAndThreadCount) {
   Random random(3);
@@ -46,7 +40,7 @@ TEST(QuantizeRows, IsTheFormulaOnEveryIsaAndThreadCount) {
     std::vector<float> x(static_cast<size_t>(rows * columns));
     for (size_t i = 0; i < x.size(); ++i)
       x[i] = static_cast<float>(random.normal() * std::pow(10.0, static_cast<double>(i / 64 % 9) - 4));
-    for (const Isa isa : isas())
+    for (const Isa isa : usable_isas())
       for (const int threads : {1, 2, 3}) {
         const Result got = run(spec, x, isa, threads);
         for (int64_t r = 0; r < rows; ++r) {
@@ -68,7 +62,7 @@ TEST(QuantizeRows, ZerosAndWhatIsNotFinite) {
   constexpr float kInf = std::numeric_limits<float>::infinity(),
                   kNan = std::numeric_limits<float>::quiet_NaN();
   for (const int64_t columns : {int64_t{4}, int64_t{70000}})
-    for (const Isa isa : isas()) {
+    for (const Isa isa : usable_isas()) {
       std::vector<float> x(static_cast<size_t>(3 * columns), 0.0F);
       x[static_cast<size_t>(columns)] = -kInf;
       x[static_cast<size_t>(3 * columns) - 1] = kNan;

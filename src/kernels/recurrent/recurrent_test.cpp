@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/random.h"
+#include "kernels/test_isas.h"
 
 namespace narrow::kernels {
 namespace {
@@ -16,16 +17,9 @@ std::vector<float> numbers(Random& random, int64_t count) {
   return list;
 }
 
-std::vector<Isa> isas() {
-  std::vector<Isa> list = {Isa::plain};
-  for (const Isa isa : {Isa::avx2, Isa::avx512})
-    if (usable_isa() >= isa) list.push_back(isa);
-  return list;
-}
-
 TEST(AddProduct, EqualsSumsInDouble) {
   Random random(1);
-  for (const Isa isa : isas())
+  for (const Isa isa : usable_isas())
     for (const int64_t rows : {1, 63, 64, 65, 200})
       for (const int64_t columns : {0, 1, 7, 130}) {
         const std::vector<float> matrix = numbers(random, rows * columns), x = numbers(random, columns);
@@ -95,7 +89,7 @@ void expected_step(const RecurrentCell& cell, const Rows& rows, std::vector<doub
 
 TEST(RecurrentStep, FollowsTheFormulas) {
   Random random(2);
-  for (const Isa isa : isas())
+  for (const Isa isa : usable_isas())
     for (const bool lstm : {true, false})
       for (const bool linear : {true, false})
         for (const int64_t hidden : {1, 10, 33, 64, 97}) {
