@@ -14,7 +14,7 @@ struct Options {
   std::string model, calib, eval, out, precisions = "fp32,bf16,fp16,int8,mixed", objective = "latency",
                                        proof = "point", method = "mse", target = "portable",
                                        tactics = "tuned", metric_command, config;
-  std::vector<std::string> gates;
+  std::vector<std::string> gates, recipe;
   int64_t batch = 1, group_size = 32, memory = 0;
   double percentile = 99.99, seconds = 1;
 };
@@ -53,6 +53,7 @@ Result<pipeline::BuildOptions> to_build_options(const Options& o) {
   build.metric_command = o.metric_command;
   build.batch = o.batch;
   build.group_size = o.group_size;
+  NARROW_TRY(build.methods, parse_recipe(o.recipe));
   NARROW_TRY(build.target, parse_target(o.target));
   NARROW_TRY(build.tactics, parse_tactics(o.tactics));
   build.memory = o.memory;
@@ -193,6 +194,7 @@ Command add_build(CLI::App& root) {
   app->add_option("--group-size", o->group_size,
                   "weights that share a scale in int4, int3 and int2 (default 32)")
       ->check(CLI::Range(2, 65536));
+  add_recipe(*app, o->recipe);
   app->add_option("--seconds", o->seconds, "timing per build (default 1)")->check(CLI::Range(0.01, 600.0));
   app->add_option("--config", o->config, "options from a TOML file, named like the options above");
   add_ranges(*app, o->method, o->percentile);

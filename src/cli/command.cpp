@@ -32,6 +32,20 @@ void add_ranges(CLI::App& app, std::string& method, double& percentile) {
       ->check(CLI::Range(50.0, 100.0));
 }
 
+void add_recipe(CLI::App& app, std::vector<std::string>& recipe) {
+  app.add_option(
+         "--recipe", recipe,
+         "methods in order, with settings: gptq (the default), gptq(damping=0.02,samples=64), nearest")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+Result<std::vector<quant::MethodUse>> parse_recipe(const std::vector<std::string>& recipe) {
+  if (recipe.empty()) return quant::standard_methods();
+  return quant::parse_methods(fmt::format("{}", fmt::join(recipe, ",")));
+}
+
 void add_target(CLI::App& app, std::string& target) {
   app.add_option("--target", target,
                  "whose rules files obey: portable (default), or tensorrt: symmetric int8, zero points 0");

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "calib/range.h"
 #include "pipeline/variant.h"
+#include "quant/methods.h"
 #include "quant/recipe.h"
 #include "verify/gate.h"
 
@@ -38,6 +39,10 @@ struct Command {
 void add_common(CLI::App& app, Common& common);
 /// --calib-method --percentile.
 void add_ranges(CLI::App& app, std::string& method, double& percentile);
+/// --recipe LIST.
+void add_recipe(CLI::App& app, std::vector<std::string>& recipe);
+/// The standard methods when empty.
+Result<std::vector<quant::MethodUse>> parse_recipe(const std::vector<std::string>& recipe);
 /// --target portable|tensorrt.
 void add_target(CLI::App& app, std::string& target);
 void add_tactics(CLI::App& app, std::string& tactics);

@@ -5,18 +5,20 @@
 #include "calib/profile.h"
 #include "cli/command.h"
 #include "pipeline/model.h"
+#include "pipeline/quantization.h"
 #include "pipeline/variant.h"
 #include "quant/apply.h"
 #include "quant/given.h"
 #include "quant/plan_formats.h"
+#include "verify/evaluate.h"
 
 namespace narrow::cli {
 namespace {
 
 struct Options {
   Common common;
-  std::string model, precision, calibration, out, method = "mse";
-  std::vector<std::string> wide;
+  std::string model, precision, calibration, data, out, method = "mse";
+  std::vector<std::string> wide, recipe;
   std::string target = "portable", tactics = "tuned";
   double percentile = 99.99;
   int64_t group_size = 32;
@@ -54,6 +56,7 @@ Result<int> run(const Options& o) {
                  .subject = "--out",
                  .expected = "a name that ends in .narrow or .onnx",
                  .got = "'" + o.out + "'"};
+  NARROW_TRY(const std::vector<quant::MethodUse> methods, parse_recipe(o.recipe));
   NARROW_TRY(const quant::Target target, parse_target(o.target));
   NARROW_TRY(const pipeline::TacticSource tactics, parse_tactics(o.tactics));
   NARROW_TRY(const calib::RangeOptions ranges, parse_ranges(o.method, o.percentile));
@@ -78,21 +81,30 @@ Result<int> run(const Options& o) {
                    .hint = "`narrow calibrate --calib-method auto` chooses them: it needs the data"};
   }
   NARROW_TRY(const quant::Wide wide, wide_nodes(o, model.graph));
+  const auto pool = std::make_shared<ThreadPool>(o.common.threads);
   quant::Recipe recipe;
   ir::Graph graph;
   if (as_given) {
     recipe = quant::given_recipe(*original.given);
     graph = original.given->clone();
   } else {
-    NARROW_TRY(recipe, quant::plan(model.graph, o.calibration.empty() ? nullptr : &profile, *precision,
-                                   {.ranges = ranges, .target = target, .group_size = o.group_size}, wide));
+    std::unique_ptr<data::Dataset> dataset;
+    if (!o.data.empty()) {
+      NARROW_TRY(dataset, data::open_dataset(o.data, verify::input_specs(model.graph)));
+    }
+    NARROW_TRY(
+        recipe,
+        pipeline::make_recipe(
+            {model.graph, o.calibration.empty() ? nullptr : &profile, dataset.get()}, *precision,
+            {.plan = {.ranges = ranges, .target = target, .group_size = o.group_size}, .methods = methods},
+            pool, wide, make_progress(o.common)));
     NARROW_TRY(graph, quant::apply(model.graph, recipe));
   }
   if (target == quant::Target::tensorrt) NARROW_DO(pipeline::check_tensorrt(graph, o.out));
   NARROW_DO(pipeline::write_variant(
       graph, recipe,
       {{"tool", "narrow 0.1.0"}, {"model", model.hash}, {"calibration_data", profile.data_hash}}, out, {},
-      tactics, std::make_shared<ThreadPool>(o.common.threads)));
+      tactics, pool));
   std::error_code error;
   const auto bytes = static_cast<int64_t>(std::filesystem::file_size(out, error));
   std::string text =
@@ -119,6 +131,11 @@ Command add_quantize(CLI::App& root) {
       ->required();
   app->add_option("--calibration", o->calibration,
                   "the file `narrow calibrate` wrote (int8 and fp16 need it)");
+  app->add_option(
+      "--data", o->data,
+      "representative inputs, for methods that look at them (gptq); without it weights are rounded to "
+      "the nearest codes");
+  add_recipe(*app, o->recipe);
   app->add_option("--group-size", o->group_size,
                   "weights that share a scale in int4, int3 and int2 (default 32)")
       ->check(CLI::Range(2, 65536));

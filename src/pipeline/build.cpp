@@ -12,10 +12,12 @@
 #include "pipeline/manifest.h"
 #include "pipeline/metric_command.h"
 #include "pipeline/peaks.h"
+#include "pipeline/quantization.h"
 #include "pipeline/variant.h"
 #include "quant/apply.h"
 #include "quant/given.h"
 #include "quant/plan_formats.h"
+#include "quant/sequential_rounding.h"
 #include "report/report.h"
 #include "runtime/states.h"
 #include "search/mixed.h"
@@ -100,11 +102,16 @@ class Builder {
     return false;
   }
 
+  QuantizeOptions quantize_options() const {
+    return {.plan = {.ranges = options_.ranges, .target = options_.target, .group_size = options_.group_size},
+            .methods = options_.methods,
+            .memory = options_.memory};
+  }
+
   Result<quant::Recipe> recipe_for(Precision precision) {
     if (precision == Precision::int8 && given_) return quant::given_recipe(*given_);
-    return quant::plan(
-        model_.graph, &profile_, precision,
-        {.ranges = options_.ranges, .target = options_.target, .group_size = options_.group_size});
+    return make_recipe({model_.graph, &profile_, calib_.get()}, precision, quantize_options(), pool_, {},
+                       progress_);
   }
 
   /// FP32 is always made: it is the reference. Its files are shipped only when asked for.
@@ -246,9 +253,9 @@ class Builder {
     // BF16 costs little where the machine has it; elsewhere it would be emulated.
     const NodeFormat wide = usable_isa() >= Isa::amx ? NodeFormat::bf16 : NodeFormat::fp32;
     const auto suspects = search::rank_suspects(model_.graph, int8->recipe, int8->layers);
-    std::optional<verify::Figures> last;
+    const quant::Recipe int8_recipe = int8->recipe;
     const auto trial = [&](const quant::Wide& layers) -> Result<bool> {
-      NARROW_TRY(quant::Recipe recipe, mixed_recipe(wide, layers));
+      NARROW_TRY(quant::Recipe recipe, mixed_recipe(wide, layers, int8_recipe));
       NARROW_DO(add_variant(std::move(recipe)));
       NARROW_DO(evaluate_from(variants_.size() - 1));
       NARROW_TRY(const bool holds,
@@ -259,7 +266,7 @@ class Builder {
     };
     NARROW_TRY(const search::MixedResult found,
                search::widen_until_it_holds(suspects, to_string(wide), trial));
-    NARROW_TRY(quant::Recipe recipe, mixed_recipe(wide, found.wide));
+    NARROW_TRY(quant::Recipe recipe, mixed_recipe(wide, found.wide, int8_recipe));
     recipe.notes.push_back(fmt::format("{} of {} layers widened to {} in {} trials{}", found.wide.size(),
                                        suspects.size(), to_string(wide), found.trials,
                                        found.holds ? "" : "; the gates do not hold even so"));
@@ -269,12 +276,14 @@ class Builder {
     return drop_unwanted_int8();
   }
 
-  Result<quant::Recipe> mixed_recipe(NodeFormat wide, const quant::Wide& layers) {
+  /// Layers that stay int8 keep the codes the int8 build found for them.
+  Result<quant::Recipe> mixed_recipe(NodeFormat wide, const quant::Wide& layers, const quant::Recipe& int8) {
     NARROW_TRY(quant::Recipe recipe,
                quant::plan_int8(model_.graph, profile_,
                                 {.ranges = options_.ranges, .target = options_.target, .wide_format = wide},
                                 layers));
     recipe.precision = Precision::mixed;
+    quant::take_rounding(int8, recipe);
     return recipe;
   }
 

@@ -17,6 +17,7 @@
 #include "pipeline/decision.h"
 #include "pipeline/model.h"
 #include "pipeline/variant.h"
+#include "quant/methods.h"
 #include "quant/recipe.h"
 #include "verify/figures.h"
 #include "verify/gate.h"
@@ -38,8 +39,9 @@ struct BuildOptions {
   uint64_t seed = 1;
   calib::RangeOptions ranges;
   quant::Target target = quant::Target::portable;
-  int64_t memory = 0;        // bytes for calibration; 0: no bound
-  int64_t group_size = 32;   // weights that share a scale in int4, int3, int2
+  int64_t memory = 0;       // bytes for calibration; 0: no bound
+  int64_t group_size = 32;  // weights that share a scale in int4, int3, int2
+  std::vector<quant::MethodUse> methods = quant::standard_methods();
   double bench_seconds = 1;  // per build
   TacticSource tactics = TacticSource::tuned;
   int64_t layer_samples = 4;  // for the per-layer figures

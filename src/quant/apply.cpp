@@ -3,6 +3,7 @@
 #include "ir/schema.h"
 #include "quant/apply_steps.h"
 #include "quant/regions.h"
+#include "quant/weights.h"
 
 namespace narrow::quant {
 
@@ -24,6 +25,12 @@ Value* add_dequantize(Graph& graph, Value* codes, const Quantization& quant, DTy
   return graph
       .add_node(ir::Op::DequantizeLinear, inputs, {name + "_dequantized"}, attrs, name + "_dequantize")
       ->output();
+}
+
+Tensor weight_codes(const Recipe& recipe, const Node& node) {
+  const auto chosen = recipe.codes.find(key_of(node));
+  if (chosen != recipe.codes.end()) return chosen->second;
+  return quantize_weights(node.input(1)->constant(), recipe.weights.at(key_of(node)));
 }
 
 std::optional<Tensor> corrected_bias(const Recipe& recipe, const Node& node, int64_t channels) {

@@ -45,8 +45,7 @@ void quantize_parameters(Graph& graph, const Recipe& recipe,
     if (weights == recipe.weights.end() || format_of(recipe, *node) != NodeFormat::int8) continue;
     const Quantization& quant = weights->second;
     const Value* original = node->input(1);
-    Value* codes =
-        graph.add_constant(original->name + "_quantized", quantize_weights(original->constant(), quant));
+    Value* codes = graph.add_constant(original->name + "_quantized", weight_codes(recipe, *node));
     Value* bias = node->op() == Op::MatMul ? nullptr : node->input(2);
     const std::string bias_name = bias != nullptr ? bias->name : original->name + "_bias";
     graph.set_input(node, 1, add_dequantize(graph, codes, quant, DType::s8, original->name));

@@ -22,6 +22,9 @@ ir::Value* add_dequantize(ir::Graph& graph, ir::Value* codes, const Quantization
 /// The bias of a heavy node with its correction: nothing when it has neither, or is not a plain vector.
 std::optional<Tensor> corrected_bias(const Recipe& recipe, const ir::Node& node, int64_t channels);
 
+/// The s8 codes of a node of `recipe.weights`: those chosen for it, or the nearest.
+Tensor weight_codes(const Recipe& recipe, const Node& node);
+
 // ---------------------------------------------------------------- the steps
 
 /// int8: Q and DQ around stored values, codes for weights and biases.

@@ -123,14 +123,18 @@ struct Geometry {
   }
 };
 
-/// FP16 holds every scale: none is beyond its largest number.
+}  // namespace
+
 bool scales_fit_half(const Tensor& weights) {
   constexpr float kLargest = 65504.0F;
   const auto values = weights.data<float>();
   return std::all_of(values.begin(), values.end(), [](float x) { return std::fabs(x) < kLargest; });
 }
 
-}  // namespace
+ScaleFit fit_group(std::span<const float> group, const GroupOptions& options, bool half_scales) {
+  const Fit fit = GroupFitter(options, half_scales).fit(group);
+  return {fit.scale, fit.zero_point};
+}
 
 double GroupedWeights::bits_per_weight() const {
   const auto stored = static_cast<double>(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "tensor/tensor.h"
 
@@ -15,6 +16,12 @@ struct GroupOptions {
   bool symmetric = false;
   /// Scales in FP32; otherwise in FP16 where every scale fits.
   bool f32_scales = false;
+};
+
+/// x = (code - zero_point) * scale.
+struct ScaleFit {
+  float scale = 1;
+  int zero_point = 0;
 };
 
 /// x' = (code - zero_point) * scale, the parameters of element i of `axis` at i / group_size.
@@ -34,6 +41,12 @@ struct GroupedWeights {
 /// ... 0.60, then the scale that fits its codes best in the least-squares sense, if that is better still.
 /// Source of the fit: ggml's k-quants (make_qx_quants); the formula is  s = sum(x (q - z)) / sum((q - z)^2).
 GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupOptions& options);
+
+/// The scale and zero point quantize_groups() gives one group of numbers, not empty; `half_scales`: of those
+/// FP16 can hold.
+ScaleFit fit_group(std::span<const float> group, const GroupOptions& options, bool half_scales);
+/// FP16 holds every scale these weights can get.
+bool scales_fit_half(const Tensor& weights);
 
 /// s8, one scale per index of `axis` (weights.h): for weights whose contraction is shorter than a group.
 GroupedWeights quantize_per_channel(const Tensor& weights, int64_t axis);

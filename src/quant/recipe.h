@@ -46,6 +46,8 @@ struct Recipe {
   /// Heavy nodes' weights, by the name of the node's first output: s8, zero points 0, axis 0 of the result
   /// channel.
   std::map<std::string, Quantization> weights;
+  /// Codes (s8, the weights' shape) of `weights` where they are not the nearest: by the node's first output.
+  std::map<std::string, Tensor> codes;
   /// Large tables that a Gather takes rows of, by the name of the Gather's output: s8, zero points 0, one
   /// scale per column. The rows are dequantized after they were taken.
   std::map<std::string, Quantization> tables;

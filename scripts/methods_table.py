@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""The measured tables of docs/methods/: what each recipe makes of the models of the data pack.
+
+    scripts/methods_table.py            prints the tables
+    scripts/methods_table.py --write    and replaces those between the markers of docs/methods/*.md
+Runs `narrow build --recipe RECIPE` on examples/digits and on the models of the data pack that are there. NARROW_BINARY and
+NARROW_DATA name another binary and another data pack than build/release/narrow and ../shared/data.
+"""
+import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+
+import calibration_table as shared
+
+PAGES = shared.ROOT / "docs" / "methods"
+# page: the recipe it is about, and what it is compared with
+RECIPES = {"gptq": ("nearest", "gptq")}
+PRECISIONS = ("int8", "int4", "int3")
+
+
+def measure(model, calib, evaluation, recipe):
+    """precision -> (headline figure, its value, SQNR dB), and the processor seconds of the build."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([shared.BINARY, "build", model, "--calib", calib, "--eval", evaluation, "--out", f"{folder}/out",
+                               "--precisions", ",".join(("fp32",) + PRECISIONS), "--recipe", recipe, "--tactics", "pinned",
+                               "--seconds", "0.01", "--json", "--quiet"], capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 3, 4):
+        sys.exit(f"{model} {recipe}: {done.stderr.strip()}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    rows = {}
+    for build in json.loads(done.stdout.splitlines()[-1])["builds"]:
+        figures = build["figures"]
+        name = "agreement" if "top1" in figures else shared.headline(figures)
+        rows[build["name"]] = (name, figures[name]["value"], figures["sqnr"]["value"])
+    return rows, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def shown(name, value):
+    return f"{value:.2f} %" if name == "agreement" else shared.shown(name, value)
+
+
+def table(results, recipes):
+    lines = ["| model | figure | precision | " + " | ".join(recipes) + " | " + " | ".join(f"{r}, SQNR dB" for r in recipes) +
+             " | processor s |", "| --- | --- | --- |" + " ---: |" * (2 * len(recipes) + 1)]
+    for model, by_recipe in results.items():
+        for precision in PRECISIONS:
+            rows = [by_recipe[recipe][0][precision] for recipe in recipes]
+            seconds = ", ".join(f"{by_recipe[recipe][1]:.0f}" for recipe in recipes) if precision == PRECISIONS[0] else ""
+            lines.append(f"| {model if precision == PRECISIONS[0] else ''} | {rows[0][0]} | {precision} | " +
+                         " | ".join(shown(r[0], r[1]) for r in rows) + " | " + " | ".join(f"{r[2]:.1f}" for r in rows) +
+                         f" | {seconds} |")
+    return "\n".join(lines)
+
+
+def write(page, text):
+    begin, end = "<!-- table: scripts/methods_table.py -->", "<!-- end of table -->"
+    content = page.read_text()
+    if begin not in content or end not in content:
+        sys.exit(f"{page}: expected the markers {begin} and {end}")
+    page.write_text(re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{text}\n{end}", content, flags=re.S))
+
+
+def main():
+    results = {}
+    for model, calib, evaluation in shared.MODELS:
+        if not model.exists():
+            print(f"{model.stem}: not there, left out", file=sys.stderr)
+            continue
+        for recipe in {recipe for recipes in RECIPES.values() for recipe in recipes}:
+            results.setdefault(model.stem, {})[recipe] = measure(model, calib, evaluation, recipe)
+            print(f"{model.stem} {recipe}: {results[model.stem][recipe]}", file=sys.stderr)
+    for name, recipes in RECIPES.items():
+        text = table(results, recipes)
+        print(text)
+        if sys.argv[1:] == ["--write"]:
+            write(PAGES / f"{name}.md", text)
+
+
+if __name__ == "__main__":
+    main()

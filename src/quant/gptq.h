@@ -1,0 +1,44 @@
+// GPTQ: weights are rounded one after the other, and each takes up what rounding those before it did to the
+// layer's result.
+//
+// Source: Frantar et al., "GPTQ", arXiv:2210.17323. With hessian = R^T R, R upper, the error of a column v is
+// |R (v - w*)|^2, and rounding from the last k to the first what is left of w*_k,
+//   v_k = round(w*_k - sum_{j>k} R_kj (v_j - w*_j) / R_kk),
+// is GPTQ in the opposite order, without the inverse (Chen et al., arXiv:2507.18553: Babai's algorithm).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "parallel/thread_pool.h"
+#include "quant/groups.h"
+#include "quant/rounding_problem.h"
+
+namespace narrow::quant {
+
+/// What weights may become. Runs of k that share a scale: [begin[g], begin[g + 1]).
+struct WeightGrid {
+  int low = -127, high = 127;
+  std::vector<int64_t> begin;
+  /// A scale that FP16 or FP32 can hold, for a run's numbers as they stand when it is reached.
+  std::function<ScaleFit(std::span<const float>)> fit;
+  std::function<float(float)> storable;  // the nearest scale the file can hold
+  int64_t groups() const { return static_cast<int64_t>(begin.size()) - 1; }
+};
+
+/// Rounded weights of one problem.
+struct GridWeights {
+  std::vector<int16_t> codes;       // [k, n]
+  std::vector<float> scale;         // [groups, n]
+  std::vector<int16_t> zero_point;  // [groups, n]
+};
+
+/// Where `fixed` holds scales they are taken; otherwise each run's are fitted when it is reached.
+GridWeights gptq(const RoundingProblem& problem, const WeightGrid& grid, const GridWeights& fixed, ThreadPool& pool);
+
+/// The numbers: [k, n].
+std::vector<float> values_of(const RoundingProblem& problem, const WeightGrid& grid, const GridWeights& weights);
+
+}  // namespace narrow::quant

@@ -1,0 +1,125 @@
+#include "quant/layer_weights.h"
+
+#include <algorithm>
+
+#include "numerics/fp16.h"
+#include "quant/apply_steps.h"
+#include "quant/regions.h"
+#include "quant/weights.h"
+
+namespace narrow::quant {
+namespace {
+
+/// The nearest normal FP16 number.
+float half_scale(float scale) {
+  constexpr float kLeast = 6.103515625e-05F;
+  return static_cast<float>(f16(std::max(scale, kLeast)));
+}
+
+GroupOptions options_of(const GroupedWeights& weights) {
+  return {.bits = weights.bits,
+          .group_size = weights.group_size,
+          .symmetric = !weights.zero_point.defined(),
+          .f32_scales = weights.scale.dtype() == DType::f32};
+}
+
+}  // namespace
+
+bool LayerWeights::stores(const Recipe& recipe, const ir::Node& node) {
+  return is_heavy(node) && (recipe.groups.contains(key_of(node)) || recipe.weights.contains(key_of(node)));
+}
+
+LayerWeights::LayerWeights(const ir::Node& node, Recipe& recipe)
+    : node_(node), recipe_(recipe), shape_(heavy_shape(node)) {
+  const auto groups = recipe.groups.find(key_of(node));
+  if (groups != recipe.groups.end() && groups->second.group_size > 0) {
+    grouped_ = &groups->second;
+    for (Tensor* tensor : {&grouped_->codes, &grouped_->scale, &grouped_->zero_point})
+      if (tensor->defined()) *tensor = tensor->clone();
+    const GroupOptions options = options_of(*grouped_);
+    const bool half = grouped_->scale.dtype() == DType::f16;
+    const int reach = 1 << options.bits;
+    grid_.low = options.symmetric ? -reach / 2 : 0;
+    grid_.high = grid_.low + reach - 1;
+    for (int64_t p = 0; p < shape_.positions; ++p)
+      for (int64_t c = 0; c < shape_.channels; c += grouped_->group_size)
+        grid_.begin.push_back(p * shape_.channels + c);
+    grid_.fit = [options, half](std::span<const float> run) { return fit_group(run, options, half); };
+    grid_.storable = [half](float scale) { return half ? half_scale(scale) : scale; };
+    codes_ = &grouped_->codes;
+  } else if (groups != recipe.groups.end()) {
+    grid_.begin.push_back(0);
+    scale_ = to_floats(groups->second.scale);
+    codes_ = &(groups->second.codes = groups->second.codes.clone());
+  } else {
+    grid_.begin.push_back(0);
+    scale_ = recipe.weights.at(key_of(node)).scale;
+    codes_ = &(recipe.codes[key_of(node)] = weight_codes(recipe, node).clone());
+  }
+  grid_.begin.push_back(shape_.k);
+}
+
+/// Of run `run` and column `n` in the scales.
+size_t LayerWeights::parameter(int64_t group, int64_t run, int64_t n) const {
+  if (grouped_ == nullptr) return static_cast<size_t>(group * shape_.n + n);
+  const Shape& whole = grouped_->codes.shape();
+  const auto axis = static_cast<size_t>(grouped_->axis);
+  const int64_t inner = elements_of(Shape(whole.begin() + grouped_->axis + 1, whole.end())), extent = whole[axis],
+                groups = (extent + grouped_->group_size - 1) / grouped_->group_size,
+                element = shape_.index(group, grid_.begin[static_cast<size_t>(run)], n);
+  return static_cast<size_t>((element / inner / extent * groups + element / inner % extent / grouped_->group_size) *
+                                 inner +
+                             element % inner);
+}
+
+std::vector<float> LayerWeights::original(int64_t group) const {
+  const auto values = weights_of(node_)->constant().data<float>();
+  std::vector<float> matrix(static_cast<size_t>(shape_.k * shape_.n));
+  for (int64_t k = 0; k < shape_.k; ++k)
+    for (int64_t n = 0; n < shape_.n; ++n)
+      matrix[static_cast<size_t>(k * shape_.n + n)] = values[static_cast<size_t>(shape_.index(group, k, n))];
+  return matrix;
+}
+
+GridWeights LayerWeights::stored(int64_t group) const {
+  GridWeights weights;
+  const auto* bytes = static_cast<const int8_t*>(codes_->raw());
+  for (int64_t k = 0; k < shape_.k; ++k)
+    for (int64_t n = 0; n < shape_.n; ++n) weights.codes.push_back(bytes[shape_.index(group, k, n)]);
+  const std::vector<float> scale = grouped_ != nullptr ? to_floats(grouped_->scale) : scale_;
+  const bool has_zero = grouped_ != nullptr && grouped_->zero_point.defined();
+  const std::vector<int64_t> zero = has_zero ? to_ints(grouped_->zero_point) : std::vector<int64_t>();
+  for (int64_t run = 0; run < grid_.groups(); ++run)
+    for (int64_t n = 0; n < shape_.n; ++n) {
+      const size_t at = parameter(group, run, n);
+      weights.scale.push_back(scale[at]);
+      weights.zero_point.push_back(has_zero ? static_cast<int16_t>(zero[at]) : int16_t{0});
+    }
+  return weights;
+}
+
+void LayerWeights::store(int64_t group, const GridWeights& weights) {
+  auto* bytes = static_cast<int8_t*>(codes_->mutable_raw());
+  for (int64_t k = 0; k < shape_.k; ++k)
+    for (int64_t n = 0; n < shape_.n; ++n)
+      bytes[shape_.index(group, k, n)] = static_cast<int8_t>(weights.codes[static_cast<size_t>(k * shape_.n + n)]);
+  if (grouped_ == nullptr) return;
+  for (int64_t run = 0; run < grid_.groups(); ++run)
+    for (int64_t n = 0; n < shape_.n; ++n) {
+      const size_t at = parameter(group, run, n), from = static_cast<size_t>(run * shape_.n + n);
+      if (grouped_->scale.dtype() == DType::f16)
+        static_cast<f16*>(grouped_->scale.mutable_raw())[at] = f16(weights.scale[from]);
+      else
+        grouped_->scale.mutable_data<float>()[at] = weights.scale[from];
+      if (grouped_->zero_point.defined())
+        static_cast<int8_t*>(grouped_->zero_point.mutable_raw())[at] = static_cast<int8_t>(weights.zero_point[from]);
+    }
+}
+
+Tensor LayerWeights::real() const {
+  const auto groups = recipe_.groups.find(key_of(node_));
+  if (groups != recipe_.groups.end()) return dequantize_groups(groups->second);
+  return dequantize_weights(*codes_, recipe_.weights.at(key_of(node_)));
+}
+
+}  // namespace narrow::quant

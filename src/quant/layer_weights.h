@@ -1,0 +1,44 @@
+// A layer's stored weights as the rounding methods see them: matrices on a grid.
+#pragma once
+
+#include <vector>
+
+#include "ir/graph.h"
+#include "quant/gptq.h"
+#include "quant/heavy_shape.h"
+#include "quant/recipe.h"
+
+namespace narrow::quant {
+
+/// One heavy node whose weights a recipe stores in integers. Reads and writes the recipe's codes and scales.
+class LayerWeights {
+ public:
+  /// Precondition: stores(recipe, node).
+  LayerWeights(const ir::Node& node, Recipe& recipe);
+  static bool stores(const Recipe& recipe, const ir::Node& node);
+
+  const HeavyShape& shape() const { return shape_; }
+  const WeightGrid& grid() const { return grid_; }
+  /// Scales belong to groups and are not fixed.
+  bool has_groups() const { return grouped_ != nullptr; }
+  /// The original numbers of a group: [k, n].
+  std::vector<float> original(int64_t group) const;
+  /// As they are stored now.
+  GridWeights stored(int64_t group) const;
+  void store(int64_t group, const GridWeights& weights);
+  /// The numbers that are stored now, in the shape of the weights.
+  Tensor real() const;
+
+ private:
+  size_t parameter(int64_t group, int64_t run, int64_t n) const;
+
+  const ir::Node& node_;
+  Recipe& recipe_;
+  HeavyShape shape_;
+  WeightGrid grid_;
+  GroupedWeights* grouped_ = nullptr;  // null: one scale per result channel, fixed
+  std::vector<float> scale_;           // those
+  Tensor* codes_ = nullptr;
+};
+
+}  // namespace narrow::quant

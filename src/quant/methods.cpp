@@ -1,0 +1,126 @@
+#include "quant/methods.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace narrow::quant {
+namespace {
+
+const std::vector<MethodInfo>& table() {
+  static const std::vector<MethodInfo> methods = {
+      {Method::nearest, "nearest", "weights are rounded to the nearest code, whatever the data", {}},
+      {Method::gptq,
+       "gptq",
+       "weights are rounded by the error of the layer's result, layer after layer on what is really there",
+       {{"damping", 0.03, 1e-6, 1, "of the mean square of the data, added to each square"},
+        {"samples", 256, 1, 1e6, "of the calibration data, at most"},
+        {"residual", 1, 0, 1, "1: what a residual lost is made up for by the layer it is added to"}}},
+  };
+  return methods;
+}
+
+std::string_view trimmed(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t");
+  return first == std::string_view::npos ? "" : text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+/// Pieces between commas that stand outside of parentheses.
+std::vector<std::string_view> pieces(std::string_view text) {
+  std::vector<std::string_view> list;
+  int depth = 0;
+  size_t first = 0;
+  for (size_t i = 0; i <= text.size(); ++i) {
+    if (i == text.size() || (text[i] == ',' && depth == 0)) {
+      if (const auto piece = trimmed(text.substr(first, i - first)); !piece.empty()) list.push_back(piece);
+      first = i + 1;
+    } else {
+      depth += text[i] == '(' ? 1 : text[i] == ')' ? -1 : 0;
+    }
+  }
+  return list;
+}
+
+Error wrong(std::string subject, std::string expected, std::string_view got) {
+  return {.code = Code::usage,
+          .subject = std::move(subject),
+          .expected = std::move(expected),
+          .got = fmt::format("'{}'", got)};
+}
+
+std::string setting_names(const MethodInfo& info) {
+  std::vector<std::string> names;
+  for (const MethodSetting& s : info.settings) names.emplace_back(s.name);
+  return names.empty() ? "no settings" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+Status read_setting(std::string_view text, const MethodInfo& info, MethodUse& use) {
+  const size_t equals = text.find('=');
+  const std::string_view name = trimmed(text.substr(0, equals));
+  const auto known = std::find_if(info.settings.begin(), info.settings.end(),
+                                  [&](const MethodSetting& s) { return name == s.name; });
+  if (known == info.settings.end())
+    return wrong(fmt::format("recipe: {}", info.name), setting_names(info), name);
+  const std::string_view number = equals == std::string_view::npos ? "" : trimmed(text.substr(equals + 1));
+  double value = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+  if (error != std::errc() || end != number.data() + number.size() || !(value >= known->low) ||
+      !(value <= known->high))
+    return wrong(fmt::format("recipe: {}: {}", info.name, known->name),
+                 fmt::format("a number from {} to {}", known->low, known->high), number);
+  use.settings[known->name] = value;
+  return {};
+}
+
+Result<MethodUse> parse_use(std::string_view text) {
+  const size_t open = text.find('(');
+  const std::string_view name = trimmed(text.substr(0, open));
+  const auto info =
+      std::find_if(table().begin(), table().end(), [&](const MethodInfo& m) { return name == m.name; });
+  if (info == table().end()) {
+    std::vector<std::string> names;
+    for (const MethodInfo& m : table()) names.emplace_back(m.name);
+    return wrong("recipe", fmt::format("methods out of {}", fmt::join(names, ", ")), name);
+  }
+  MethodUse use{info->method, {}};
+  for (const MethodSetting& s : info->settings) use.settings[s.name] = s.standard;
+  if (open == std::string_view::npos) return use;
+  if (text.back() != ')') return wrong(fmt::format("recipe: {}", name), "settings in parentheses", text);
+  for (const std::string_view piece : pieces(text.substr(open + 1, text.size() - open - 2)))
+    NARROW_DO(read_setting(piece, *info, use));
+  return use;
+}
+
+}  // namespace
+
+std::span<const MethodInfo> all_methods() { return table(); }
+
+Result<std::vector<MethodUse>> parse_methods(std::string_view list) {
+  std::vector<MethodUse> methods;
+  for (const std::string_view piece : pieces(list)) {
+    NARROW_TRY(MethodUse use, parse_use(piece));
+    methods.push_back(std::move(use));
+  }
+  if (methods.empty()) return wrong("recipe", "at least one method", list);
+  return methods;
+}
+
+std::string to_string(const std::vector<MethodUse>& methods) {
+  std::vector<std::string> parts;
+  for (const MethodUse& use : methods) {
+    const auto info =
+        std::find_if(table().begin(), table().end(), [&](const MethodInfo& m) { return m.method == use.method; });
+    std::vector<std::string> settings;
+    for (const MethodSetting& s : info->settings)
+      if (use.settings.at(s.name) != s.standard)
+        settings.push_back(fmt::format("{}={}", s.name, use.settings.at(s.name)));
+    parts.push_back(settings.empty() ? info->name : fmt::format("{}({})", info->name, fmt::join(settings, ",")));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::vector<MethodUse> standard_methods() { return *parse_methods("gptq"); }
+
+}  // namespace narrow::quant

@@ -1,0 +1,46 @@
+// The methods that may follow a plan, by name and in order: what --recipe and narrow.toml list.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace narrow::quant {
+
+enum class Method : uint8_t { nearest, gptq };
+
+struct MethodSetting {
+  const char* name;
+  double standard, low, high;
+  const char* doc;
+};
+
+struct MethodInfo {
+  Method method;
+  const char* name;
+  const char* doc;  // one line
+  std::vector<MethodSetting> settings;
+};
+
+/// Every method there is, in the order they are explained.
+std::span<const MethodInfo> all_methods();
+
+/// A method with its settings, all of them.
+struct MethodUse {
+  Method method = Method::nearest;
+  std::map<std::string, double> settings;
+};
+
+/// "gptq(damping=0.02), nearest". Empty settings are the standard ones. Errors: usage, naming the method or
+/// setting and what there is.
+Result<std::vector<MethodUse>> parse_methods(std::string_view list);
+std::string to_string(const std::vector<MethodUse>& methods);
+/// What a build does where nobody says otherwise.
+std::vector<MethodUse> standard_methods();
+
+}  // namespace narrow::quant

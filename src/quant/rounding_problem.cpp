@@ -1,0 +1,77 @@
+#include "quant/rounding_problem.h"
+
+#include <Eigen/Cholesky>
+#include <Eigen/Core>
+#include <algorithm>
+
+namespace narrow::quant {
+namespace {
+
+template <class T>
+using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class T>
+using ConstMap = Eigen::Map<const Matrix<T>>;
+
+/// The mean over rows of x' and something, without the product of the means where `centred`.
+template <class T>
+Matrix<T> covariance(const std::vector<double>& sums, const Moments& m, const std::vector<double>& right,
+                     bool centred) {
+  const auto columns = static_cast<int64_t>(right.size());
+  Matrix<double> c = ConstMap<double>(sums.data(), m.k, columns) / static_cast<double>(std::max<int64_t>(1, m.rows));
+  if (centred) {
+    const Eigen::Map<const Eigen::VectorXd> a(m.mean_quantized.data(), m.k), b(right.data(), columns);
+    c.noalias() -= a * b.transpose();
+  }
+  return c.template cast<T>();
+}
+
+/// In place of the damping of data that are zero throughout.
+constexpr double kDead = 1e-12;
+
+template <class T>
+void solve(const Moments& m, const std::vector<float>& weights, const ProblemOptions& options,
+           RoundingProblem& problem) {
+  Matrix<T> h = covariance<T>(m.quantized, m, m.mean_quantized, options.centred),
+            c = covariance<T>(m.cross, m, m.mean, options.centred);
+  const T mean = h.diagonal().mean();
+  const T damping = mean > 0 ? static_cast<T>(options.damping) * mean : static_cast<T>(kDead);
+  h.diagonal().array() += damping;
+  c.diagonal().array() += damping;
+  const Eigen::LLT<Matrix<T>, Eigen::Upper> llt(h);
+  const Matrix<T> w = ConstMap<float>(weights.data(), problem.k, problem.n).template cast<T>();
+  Matrix<T> wanted = c * w;
+  if (!m.residual.empty()) wanted += covariance<T>(m.residual, m, m.mean_residual, options.centred);
+  const Matrix<T> target = llt.solve(wanted);
+  const Matrix<T> factor = llt.matrixU();
+  const auto keep = [](const Matrix<T>& from, std::vector<float>& to) {
+    to.resize(static_cast<size_t>(from.size()));
+    Eigen::Map<Matrix<float>>(to.data(), from.rows(), from.cols()) = from.template cast<float>();
+  };
+  keep(h, problem.hessian);
+  keep(factor, problem.factor);
+  keep(target, problem.target);
+}
+
+}  // namespace
+
+RoundingProblem make_problem(const Moments& moments, const std::vector<float>& weights,
+                             const ProblemOptions& options) {
+  RoundingProblem problem;
+  problem.k = moments.k;
+  problem.n = static_cast<int64_t>(weights.size()) / std::max<int64_t>(1, moments.k);
+  constexpr int64_t kMostInDouble = 1024;  // beyond, time weighs more; damping keeps FP32 stable
+  if (problem.k <= kMostInDouble)
+    solve<double>(moments, weights, options, problem);
+  else
+    solve<float>(moments, weights, options, problem);
+  return problem;
+}
+
+double error_of(const RoundingProblem& problem, const std::vector<float>& rounded) {
+  const Matrix<float> d = ConstMap<float>(rounded.data(), problem.k, problem.n) -
+                          ConstMap<float>(problem.target.data(), problem.k, problem.n);
+  const Matrix<float> hd = ConstMap<float>(problem.hessian.data(), problem.k, problem.k) * d;
+  return d.cwiseProduct(hd).cast<double>().sum();
+}
+
+}  // namespace narrow::quant

@@ -1,0 +1,40 @@
+// Rounding a layer's weights by the error of its result instead of by their own.
+//
+//   sum over rows |x^T w + r - x'^T v - r'|^2   with x the original layer's data, x' the quantized model's, v the
+//   rounded weights, r and r' what is added to the result in each, is, up to a constant and with H = sum x' x'^T,
+//   C = sum x' x^T, D = sum x' (r - r')^T,
+//   (v - w*)^T H (v - w*),   w* = H^-1 (C w + D).
+//
+// w* is what the weights should be, given the data they will really meet: it takes back part of what was
+// rounded before. H gets a multiple of the identity (damping), which also draws w* towards w where the data say
+// little. Where the layer has a bias, means are taken out of H and C and go to the bias.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "quant/moments.h"
+
+namespace narrow::quant {
+
+struct RoundingProblem {
+  int64_t k = 0, n = 0;
+  std::vector<float> hessian;  // [k, k], damped
+  std::vector<float> factor;   // [k, k] upper: hessian = factor^T factor
+  std::vector<float> target;   // [k, n]  w*
+};
+
+struct ProblemOptions {
+  /// Of the mean of the diagonal of H.
+  double damping = 0.03;
+  bool centred = false;  // the layer has a bias that takes the means
+};
+
+/// `weights`: [k, n] of the group the moments are of.
+RoundingProblem make_problem(const Moments& moments, const std::vector<float>& weights,
+                             const ProblemOptions& options);
+
+/// (v - w*)^T H (v - w*) summed over columns, of v [k, n].
+double error_of(const RoundingProblem& problem, const std::vector<float>& rounded);
+
+}  // namespace narrow::quant
