@@ -34,10 +34,33 @@ def test_step_by_step_gives_what_build_gives(narrow, built, tmp_path):
     for precision in ("fp32", "bf16", "fp16", "int8"):
         for kind in ("onnx", "narrow"):
             out = tmp_path / f"{precision}.{kind}"
-            done = narrow("quantize", MODEL, "--precision", precision, "--calibration", calibration, "--out", out, "--json")
+            done = narrow("quantize", MODEL, "--precision", precision, "--calibration", calibration, "--data", DIGITS / "calib.toml",
+                          "--out", out, "--json")
             assert done.json["bytes"] == out.stat().st_size
             if kind == "onnx":
                 assert out.read_bytes() == (built / out.name).read_bytes(), out.name
+
+
+def test_recipes_choose_how_weights_are_rounded(narrow, tmp_path):
+    def quantize(name, *arguments):
+        out = tmp_path / f"{name}.onnx"
+        done = narrow("quantize", MODEL, "--precision", "int4", "--out", out, "--json", *arguments)
+        verdict = narrow("verify", out, "--reference", MODEL, "--data", DIGITS / "eval.toml", "--json")
+        return out.read_bytes(), verdict.json["figures"]["sqnr"]["value"], done.json["recipe"]["notes"]
+
+    data = ("--data", DIGITS / "calib.toml")
+    nearest, plain, _ = quantize("nearest", *data, "--recipe", "nearest")
+    gptq, better, notes = quantize("gptq", *data)
+    assert better > plain + 3  # dB: half of the error's power
+    assert any(note.startswith("gptq: 7 layers") for note in notes)
+    assert quantize("named", *data, "--recipe", "gptq(samples=256)", "--threads", "1")[0] == gptq
+    without, _, notes = quantize("without")
+    assert without == nearest and any("gptq needs calibration data" in note for note in notes)
+
+
+def test_recipes_that_do_not_exist(narrow, tmp_path):
+    done = narrow("quantize", MODEL, "--precision", "int4", "--out", tmp_path / "a.onnx", "--recipe", "gptq(depth=3)", code=2)
+    assert "damping, samples, residual" in done.stderr and "'depth'" in done.stderr
 
 
 @pytest.mark.parametrize("method", ["minmax", "percentile", "mse", "entropy"])
