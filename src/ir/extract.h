@@ -7,10 +7,10 @@
 
 namespace narrow::ir {
 
-/// The nodes between `inputs` and `outputs`. Values, nodes and constants keep their names and types, constants
-/// share their memory, and each value's origin is its name in `graph`. `outputs` are named like their values.
-/// Precondition: what `outputs` need and `inputs` do not cut off are nodes and constants; no output is an
-/// input.
+/// The nodes between `inputs` and `outputs`. Values, nodes and constants keep their names and types,
+/// constants share their memory, and each value's origin is its name in `graph`. `outputs` are named like
+/// their values. Precondition: what `outputs` need and `inputs` do not cut off are nodes and constants; no
+/// output is an input.
 Graph extract(const Graph& graph, const std::vector<const Value*>& inputs,
               const std::vector<const Value*>& outputs);
 

@@ -41,7 +41,8 @@ Status run_gptq(const QuantizeInput& input, const quant::MethodUse& use, const Q
   const auto layers =
       quant::round_sequentially(input.graph, recipe, *input.dataset, std::move(pool), sequential, progress);
   if (!layers.ok() && layers.error().code == Code::unsupported) {
-    recipe.notes.push_back("weights are rounded to the nearest codes, not by gptq: " + layers.error().message());
+    recipe.notes.push_back("weights are rounded to the nearest codes, not by gptq: " +
+                           layers.error().message());
     return {};
   }
   if (!layers.ok()) return layers.error();

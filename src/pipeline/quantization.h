@@ -21,8 +21,8 @@ struct QuantizeOptions {
   int64_t memory = 0;  // bytes of values that methods may keep; 0: their own bound
 };
 
-/// What a recipe is made from. `profile` may be null where the precision needs none, `dataset` too: methods that
-/// need data are left out then, and a note of the recipe says so.
+/// What a recipe is made from. `profile` may be null where the precision needs none, `dataset` too: methods
+/// that need data are left out then, and a note of the recipe says so.
 struct QuantizeInput {
   const ir::Graph& graph;
   const calib::Profile* profile = nullptr;

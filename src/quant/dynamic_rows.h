@@ -2,8 +2,8 @@
 //
 //   s = max(max |x| / 127, tiny) per row,  q = round(x / s) + 128
 //
-// QuantizeLinear has scale 1 and zero point 128 and sees the divided data. A row is what is multiplied with the
-// weights as one: the last axis of a product, a sample of a convolution.
+// QuantizeLinear has scale 1 and zero point 128 and sees the divided data. A row is what is multiplied with
+// the weights as one: the last axis of a product, a sample of a convolution.
 #pragma once
 
 #include <map>
@@ -29,7 +29,8 @@ class DynamicRows {
 
  private:
   ir::Value* scalar(const std::string& name, float number);
-  ir::Value* node(ir::Op op, std::vector<ir::Value*> inputs, const std::string& name, ir::Attributes attrs = {});
+  ir::Value* node(ir::Op op, std::vector<ir::Value*> inputs, const std::string& name,
+                  ir::Attributes attrs = {});
   Rows make(ir::Value* x, bool whole_samples);
 
   ir::Graph& graph_;

@@ -31,7 +31,8 @@ class BlockRounder {
 
   void run() {
     for (int64_t g = grid_.groups() - 1; g >= 0; --g) {
-      const int64_t begin = grid_.begin[static_cast<size_t>(g)], end = grid_.begin[static_cast<size_t>(g) + 1];
+      const int64_t begin = grid_.begin[static_cast<size_t>(g)],
+                    end = grid_.begin[static_cast<size_t>(g) + 1];
       carry(begin, end);
       if (!has_scales_) fit_scales(g, begin, end);
       round(g, begin, end);
@@ -71,7 +72,8 @@ class BlockRounder {
       for (int64_t k = begin; k < end; ++k) column[static_cast<size_t>(k - begin)] = wanted.row(k)[c];
       const ScaleFit fit = grid_.fit(column);
       out_.scale[static_cast<size_t>(g * problem_.n + first_ + c)] = fit.scale;
-      out_.zero_point[static_cast<size_t>(g * problem_.n + first_ + c)] = static_cast<int16_t>(fit.zero_point);
+      out_.zero_point[static_cast<size_t>(g * problem_.n + first_ + c)] =
+          static_cast<int16_t>(fit.zero_point);
     }
   }
 
@@ -99,7 +101,8 @@ class BlockRounder {
 
 }  // namespace
 
-GridWeights gptq(const RoundingProblem& problem, const WeightGrid& grid, const GridWeights& fixed, ThreadPool& pool) {
+GridWeights gptq(const RoundingProblem& problem, const WeightGrid& grid, const GridWeights& fixed,
+                 ThreadPool& pool) {
   GridWeights out = fixed;
   const auto scales = static_cast<size_t>(grid.groups() * problem.n);
   const bool has_scales = !fixed.scale.empty();
@@ -107,13 +110,13 @@ GridWeights gptq(const RoundingProblem& problem, const WeightGrid& grid, const G
   out.codes.assign(static_cast<size_t>(problem.k * problem.n), 0);
   out.scale.resize(scales, 1.0F);
   out.zero_point.resize(scales, 0);
-  pool.run(div_up(problem.n, kBlock), [&](int64_t block) {
-    BlockRounder(problem, grid, has_scales, block * kBlock, out).run();
-  });
+  pool.run(div_up(problem.n, kBlock),
+           [&](int64_t block) { BlockRounder(problem, grid, has_scales, block * kBlock, out).run(); });
   return out;
 }
 
-std::vector<float> values_of(const RoundingProblem& problem, const WeightGrid& grid, const GridWeights& weights) {
+std::vector<float> values_of(const RoundingProblem& problem, const WeightGrid& grid,
+                             const GridWeights& weights) {
   std::vector<float> values(weights.codes.size());
   for (int64_t g = 0; g < grid.groups(); ++g)
     for (int64_t k = grid.begin[static_cast<size_t>(g)]; k < grid.begin[static_cast<size_t>(g) + 1]; ++k)

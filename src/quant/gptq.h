@@ -36,9 +36,11 @@ struct GridWeights {
 };
 
 /// Where `fixed` holds scales they are taken; otherwise each run's are fitted when it is reached.
-GridWeights gptq(const RoundingProblem& problem, const WeightGrid& grid, const GridWeights& fixed, ThreadPool& pool);
+GridWeights gptq(const RoundingProblem& problem, const WeightGrid& grid, const GridWeights& fixed,
+                 ThreadPool& pool);
 
 /// The numbers: [k, n].
-std::vector<float> values_of(const RoundingProblem& problem, const WeightGrid& grid, const GridWeights& weights);
+std::vector<float> values_of(const RoundingProblem& problem, const WeightGrid& grid,
+                             const GridWeights& weights);
 
 }  // namespace narrow::quant

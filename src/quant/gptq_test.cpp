@@ -54,8 +54,9 @@ GridWeights scales_for(const WeightGrid& grid, int64_t n, float scale) {
 GridWeights nearest(const RoundingProblem& p, const WeightGrid& grid, const GridWeights& scales) {
   GridWeights out = scales;
   for (size_t i = 0; i < p.target.size(); ++i)
-    out.codes.push_back(static_cast<int16_t>(std::clamp(std::nearbyint(p.target[i] / scales.scale[0]),
-                                                        static_cast<float>(grid.low), static_cast<float>(grid.high))));
+    out.codes.push_back(
+        static_cast<int16_t>(std::clamp(std::nearbyint(p.target[i] / scales.scale[0]),
+                                        static_cast<float>(grid.low), static_cast<float>(grid.high))));
   return out;
 }
 
@@ -78,7 +79,8 @@ double least_error(const RoundingProblem& p, const WeightGrid& grid, const GridW
       double error = 0;
       for (int64_t i = 0; i < p.k; ++i)
         for (int64_t j = 0; j < p.k; ++j)
-          error += e[static_cast<size_t>(i)] * static_cast<double>(p.hessian[static_cast<size_t>(i * p.k + j)]) *
+          error += e[static_cast<size_t>(i)] *
+                   static_cast<double>(p.hessian[static_cast<size_t>(i * p.k + j)]) *
                    e[static_cast<size_t>(j)];
       least = std::min(least, error);
     }
@@ -156,7 +158,8 @@ TEST(RoundingProblem, LeavesMeansToTheBias) {
       moved.quantized[i * 3 + j] += static_cast<double>(m.rows) * shift[i] * shift[j];
   moved.cross = moved.quantized, moved.mean = moved.mean_quantized = shift;
   const std::vector<float> w = random_matrix(3 * 2, 6);
-  const RoundingProblem a = make_problem(m, w, {.centred = true}), b = make_problem(moved, w, {.centred = true});
+  const RoundingProblem a = make_problem(m, w, {.centred = true}),
+                        b = make_problem(moved, w, {.centred = true});
   for (size_t i = 0; i < a.hessian.size(); ++i) EXPECT_NEAR(a.hessian[i], b.hessian[i], 1e-5);
 }
 

@@ -86,10 +86,11 @@ Status LayerWalk::cut() {
         segment.inputs.push_back(input);
     }
     for (const ir::Value* output : node->outputs()) {
-      const bool read_later = std::any_of(output->uses().begin(), output->uses().end(), [&](const ir::Use& use) {
-        const auto reader = segment_of.find(use.node);
-        return reader != segment_of.end() && reader->second > at->second;
-      });
+      const bool read_later =
+          std::any_of(output->uses().begin(), output->uses().end(), [&](const ir::Use& use) {
+            const auto reader = segment_of.find(use.node);
+            return reader != segment_of.end() && reader->second > at->second;
+          });
       if (!read_later && !stage_inputs.contains(output)) continue;
       if (!output->type.is_static())
         return not_possible("value '" + output->name + "'", "a shape that follows from the inputs' shapes",
@@ -125,8 +126,9 @@ Status LayerWalk::read(const data::Dataset& dataset, const WalkOptions& options)
                 wanted = std::min({available, fit, std::max<int64_t>(1, options.samples / batch_)});
   for (int64_t b = 0; b < wanted; ++b) {
     NARROW_TRY(data::Batch batch, dataset.read(b * available / wanted * batch_, batch_, *pool_));
-    const bool alike = std::all_of(batch.inputs.begin(), batch.inputs.end(),
-                                   [&](const auto& input) { return shapes_.at(input.first) == input.second.shape(); });
+    const bool alike = std::all_of(batch.inputs.begin(), batch.inputs.end(), [&](const auto& input) {
+      return shapes_.at(input.first) == input.second.shape();
+    });
     if (!alike) continue;
     samples_ += batch.count;
     original_.push_back(batch.inputs);

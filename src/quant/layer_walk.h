@@ -1,8 +1,8 @@
 // Walks the heavy layers of a model in order, with what each reads in the original and in the model quantized
 // so far.
 //
-// The graph is cut where a layer's input is ready. Both models run from cut to cut, so every node runs once for
-// every sample, and only values that later parts read are kept.
+// The graph is cut where a layer's input is ready. Both models run from cut to cut, so every node runs once
+// for every sample, and only values that later parts read are kept.
 #pragma once
 
 #include <memory>
@@ -33,9 +33,9 @@ struct Stage {
 
 class LayerWalk {
  public:
-  /// `layers`: keys of the heavy nodes to visit. `rounding`: how the quantized model's data are rounded; it must
-  /// outlive the walk. Errors: those of the data; unsupported (naming the value) where shapes depend on data, or
-  /// states are carried from run to run.
+  /// `layers`: keys of the heavy nodes to visit. `rounding`: how the quantized model's data are rounded; it
+  /// must outlive the walk. Errors: those of the data; unsupported (naming the value) where shapes depend on
+  /// data, or states are carried from run to run.
   static Result<LayerWalk> create(const ir::Graph& graph, const std::set<std::string>& layers,
                                   const FakeQuantize& rounding, const data::Dataset& dataset,
                                   std::shared_ptr<ThreadPool> pool, const WalkOptions& options = {});
@@ -50,10 +50,14 @@ class LayerWalk {
   const Tensor& original_input(int64_t batch) const { return *original(stages_[reached_].input, batch); }
   const Tensor& quantized_input(int64_t batch) const { return *quantized(stages_[reached_].input, batch); }
   /// Any value in both models, where it is known by now and still needed; else null.
-  const Tensor* original(const ir::Value* value, int64_t batch) const { return find(original_, value, batch); }
-  const Tensor* quantized(const ir::Value* value, int64_t batch) const { return find(quantized_, value, batch); }
-  /// From now on the quantized model computes layer `key` with these weights (FP32, as the original's shape) and
-  /// this bias, where there is one.
+  const Tensor* original(const ir::Value* value, int64_t batch) const {
+    return find(original_, value, batch);
+  }
+  const Tensor* quantized(const ir::Value* value, int64_t batch) const {
+    return find(quantized_, value, batch);
+  }
+  /// From now on the quantized model computes layer `key` with these weights (FP32, as the original's shape)
+  /// and this bias, where there is one.
   void set_parameters(const std::string& key, Tensor weights, std::optional<Tensor> bias);
 
  private:

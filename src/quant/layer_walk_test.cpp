@@ -81,8 +81,10 @@ TEST(LayerWalk, HandsOutWhatLayersRead) {
     for (int64_t b = 0; b < 3; ++b) {
       // Kernels and the reference sum 54 products of numbers below 20 in orders of their own.
       constexpr double kTolerance = 3 * 55 * 6e-8 * 20;
-      EXPECT_LT(testing_graphs::distance(walk->original_input(b), computed(s.graph, s, input, b)), kTolerance);
-      EXPECT_LT(testing_graphs::distance(walk->quantized_input(b), computed(changed, s, input, b)), kTolerance);
+      EXPECT_LT(testing_graphs::distance(walk->original_input(b), computed(s.graph, s, input, b)),
+                kTolerance);
+      EXPECT_LT(testing_graphs::distance(walk->quantized_input(b), computed(changed, s, input, b)),
+                kTolerance);
     }
     for (const ir::Node* node : walk->stages()[i].nodes) {  // halve its weights, drop its bias
       ir::Node* mine = changed.find_value(key_of(*node))->producer();
@@ -128,7 +130,8 @@ TEST(FakeQuantize, RoundsAsTheDeployedGraphDoes) {
                    wanted = computed(*deployed, s, input + "_dequantized", b);
       int64_t apart = 0;
       for (int64_t e = 0; e < mine.elements(); ++e) {
-        const float d = mine.data<float>()[static_cast<size_t>(e)] - wanted.data<float>()[static_cast<size_t>(e)];
+        const float d =
+            mine.data<float>()[static_cast<size_t>(e)] - wanted.data<float>()[static_cast<size_t>(e)];
         EXPECT_LT(std::fabs(d), 1.01F * step);  // sums in another order may fall on the other side of a tie
         apart += std::fabs(d) > 0.5F * step ? 1 : 0;
       }
@@ -154,7 +157,8 @@ double distance_of(const Scene& s, const Recipe& recipe) {
   double sum = 0;
   for (int64_t b = 0; b < 3; ++b) {
     const TensorMap inputs = s.samples.read(b * 8, 8, *s.pool)->inputs;
-    const auto original = runtime::reference::run(s.graph, inputs), rounded = runtime::reference::run(*deployed, inputs);
+    const auto original = runtime::reference::run(s.graph, inputs),
+               rounded = runtime::reference::run(*deployed, inputs);
     const Tensor wanted = original->at("y"), got = rounded->at("y");
     for (int64_t e = 0; e < got.elements(); ++e)
       sum += std::pow(static_cast<double>(got.data<float>()[static_cast<size_t>(e)]) -
@@ -166,7 +170,8 @@ double distance_of(const Scene& s, const Recipe& recipe) {
 
 TEST(RoundSequentially, BringsAnswersNearerAtAnyWidth) {
   const Scene s;
-  for (const Precision precision : {Precision::int8, Precision::int8_dynamic, Precision::int4, Precision::int2}) {
+  for (const Precision precision :
+       {Precision::int8, Precision::int8_dynamic, Precision::int4, Precision::int2}) {
     const auto plain = plan(s.graph, &s.profile, precision, {.ranges = {}, .group_size = 2});
     ASSERT_TRUE(plain.ok());
     Recipe better = *plain;
@@ -201,7 +206,8 @@ TEST(TakeRounding, KeepsTheCodesOfLayersInCommon) {
   const Scene s;
   auto int8 = plan_int8(s.graph, s.profile, {});
   ASSERT_TRUE(round_sequentially(s.graph, *int8, s.samples, s.pool).ok());
-  auto mixed = plan_int8(s.graph, s.profile, {.ranges = {}, .wide_format = NodeFormat::bf16}, {{"c", "asked for"}});
+  auto mixed =
+      plan_int8(s.graph, s.profile, {.ranges = {}, .wide_format = NodeFormat::bf16}, {{"c", "asked for"}});
   take_rounding(*int8, *mixed);
   EXPECT_FALSE(mixed->codes.contains("c"));
   for (const char* key : {"a", "d", "g"}) {

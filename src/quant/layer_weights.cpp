@@ -64,12 +64,12 @@ size_t LayerWeights::parameter(int64_t group, int64_t run, int64_t n) const {
   if (grouped_ == nullptr) return static_cast<size_t>(group * shape_.n + n);
   const Shape& whole = grouped_->codes.shape();
   const auto axis = static_cast<size_t>(grouped_->axis);
-  const int64_t inner = elements_of(Shape(whole.begin() + grouped_->axis + 1, whole.end())), extent = whole[axis],
-                groups = (extent + grouped_->group_size - 1) / grouped_->group_size,
+  const int64_t inner = elements_of(Shape(whole.begin() + grouped_->axis + 1, whole.end())),
+                extent = whole[axis], groups = (extent + grouped_->group_size - 1) / grouped_->group_size,
                 element = shape_.index(group, grid_.begin[static_cast<size_t>(run)], n);
-  return static_cast<size_t>((element / inner / extent * groups + element / inner % extent / grouped_->group_size) *
-                                 inner +
-                             element % inner);
+  return static_cast<size_t>(
+      (element / inner / extent * groups + element / inner % extent / grouped_->group_size) * inner +
+      element % inner);
 }
 
 std::vector<float> LayerWeights::original(int64_t group) const {
@@ -102,7 +102,8 @@ void LayerWeights::store(int64_t group, const GridWeights& weights) {
   auto* bytes = static_cast<int8_t*>(codes_->mutable_raw());
   for (int64_t k = 0; k < shape_.k; ++k)
     for (int64_t n = 0; n < shape_.n; ++n)
-      bytes[shape_.index(group, k, n)] = static_cast<int8_t>(weights.codes[static_cast<size_t>(k * shape_.n + n)]);
+      bytes[shape_.index(group, k, n)] =
+          static_cast<int8_t>(weights.codes[static_cast<size_t>(k * shape_.n + n)]);
   if (grouped_ == nullptr) return;
   for (int64_t run = 0; run < grid_.groups(); ++run)
     for (int64_t n = 0; n < shape_.n; ++n) {
@@ -112,7 +113,8 @@ void LayerWeights::store(int64_t group, const GridWeights& weights) {
       else
         grouped_->scale.mutable_data<float>()[at] = weights.scale[from];
       if (grouped_->zero_point.defined())
-        static_cast<int8_t*>(grouped_->zero_point.mutable_raw())[at] = static_cast<int8_t>(weights.zero_point[from]);
+        static_cast<int8_t*>(grouped_->zero_point.mutable_raw())[at] =
+            static_cast<int8_t>(weights.zero_point[from]);
     }
 }
 

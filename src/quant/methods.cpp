@@ -110,13 +110,14 @@ Result<std::vector<MethodUse>> parse_methods(std::string_view list) {
 std::string to_string(const std::vector<MethodUse>& methods) {
   std::vector<std::string> parts;
   for (const MethodUse& use : methods) {
-    const auto info =
-        std::find_if(table().begin(), table().end(), [&](const MethodInfo& m) { return m.method == use.method; });
+    const auto info = std::find_if(table().begin(), table().end(),
+                                   [&](const MethodInfo& m) { return m.method == use.method; });
     std::vector<std::string> settings;
     for (const MethodSetting& s : info->settings)
       if (use.settings.at(s.name) != s.standard)
         settings.push_back(fmt::format("{}={}", s.name, use.settings.at(s.name)));
-    parts.push_back(settings.empty() ? info->name : fmt::format("{}({})", info->name, fmt::join(settings, ",")));
+    parts.push_back(settings.empty() ? info->name
+                                     : fmt::format("{}({})", info->name, fmt::join(settings, ",")));
   }
   return fmt::format("{}", fmt::join(parts, ", "));
 }

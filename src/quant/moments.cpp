@@ -63,7 +63,8 @@ void MomentSums::start(const Shape& shape, bool has_residual) {
     m.mean_residual.assign(static_cast<size_t>(heavy.n), 0);
   }
   const double square = static_cast<double>(heavy.k * heavy.k * heavy.groups);
-  const auto most = std::max<int64_t>(kRowsPerK * heavy.k, static_cast<int64_t>((heavy.k <= kSmall ? kMostSmallWork : kMostWork) / square));
+  const auto most = std::max<int64_t>(
+      kRowsPerK * heavy.k, static_cast<int64_t>((heavy.k <= kSmall ? kMostSmallWork : kMostWork) / square));
   const int64_t all = LayerRows(*node_, shape).rows() * batches_;
   step_ = (all + most - 1) / most;
   step_ += step_ % 2 == 0 ? 1 : 0;  // widths are mostly even: not always the same columns
@@ -114,8 +115,9 @@ void MomentSums::add_large(const Rows& batch, ThreadPool& pool) {
   const std::vector<int64_t> list = taken(batch.layer);
   const auto count = static_cast<int64_t>(list.size());
   const int64_t k = groups_.front().k, n = batch.missing != nullptr ? groups_.front().n : 0;
-  std::vector<float> q(static_cast<size_t>(kChunk * k)), x(q.size()), missing(static_cast<size_t>(kChunk * n)),
-      squares(static_cast<size_t>(k * k)), others(static_cast<size_t>(k * n));
+  std::vector<float> q(static_cast<size_t>(kChunk * k)), x(q.size()),
+      missing(static_cast<size_t>(kChunk * n)), squares(static_cast<size_t>(k * k)),
+      others(static_cast<size_t>(k * n));
   for (int64_t g = 0; g < static_cast<int64_t>(groups_.size()); ++g) {
     Moments& m = groups_[static_cast<size_t>(g)];
     for (int64_t first = 0; first < count; first += kChunk) {

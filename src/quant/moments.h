@@ -12,8 +12,8 @@
 
 namespace narrow::quant {
 
-/// Sums over the rows x of the original layer's data and x' of the quantized model's, of one group; r and r' are
-/// what is added to the layer's results in each (a residual), where something is.
+/// Sums over the rows x of the original layer's data and x' of the quantized model's, of one group; r and r'
+/// are what is added to the layer's results in each (a residual), where something is.
 struct Moments {
   int64_t k = 0, n = 0, rows = 0;
   std::vector<double> quantized;       // [k, k]  sum x' x'^T
@@ -31,8 +31,8 @@ class MomentSums {
   /// moments are worth: their relative error falls with sqrt(k / rows).
   MomentSums(const ir::Node& node, int64_t batches) : node_(&node), batches_(batches) {}
 
-  /// The node's data in both models, FP32, of equal shapes; `missing`: r - r', of the shape of the node's result,
-  /// or undefined, in every call alike. Deterministic for any number of threads.
+  /// The node's data in both models, FP32, of equal shapes; `missing`: r - r', of the shape of the node's
+  /// result, or undefined, in every call alike. Deterministic for any number of threads.
   void add(const Tensor& data, const Tensor& quantized, const Tensor& missing, ThreadPool& pool);
 
   /// Per group of the node. Nothing may be added afterwards.

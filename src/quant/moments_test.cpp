@@ -92,7 +92,8 @@ TEST_P(MomentsOf, RowsAreWhatTheLayerMultiplies) {
 TEST_P(MomentsOf, AreTheSumsOfTheirDefinition) {
   const ir::Graph graph = graph_from(layers()[GetParam()].text);
   const ir::Node& node = *graph.nodes().front();
-  const Tensor x = testing_graphs::inputs_for(graph, 5).at("x"), q = testing_graphs::inputs_for(graph, 6).at("x");
+  const Tensor x = testing_graphs::inputs_for(graph, 5).at("x"),
+               q = testing_graphs::inputs_for(graph, 6).at("x");
   const HeavyShape shape = heavy_shape(node);
   // Any tensor of the result's shape.
   const Tensor missing = runtime::reference::run(graph, testing_graphs::inputs_for(graph, 7))->at("y");

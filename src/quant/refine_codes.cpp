@@ -13,8 +13,8 @@ namespace {
 
 class BlockRefiner {
  public:
-  BlockRefiner(const RoundingProblem& problem, const WeightGrid& grid, const RefineOptions& options, int64_t first,
-               GridWeights& weights)
+  BlockRefiner(const RoundingProblem& problem, const WeightGrid& grid, const RefineOptions& options,
+               int64_t first, GridWeights& weights)
       : problem_(problem),
         grid_(grid),
         options_(options),
@@ -42,7 +42,9 @@ class BlockRefiner {
 
  private:
   const float* hessian(int64_t k) const { return problem_.hessian.data() + k * problem_.k; }
-  int16_t& code(int64_t k, int64_t c) { return weights_.codes[static_cast<size_t>(k * problem_.n + first_ + c)]; }
+  int16_t& code(int64_t k, int64_t c) {
+    return weights_.codes[static_cast<size_t>(k * problem_.n + first_ + c)];
+  }
   size_t group_at(int64_t g, int64_t c) const { return static_cast<size_t>(g * problem_.n + first_ + c); }
 
   /// error_ = v - w*, gradient_ = H error_.
@@ -71,8 +73,9 @@ class BlockRefiner {
         const float wanted = -gradient_.row(k)[c] / (hessian(k)[k] * scale);
         if (!(std::fabs(wanted) > kLeastMove)) continue;
         const int now = code(k, c),
-                  next = std::clamp(now + static_cast<int>(std::nearbyintf(std::clamp(wanted, -300.0F, 300.0F))),
-                                    grid_.low, grid_.high);
+                  next =
+                      std::clamp(now + static_cast<int>(std::nearbyintf(std::clamp(wanted, -300.0F, 300.0F))),
+                                 grid_.low, grid_.high);
         if (next == now) continue;
         code(k, c) = static_cast<int16_t>(next);
         step[c] = static_cast<float>(next - now) * scale;
@@ -148,9 +151,8 @@ class BlockRefiner {
 
 void refine_codes(const RoundingProblem& problem, const WeightGrid& grid, const RefineOptions& options,
                   GridWeights& weights, ThreadPool& pool) {
-  pool.run(div_up(problem.n, kBlock), [&](int64_t block) {
-    BlockRefiner(problem, grid, options, block * kBlock, weights).run();
-  });
+  pool.run(div_up(problem.n, kBlock),
+           [&](int64_t block) { BlockRefiner(problem, grid, options, block * kBlock, weights).run(); });
 }
 
 }  // namespace narrow::quant

@@ -17,7 +17,8 @@ template <class T>
 Matrix<T> covariance(const std::vector<double>& sums, const Moments& m, const std::vector<double>& right,
                      bool centred) {
   const auto columns = static_cast<int64_t>(right.size());
-  Matrix<double> c = ConstMap<double>(sums.data(), m.k, columns) / static_cast<double>(std::max<int64_t>(1, m.rows));
+  Matrix<double> c =
+      ConstMap<double>(sums.data(), m.k, columns) / static_cast<double>(std::max<int64_t>(1, m.rows));
   if (centred) {
     const Eigen::Map<const Eigen::VectorXd> a(m.mean_quantized.data(), m.k), b(right.data(), columns);
     c.noalias() -= a * b.transpose();

@@ -1,13 +1,12 @@
 // Rounding a layer's weights by the error of its result instead of by their own.
 //
-//   sum over rows |x^T w + r - x'^T v - r'|^2   with x the original layer's data, x' the quantized model's, v the
-//   rounded weights, r and r' what is added to the result in each, is, up to a constant and with H = sum x' x'^T,
-//   C = sum x' x^T, D = sum x' (r - r')^T,
-//   (v - w*)^T H (v - w*),   w* = H^-1 (C w + D).
+//   sum over rows |x^T w + r - x'^T v - r'|^2   with x the original layer's data, x' the quantized model's, v
+//   the rounded weights, r and r' what is added to the result in each, is, up to a constant and with H = sum
+//   x' x'^T, C = sum x' x^T, D = sum x' (r - r')^T, (v - w*)^T H (v - w*),   w* = H^-1 (C w + D).
 //
 // w* is what the weights should be, given the data they will really meet: it takes back part of what was
-// rounded before. H gets a multiple of the identity (damping), which also draws w* towards w where the data say
-// little. Where the layer has a bias, means are taken out of H and C and go to the bias.
+// rounded before. H gets a multiple of the identity (damping), which also draws w* towards w where the data
+// say little. Where the layer has a bias, means are taken out of H and C and go to the bias.
 #pragma once
 
 #include <cstdint>

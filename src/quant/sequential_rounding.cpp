@@ -17,8 +17,8 @@ namespace {
 bool takes_bias(const ir::Node& node, int64_t channels) {
   if (node.op() == ir::Op::MatMul) return false;
   const ir::Value* bias = node.input(2);
-  return bias == nullptr || (bias->is_constant() && bias->constant().rank() == 1 &&
-                             bias->constant().elements() == channels);
+  return bias == nullptr ||
+         (bias->is_constant() && bias->constant().rank() == 1 && bias->constant().elements() == channels);
 }
 
 /// With so few weights a column, GPTQ is sometimes worse than the nearest codes: both are tried.
@@ -50,8 +50,7 @@ class Rounder {
       layer.chosen += parts[g].chosen;
     }
     if (centred) correct(node, shift);
-    walk_.set_parameters(key_of(node), weights.real(),
-                         corrected_bias(recipe_, node, shape.groups * shape.n));
+    walk_.set_parameters(key_of(node), weights.real(), corrected_bias(recipe_, node, shape.groups * shape.n));
     return layer;
   }
 
@@ -75,7 +74,8 @@ class Rounder {
         result = use.node->output();
         continue;
       }
-      const bool known = other != result && other->type == result->type && walk_.original(other, 0) != nullptr;
+      const bool known =
+          other != result && other->type == result->type && walk_.original(other, 0) != nullptr;
       return known ? std::optional<ir::Use>({use.node, 1 - use.index}) : std::nullopt;
     }
     return std::nullopt;
@@ -136,7 +136,8 @@ class Rounder {
   void correct(const ir::Node& node, const std::vector<std::vector<float>>& shift) {
     std::vector<float>& correction = recipe_.bias_corrections[key_of(node)];
     correction.clear();
-    for (const std::vector<float>& part : shift) correction.insert(correction.end(), part.begin(), part.end());
+    for (const std::vector<float>& part : shift)
+      correction.insert(correction.end(), part.begin(), part.end());
   }
 
   LayerWalk& walk_;
@@ -149,8 +150,10 @@ class Rounder {
 }  // namespace
 
 Result<std::vector<RoundedLayer>> round_sequentially(const ir::Graph& graph, Recipe& recipe,
-                                                     const data::Dataset& dataset, std::shared_ptr<ThreadPool> pool,
-                                                     const SequentialOptions& options, const Progress& progress) {
+                                                     const data::Dataset& dataset,
+                                                     std::shared_ptr<ThreadPool> pool,
+                                                     const SequentialOptions& options,
+                                                     const Progress& progress) {
   Recipe better = recipe;
   std::set<std::string> layers;
   for (const ir::Node* node : graph.nodes())

@@ -1,5 +1,5 @@
-// GPTQ over a whole model: every layer's weights are rounded by the error of its result, layer after layer, each
-// given what the layers before it really produce (docs/methods/gptq.md).
+// GPTQ over a whole model: every layer's weights are rounded by the error of its result, layer after layer,
+// each given what the layers before it really produce (docs/methods/gptq.md).
 #pragma once
 
 #include <memory>
@@ -20,21 +20,24 @@ struct SequentialOptions {
   bool residual = true;  // the target of a layer holds what the residual it is added to has lost
 };
 
-/// The error of one layer's result on the calibration data, mean square over its rows and summed over channels.
+/// The error of one layer's result on the calibration data, mean square over its rows and summed over
+/// channels.
 struct RoundedLayer {
   std::string key;
   double nearest = 0, chosen = 0;
 };
 
-/// Chooses codes for every layer that `recipe` stores in integers, scales too where they belong to groups, and
-/// biases that take back the mean of what is left. `recipe` was made for `graph` and changes only on success.
-/// Deterministic for any number of threads. Errors: those of LayerWalk.
+/// Chooses codes for every layer that `recipe` stores in integers, scales too where they belong to groups,
+/// and biases that take back the mean of what is left. `recipe` was made for `graph` and changes only on
+/// success. Deterministic for any number of threads. Errors: those of LayerWalk.
 Result<std::vector<RoundedLayer>> round_sequentially(const ir::Graph& graph, Recipe& recipe,
-                                                     const data::Dataset& dataset, std::shared_ptr<ThreadPool> pool,
+                                                     const data::Dataset& dataset,
+                                                     std::shared_ptr<ThreadPool> pool,
                                                      const SequentialOptions& options = {},
                                                      const Progress& progress = {});
 
-/// `to` stores the layers it has in common with `from` (as int8) with the scales, codes and biases found there.
+/// `to` stores the layers it has in common with `from` (as int8) with the scales, codes and biases found
+/// there.
 void take_rounding(const Recipe& from, Recipe& to);
 
 }  // namespace narrow::quant
