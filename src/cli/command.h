@@ -80,5 +80,7 @@ Command add_profile(CLI::App& root);
 Command add_explain(CLI::App& root);
 Command add_report(CLI::App& root);
 Command add_doctor(CLI::App& root);
+/// The group `data`, of which `check` is the only one.
+Command add_data(CLI::App& root);
 
 }  // namespace narrow::cli

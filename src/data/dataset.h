@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,13 @@ struct Batch {
   TensorMap targets;            // expected answers, first axis the sample
 };
 
+/// What a description says of photos: value = (pixel * scale - mean) / std, in this order of channels.
+struct PixelFormat {
+  std::string channels;  // RGB, BGR or GRAY
+  double scale = 1;
+  std::vector<float> mean, std;  // none, one, or one per channel
+};
+
 /// What the files say beside the samples.
 struct DatasetInfo {
   std::string path;
@@ -42,6 +50,8 @@ struct DatasetInfo {
   /// Inputs the data does not hold: each is the output of that name of the run before, zeros at first.
   /// Samples are then one sequence, read in order, one at a time.
   std::map<std::string, std::string> states;
+  /// Of photos.
+  std::optional<PixelFormat> pixels = {};
 };
 
 class Dataset {
@@ -51,6 +61,8 @@ class Dataset {
   /// Samples [first, first + count), decoded on the pool. count respects info().largest_batch.
   virtual Result<Batch> read(int64_t first, int64_t count, ThreadPool& pool) const = 0;
   const DatasetInfo& info() const { return info_; }
+  /// What a person knows the sample by: its file, or "sample 17".
+  virtual std::string sample_name(int64_t sample) const { return "sample " + std::to_string(sample); }
   /// The samples are a sequence from now on.
   void carry(std::map<std::string, std::string> states) {
     info_.states = std::move(states);

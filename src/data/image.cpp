@@ -11,6 +11,10 @@
 
 namespace narrow::data {
 
+const char* name_of(Channels channels) {
+  return channels == Channels::rgb ? "RGB" : channels == Channels::bgr ? "BGR" : "GRAY";
+}
+
 Result<Image> read_jpeg(const std::filesystem::path& path, Channels channels) {
   NARROW_TRY(const std::shared_ptr<const MappedFile> file, MappedFile::open(path));
   const std::unique_ptr<void, int (*)(tjhandle)> decoder(tjInitDecompress(), tjDestroy);

@@ -10,6 +10,7 @@
 namespace narrow::data {
 
 enum class Channels : uint8_t { rgb, bgr, gray };
+const char* name_of(Channels channels);  // "RGB"
 
 /// Interleaved bytes, [height, width, channels].
 struct Image {

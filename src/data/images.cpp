@@ -28,6 +28,12 @@ class Images final : public Dataset {
     return whole_batches(static_cast<int64_t>(files_.size()), info_.largest_batch);
   }
 
+  std::string sample_name(int64_t sample) const override {
+    std::error_code ignored;
+    const fs::path& file = files_.at(static_cast<size_t>(sample));
+    return fs::relative(file, config_.root, ignored).string();
+  }
+
   Result<Batch> read(int64_t first, int64_t count, ThreadPool& pool) const override {
     const int64_t channels = config_.channels == Channels::gray ? 1 : 3;
     const int64_t h = config_.height, w = config_.width;
@@ -174,7 +180,11 @@ Result<std::unique_ptr<Dataset>> open_images(const Config& given, const fs::path
                    .targets = {},
                    .next_token = {},
                    .largest_batch = fixed_batch(input),
-                   .states = {}};
+                   .states = {},
+                   .pixels = PixelFormat{.channels = name_of(config.channels),
+                                         .scale = static_cast<double>(config.scale),
+                                         .mean = config.mean,
+                                         .std = config.std}};
   return std::unique_ptr<Dataset>(std::make_unique<Images>(config, std::move(input), std::move(files),
                                                            std::move(labels), std::move(info)));
 }

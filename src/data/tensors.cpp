@@ -27,6 +27,7 @@ struct Lie {
 struct Part {
   TensorMap arrays;
   int64_t samples = 0;
+  std::string file = {};  // its name, without the folders
 };
 
 Tensor rows(const Tensor& tensor, int64_t axis, int64_t first, int64_t count) {
@@ -125,6 +126,16 @@ class Tensors final : public Dataset {
   }
   int64_t size() const override { return size_; }
 
+  /// With several files also whose sample it is.
+  std::string sample_name(int64_t sample) const override {
+    if (parts_.size() == 1) return Dataset::sample_name(sample);
+    for (const Part& part : parts_) {
+      if (sample < part.samples) return fmt::format("{}[{}]", part.file, sample);
+      sample -= part.samples;
+    }
+    return Dataset::sample_name(sample);
+  }
+
   Result<Batch> read(int64_t first, int64_t count, ThreadPool& /*pool*/) const override {
     Batch batch{.count = count, .inputs = {}, .labels = {}, .targets = {}};
     for (const InputSpec& input : inputs_)
@@ -214,6 +225,7 @@ Result<Part> check_part(TensorMap arrays, const Config& config, const std::vecto
   std::string present;
   for (const auto& [name, tensor] : arrays) present += (present.empty() ? "" : ", ") + name;
   Part part;
+  part.file = fs::path(file).filename().string();
   for (const std::string& name : wanted) {
     const auto it = arrays.find(name);
     if (it == arrays.end())
