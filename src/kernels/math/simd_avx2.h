@@ -22,6 +22,7 @@ struct Simd256 {
   static inline F sub(F a, F b) { return _mm256_sub_ps(a, b); }
   static inline F mul(F a, F b) { return _mm256_mul_ps(a, b); }
   static inline F div(F a, F b) { return _mm256_div_ps(a, b); }
+  static inline F sqrt(F a) { return _mm256_sqrt_ps(a); }
   static inline F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   /// a < b ? a : b and a > b ? a : b: the second operand when either is NaN.
   static inline F min(F a, F b) { return _mm256_min_ps(a, b); }
@@ -36,6 +37,10 @@ struct Simd256 {
   /// x >= 0 ? a : b; NaN gives b.
   static inline F where_positive(F x, F a, F b) {
     return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, zero(), _CMP_GE_OQ));
+  }
+  /// x >= y ? a : b; NaN gives b.
+  static inline F where_not_less(F x, F y, F a, F b) {
+    return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, y, _CMP_GE_OQ));
   }
 
   /// The first n lanes, 0 <= n <= 8.

@@ -27,6 +27,7 @@ struct Simd512 {
   static inline F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static inline F mul(F a, F b) { return _mm512_mul_ps(a, b); }
   static inline F div(F a, F b) { return _mm512_div_ps(a, b); }
+  static inline F sqrt(F a) { return _mm512_sqrt_ps(a); }
   static inline F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   /// a < b ? a : b and a > b ? a : b: the second operand when either is NaN.
   static inline F min(F a, F b) { return _mm512_min_ps(a, b); }
@@ -37,6 +38,10 @@ struct Simd512 {
   /// x >= 0 ? a : b; NaN gives b.
   static inline F where_positive(F x, F a, F b) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, zero(), _CMP_GE_OQ), b, a);
+  }
+  /// x >= y ? a : b; NaN gives b.
+  static inline F where_not_less(F x, F y, F a, F b) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_GE_OQ), b, a);
   }
 
   /// The first n lanes, 0 <= n <= 16.
