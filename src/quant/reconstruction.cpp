@@ -7,6 +7,7 @@
 
 #include "ir/schema.h"
 #include "kernels/gradient/gradient.h"
+#include "kernels/layout/transpose.h"
 
 namespace narrow::quant {
 namespace {
@@ -24,6 +25,12 @@ Shape shape_of_run(const Tensor& tensor, int64_t samples, int64_t run) {
   Shape shape = tensor.shape();
   shape[0] = shape[0] / samples * run;
   return shape;
+}
+
+/// The same as the network lays it out.
+Shape batch_shape(const Tensor& tensor, int64_t samples, int64_t run, bool lies_last) {
+  const Shape s = shape_of_run(tensor, samples, run);
+  return lies_last ? Shape{s[0], s[2], s[3], s[1]} : s;
 }
 
 Status check_tensor(const std::string& name, const Tensor& tensor, const ReconstructionTask& task) {
@@ -84,9 +91,10 @@ Result<gradient::Network> Reconstruction::bind(const ReconstructionTask& task, c
   gradient::Wanted wanted;
   for (const LayerStart& layer : task.layers) wanted.weights.push_back(layer.node);
   NARROW_TRY(gradient::Network network,
-             gradient::Network::create(graph, shapes, wanted, std::move(pool), isa));
+             gradient::Network::create(graph, shapes, wanted, std::move(pool), isa, {.lying_borders = true}));
   for (const auto& [name, tensor] : task.outputs) {
-    const Shape expected = shape_of_run(tensor, task.samples, run), &got = network.output_shape(name);
+    const Shape expected = batch_shape(tensor, task.samples, run, network.output_lies_last(name)),
+                &got = network.output_shape(name);
     if (got != expected)
       return misfit("output '" + name + "' of the block", to_string(expected), to_string(got));
   }
@@ -114,10 +122,18 @@ Reconstruction::Reconstruction(const ReconstructionTask& task, gradient::Network
       pool_(std::move(pool)),
       isa_(isa),
       inputs_(task.shared_inputs) {
+  const auto allocate = [&](const Tensor& tensor, bool lies_last) {
+    return Tensor::allocate(tensor.dtype(), batch_shape(tensor, task.samples, run, lies_last));
+  };
   for (const auto& [name, tensor] : task.inputs)
-    inputs_[name] = Tensor::allocate(tensor.dtype(), shape_of_run(tensor, task.samples, run));
-  for (const auto& [name, tensor] : task.outputs)
-    seeds_[name] = Tensor::allocate(DType::f32, shape_of_run(tensor, task.samples, run));
+    inputs_[name] = allocate(tensor, network_.input_lies_last(name));
+  for (const auto& [name, tensor] : task.outputs) {
+    const bool last = network_.output_lies_last(name);
+    seeds_[name] = allocate(tensor, last);
+    if (!last) continue;
+    targets_[name] = allocate(tensor, last);
+    if (task.importance.contains(name)) importance_[name] = allocate(tensor, last);
+  }
 }
 
 int64_t Reconstruction::elements_per_sample() const {
@@ -127,17 +143,53 @@ int64_t Reconstruction::elements_per_sample() const {
 }
 
 /// A run that is not full repeats its first sample.
-void Reconstruction::gather(std::span<const int64_t> samples) {
-  for (const auto& [name, tensor] : task_->inputs) {
-    const size_t bytes = slice_bytes(tensor, task_->samples);
-    const auto* from = static_cast<const std::byte*>(tensor.raw());
-    auto* to = static_cast<std::byte*>(inputs_.at(name).mutable_raw());
+void Reconstruction::gather(const Tensor& source, std::span<const int64_t> samples, bool turn, Tensor& batch) {
+  const size_t bytes = slice_bytes(source, task_->samples);
+  const auto* from = static_cast<const std::byte*>(source.raw());
+  auto* to = static_cast<std::byte*>(batch.mutable_raw());
+  const auto sample_of = [&](int64_t i) {
+    const auto at = static_cast<size_t>(i);
+    return static_cast<size_t>(samples[at < samples.size() ? at : 0]);
+  };
+  if (!turn) {
     pool_->run(run_, [&](int64_t i) {
-      const auto at = static_cast<size_t>(i);
-      const int64_t sample = samples[at < samples.size() ? at : 0];
-      std::memcpy(to + at * bytes, from + static_cast<size_t>(sample) * bytes, bytes);
+      std::memcpy(to + static_cast<size_t>(i) * bytes, from + sample_of(i) * bytes, bytes);
     });
+    return;
   }
+  constexpr int64_t kStripe = 512;  // pixels
+  const int64_t channels = source.dim(1), pixels = source.dim(2) * source.dim(3),
+                images = source.dim(0) / task_->samples, stripes = (pixels + kStripe - 1) / kStripe;
+  pool_->run(run_ * images * stripes, [&](int64_t task) {
+    const int64_t image = task / stripes, first = task % stripes * kStripe;
+    const size_t plane = sample_of(image / images) * bytes +
+                         static_cast<size_t>(image % images * channels * pixels) * sizeof(float);
+    const kernels::TransposeTile tile{
+        reinterpret_cast<const uint8_t*>(from + plane) + static_cast<size_t>(first) * sizeof(float),
+        reinterpret_cast<uint8_t*>(to) + static_cast<size_t>((image * pixels + first) * channels) * sizeof(float),
+        pixels,
+        channels,
+        channels,
+        std::min(kStripe, pixels - first)};
+    (isa_ >= Isa::avx512 ? kernels::transpose_avx512 : kernels::transpose_plain)(4, tile);
+  });
+}
+
+void Reconstruction::gather(std::span<const int64_t> samples) {
+  for (const auto& [name, tensor] : task_->inputs)
+    gather(tensor, samples, network_.input_lies_last(name), inputs_.at(name));
+  for (auto& [name, batch] : targets_) gather(task_->outputs.at(name), samples, true, batch);
+  for (auto& [name, batch] : importance_) gather(task_->importance.at(name), samples, true, batch);
+}
+
+const float* Reconstruction::slice(const TensorMap& source, const TensorMap& turned, const std::string& name,
+                                   std::span<const int64_t> samples, size_t i) const {
+  const auto found = source.find(name);
+  if (found == source.end()) return nullptr;
+  const auto elements = static_cast<size_t>(found->second.elements() / task_->samples);
+  const auto batch = turned.find(name);
+  if (batch != turned.end()) return batch->second.data<float>().data() + i * elements;
+  return found->second.data<float>().data() + static_cast<size_t>(samples[i]) * elements;
 }
 
 Status Reconstruction::forward(std::span<const int64_t> samples) {
@@ -147,28 +199,24 @@ Status Reconstruction::forward(std::span<const int64_t> samples) {
 
 double Reconstruction::errors(std::span<const int64_t> samples, float factor) {
   double total = 0;
-  for (const auto& [name, target] : task_->outputs) {
-    const auto elements = static_cast<size_t>(target.elements() / task_->samples);
+  for (const auto& [name, tensor] : task_->outputs) {
+    const auto elements = static_cast<size_t>(tensor.elements() / task_->samples);
     const float* got = network_.output(name).data<float>().data();
-    const auto importance = task_->importance.find(name);
     float* seeds = factor == 0 ? nullptr : seeds_.at(name).mutable_data<float>().data();
     std::vector<double> sums(samples.size());
-    pool_->run(run_, [&, elements = elements](int64_t run) {
+    pool_->run(run_, [&, &name = name, elements = elements](int64_t run) {
       const auto i = static_cast<size_t>(run);
       if (i >= samples.size()) {
         if (seeds != nullptr) std::fill_n(seeds + i * elements, elements, 0.0F);
         return;
       }
-      const size_t sample = static_cast<size_t>(samples[i]) * elements;
-      sums[i] = kernels::squared_error(
-          {.a = got + i * elements,
-           .b = target.data<float>().data() + sample,
-           .weight = importance == task_->importance.end() ? nullptr
-                                                           : importance->second.data<float>().data() + sample,
-           .d = seeds == nullptr ? nullptr : seeds + i * elements,
-           .n = static_cast<int64_t>(elements),
-           .factor = factor},
-          isa_);
+      sums[i] = kernels::squared_error({.a = got + i * elements,
+                                        .b = target(name, samples, i),
+                                        .weight = importance(name, samples, i),
+                                        .d = seeds == nullptr ? nullptr : seeds + i * elements,
+                                        .n = static_cast<int64_t>(elements),
+                                        .factor = factor},
+                                       isa_);
     });
     for (const double sum : sums) total += sum;
   }

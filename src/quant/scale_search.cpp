@@ -13,7 +13,7 @@
 namespace narrow::quant {
 namespace {
 
-/// Where the channels of a tensor lie.
+/// Where the channels of one sample's output lie.
 struct Channels {
   int64_t outer, count, inner;
 };
@@ -105,23 +105,23 @@ class Search {
   }
 
   void add_errors(std::span<const int64_t> samples, std::vector<double>& sums) {
-    const auto& [name, target] = *task_.outputs.begin();
-    const float *got = reconstruction_.network().output(name).data<float>().data(),
-                *want = target.data<float>().data() + samples[0] * (target.elements() / task_.samples);
-    const auto weight = task_.importance.find(name);
-    const float* factor = weight == task_.importance.end()
-                              ? nullptr
-                              : weight->second.data<float>().data() + (want - target.data<float>().data());
-    const int64_t outer = output_.outer / task_.samples * static_cast<int64_t>(samples.size());
+    const std::string& name = task_.outputs.begin()->first;
+    const float* outputs = reconstruction_.network().output(name).data<float>().data();
+    const int64_t elements = output_.outer * output_.count * output_.inner;
     pool_->run(output_.count, [&](int64_t c) {
-      double sum = 0;
-      for (int64_t o = 0; o < outer; ++o)
-        for (int64_t i = 0; i < output_.inner; ++i) {
-          const int64_t at = (o * output_.count + c) * output_.inner + i;
-          const double difference = static_cast<double>(got[at]) - static_cast<double>(want[at]);
-          sum += difference * difference * (factor == nullptr ? 1.0 : static_cast<double>(factor[at]));
-        }
-      sums[static_cast<size_t>(c)] += sum;
+      for (size_t s = 0; s < samples.size(); ++s) {
+        const float *got = outputs + static_cast<int64_t>(s) * elements,
+                    *want = reconstruction_.target(name, samples, s),
+                    *factor = reconstruction_.importance(name, samples, s);
+        double sum = 0;
+        for (int64_t o = 0; o < output_.outer; ++o)
+          for (int64_t i = 0; i < output_.inner; ++i) {
+            const int64_t at = (o * output_.count + c) * output_.inner + i;
+            const double difference = static_cast<double>(got[at]) - static_cast<double>(want[at]);
+            sum += difference * difference * (factor == nullptr ? 1.0 : static_cast<double>(factor[at]));
+          }
+        sums[static_cast<size_t>(c)] += sum;
+      }
     });
   }
 
@@ -156,6 +156,9 @@ Result<SearchedScales> search_scales(const ReconstructionTask& task, const Scale
   Channels layout{1, channels, 1};
   for (int64_t a = 0; a < output.rank(); ++a)
     if (a != axis) (a < axis ? layout.outer : layout.inner) *= output.dim(a);
+  if (reconstruction.network().output_lies_last(task.outputs.begin()->first))
+    layout.outer *= layout.inner, layout.inner = 1;
+  layout.outer /= task.samples;
   return Search(task, std::move(reconstruction), std::move(pool), weight_axis, layout, progress).run(options);
 }
 

@@ -116,19 +116,21 @@ inline void expect_gradients(const ir::Graph& graph, const TensorMap& inputs, co
   for (const std::string& name : wanted.inputs) gradients[name] = network->input_gradient(name).data<float>();
   for (const std::string& key : wanted.weights) gradients["weights of " + key] = network->weight_gradient(key);
   for (const auto& [name, gradient] : gradients) {
-    std::vector<Difference> differences;
+    std::map<size_t, Difference> differences;
     double mass = 0;
-    for (size_t i = 0; i < gradient.size(); ++i) {
-      differences.push_back(difference(wide, name, i, all));
-      mass = std::max(mass, differences.back().mass);
+    // All of a small tensor, some of a large one: each costs four runs of the graph.
+    const size_t stride = gradient.size() / 100 + 1;
+    for (size_t i = 0; i < gradient.size(); i += stride) {
+      differences[i] = difference(wide, name, i, all);
+      mass = std::max(mass, differences[i].mass);
     }
     const double rounding =
         static_cast<double>(all.size() + 64) * std::numeric_limits<float>::epsilon() * mass;
     EXPECT_GT(mass, 0) << name;
-    for (size_t i = 0; i < gradient.size(); ++i) {
-      const double tolerance = rounding + differences[i].error;
+    for (const auto& [i, wanted_value] : differences) {
+      const double tolerance = rounding + wanted_value.error;
       EXPECT_LT(tolerance, 0.02 * mass) << name << "[" << i << "]: too close to a kink to tell";
-      EXPECT_NEAR(gradient[i], differences[i].value, tolerance) << name << "[" << i << "]";
+      EXPECT_NEAR(gradient[i], wanted_value.value, tolerance) << name << "[" << i << "]";
     }
   }
 }

@@ -9,6 +9,7 @@
 
 #include "ir/schema.h"
 #include "passes/pass.h"
+#include "quant/gradient/prepare.h"
 #include "quant/gradient/rule.h"
 #include "quant/regions.h"
 #include "runtime/kernel.h"
@@ -35,6 +36,7 @@ struct Step {
   std::unique_ptr<runtime::Kernel> kernel;  // null: fresh, or an alias
   Forward fresh;                            // the weights change
   Backward backward;                        // empty: no gradient passes
+  bool shares_gradient = false;             // input 0's gradient is the output's memory
   std::vector<size_t> inputs, outputs;      // slots; kNone: absent
 };
 
@@ -92,6 +94,7 @@ struct Network::State {
   std::unordered_map<const Value*, size_t> slot_of;
   std::map<std::string, size_t> weights, inputs, outputs;  // by node, input and output name
   std::map<std::string, Shape> output_shapes;
+  LyingBorders borders;
   AlignedBuffer scratch;
   std::vector<Tensor> second;  // where gradients go that are added to others
   std::vector<const void*> sources, results;
@@ -104,6 +107,7 @@ struct Network::State {
   Status make_steps();
   Status make_step(const Node& node);
   bool allocate_results(Step& step, bool reached);
+  bool can_share_gradient(const Step& step) const;
   Status run(Step& step);
   void run_back(Step& step);
   float* target_of(size_t index, size_t input, std::vector<std::pair<size_t, size_t>>& later);
@@ -143,6 +147,13 @@ Status Network::State::find_weights(const ir::Graph& original, const Wanted& wan
   return {};
 }
 
+/// dx = dy, and nothing else adds to dx.
+bool Network::State::can_share_gradient(const Step& step) const {
+  if (!keeps_elements(*step.node) && step.node->op() != Op::DequantizeLinear) return false;
+  const Slot& x = slots[step.inputs[0]];
+  return x.wanted && graph.readers(x.value) == 1 && !graph.is_graph_output(x.value);
+}
+
 /// A value's memory, and its gradient's where one passes.
 bool Network::State::allocate_results(Step& step, bool reached) {
   bool passes = false;
@@ -154,7 +165,9 @@ bool Network::State::allocate_results(Step& step, bool reached) {
     // Codes carry the gradient of the number they stand for.
     if (!reached || (output->type.dtype != DType::f32 && step.node->op() != Op::QuantizeLinear)) continue;
     slots[at].wanted = passes = true;
-    slots[at].gradient = Tensor::allocate(DType::f32, shape);
+    step.shares_gradient = can_share_gradient(step);
+    slots[at].gradient = step.shares_gradient ? slots[step.inputs[0]].gradient.reshaped(shape)
+                                              : Tensor::allocate(DType::f32, shape);
   }
   return passes;
 }
@@ -213,7 +226,8 @@ Status check_static(const ir::Graph& graph) {
 }  // namespace
 
 Result<Network> Network::create(const ir::Graph& graph, const std::map<std::string, Shape>& shapes,
-                                const Wanted& wanted, std::shared_ptr<ThreadPool> pool, Isa isa) {
+                                const Wanted& wanted, std::shared_ptr<ThreadPool> pool, Isa isa,
+                                const NetworkOptions& options) {
   auto state = std::make_unique<State>();
   state->graph = graph.clone();
   state->pool = std::move(pool);
@@ -223,6 +237,8 @@ Result<Network> Network::create(const ir::Graph& graph, const std::map<std::stri
   const passes::PassContext context{.evaluate = runtime::reference::evaluate};
   NARROW_DO(passes::run_passes(state->graph, passes::observable_passes(), context));
   NARROW_DO(check_static(state->graph));
+  fuse_bounds(state->graph);
+  if (options.lying_borders) state->borders = open_borders(state->graph);
   NARROW_DO(state->find_weights(graph, wanted));
   NARROW_DO(state->make_steps());
   return Network(std::move(state));
@@ -232,6 +248,11 @@ Network::Network(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Network::Network(Network&&) noexcept = default;
 Network& Network::operator=(Network&&) noexcept = default;
 Network::~Network() = default;
+
+bool Network::input_lies_last(const std::string& name) const { return state_->borders.inputs.contains(name); }
+bool Network::output_lies_last(const std::string& name) const {
+  return state_->borders.outputs.contains(name);
+}
 
 std::span<float> Network::weights(const std::string& node) {
   return state_->slots[state_->weights.at(node)].data.mutable_data<float>();
@@ -313,6 +334,10 @@ void Network::State::run_back(Step& step) {
   const bool reached = std::any_of(step.outputs.begin(), step.outputs.end(),
                                    [&](size_t at) { return slots[at].filled; });
   if (!step.backward || !reached) return;
+  if (step.shares_gradient) {
+    slots[step.inputs[0]].filled = true;
+    return;
+  }
   sources.clear(), results.clear(), seeds.clear(), gradients.clear();
   for (const size_t at : step.inputs) sources.push_back(at == kNone ? nullptr : slots[at].data.raw());
   for (const size_t at : step.outputs) {

@@ -22,6 +22,12 @@ struct Wanted {
   std::vector<std::string> inputs;   // of the graph, f32
 };
 
+struct NetworkOptions {
+  /// Image-shaped inputs and outputs lie as [N,H,W,C] where the network works on them so (lies_last()): whoever
+  /// feeds it many times need not have them turned in every run.
+  bool lying_borders = false;
+};
+
 class Network {
  public:
   /// `graph`: portable (after passes::portable_passes), bound to `shapes` of its inputs here. Forward it runs on
@@ -30,10 +36,14 @@ class Network {
   /// whose weights the engine would change (Gemm with alpha); those of ir::bind_shapes and the passes.
   static Result<Network> create(const ir::Graph& graph, const std::map<std::string, Shape>& shapes,
                                 const Wanted& wanted, std::shared_ptr<ThreadPool> pool,
-                                Isa isa = usable_isa());
+                                Isa isa = usable_isa(), const NetworkOptions& options = {});
   Network(Network&&) noexcept;
   Network& operator=(Network&&) noexcept;
   ~Network();
+
+  /// Whether an input or output lies as [N,H,W,C].
+  bool input_lies_last(const std::string& name) const;
+  bool output_lies_last(const std::string& name) const;
 
   /// Of a wanted heavy node, laid out as in the graph. What is written counts from the next forward() on.
   std::span<float> weights(const std::string& node);

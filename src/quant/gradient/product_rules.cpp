@@ -1,12 +1,16 @@
 // FusedConv, FusedMatMul (a convolution's relative, with constant weights) and MatMul of two computed matrices.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <memory>
 
+#include "kernels/gradient/gradient.h"
 #include "kernels/matmul/matmul.h"
 #include "quant/gradient/broadcast.h"
 #include "quant/gradient/products.h"
 #include "quant/gradient/product_shapes.h"
 #include "quant/gradient/rule.h"
+#include "runtime/kernel.h"
 
 namespace narrow::quant::gradient {
 
@@ -14,19 +18,50 @@ using kernels::ConvShape;
 
 namespace {
 
-/// Nothing is absorbed: no residual, no activation, f32 throughout.
-Status check_plain(const RuleCase& c) {
+/// f32 throughout and nothing absorbed but bounds (prepare.h).
+Result<kernels::Activation> bounds_of(const RuleCase& c) {
   const ir::Node& node = c.node;
-  const std::string act = node.string_attr("activation", "none");
-  if (node.input(3) != nullptr || act != "none")
-    return no_rule(node, "a product with nothing fused into it", act);
+  kernels::Activation act;
+  if (node.input(3) != nullptr || !runtime::read_activation(node, act) || !act.is_clamp())
+    return no_rule(node, "a product with nothing fused into it but bounds", node.string_attr("activation", "none"));
   for (const int i : {0, 1})
     if (node.input(i)->type.dtype != DType::f32)
       return no_rule(node, "f32 operands", ir::to_string(node.input(i)->type));
-  return {};
+  return act;
 }
 
+/// dy where y lies between the bounds of the activation, 0 where it is one of them.
+class BoundedSeed {
+ public:
+  BoundedSeed(const kernels::Activation& act, int64_t elements, Isa isa) : isa_(isa) {
+    constexpr float kInf = std::numeric_limits<float>::infinity();
+    if (act.kind == kernels::Act::none) return;
+    const float low = act.kind == kernels::Act::clip ? act.alpha : 0.0F;
+    low_ = std::nextafter(low, kInf);
+    high_ = act.kind == kernels::Act::clip ? std::nextafter(act.beta, -kInf) : kInf;
+    inner_ = AlignedBuffer(elements * static_cast<int64_t>(sizeof(float)));
+    elements_ = elements;
+  }
+
+  const float* run(const void* y, const float* dy, ThreadPool& pool) {
+    if (elements_ == 0) return dy;
+    parallel_for(pool, elements_, 16 << 10, [&](int64_t begin, int64_t end) {
+      kernels::bounded_gradient({static_cast<const float*>(y) + begin, dy + begin, inner_.as<float>() + begin,
+                                 end - begin, low_, high_},
+                                isa_);
+    });
+    return inner_.as<float>();
+  }
+
+ private:
+  Isa isa_;
+  float low_ = 0, high_ = 0;
+  int64_t elements_ = 0;  // 0: there are no bounds
+  AlignedBuffer inner_;
+};
+
 struct ProductGradients {
+  BoundedSeed seed;
   InputGradient input;
   WeightGradient weights;
 };
@@ -34,7 +69,7 @@ struct ProductGradients {
 }  // namespace
 
 Result<Forward> fresh_product(const RuleCase& c) {
-  NARROW_DO(check_plain(c));
+  NARROW_TRY(const kernels::Activation act, bounds_of(c));
   const bool is_conv = c.node.op() == ir::Op::FusedConv;
   if (!is_conv && c.node.op() != ir::Op::FusedMatMul)
     return no_rule(c.node, "a convolution over images or a product with a constant matrix",
@@ -44,7 +79,7 @@ Result<Forward> fresh_product(const RuleCase& c) {
     FreshConv conv;
     std::vector<float> turned;
   };
-  auto state = std::make_shared<State>(State{FreshConv(shape, c.node.input(2) != nullptr, c.isa, c.threads), {}});
+  auto state = std::make_shared<State>(State{FreshConv(shape, c.node.input(2) != nullptr, act, c.isa, c.threads), {}});
   const bool turn = !is_conv && c.node.int_attr("transB", 0) == 0;
   return Forward([=, isa = c.isa](std::span<const void* const> x, void* y, ThreadPool& pool) {
     const auto* w = static_cast<const float*>(x[1]);
@@ -59,16 +94,18 @@ Result<Forward> fresh_product(const RuleCase& c) {
 }
 
 Result<Backward> conv_rule(const RuleCase& c) {
-  NARROW_DO(check_plain(c));
+  NARROW_TRY(const kernels::Activation act, bounds_of(c));
   NARROW_TRY(const ConvShape shape, conv_shape(c.node));
   if (const std::string reason = InputGradient::unsupported(shape); !reason.empty())
     return no_rule(c.node, "a convolution whose input's gradient is a convolution", reason);
   auto gradients = std::make_shared<ProductGradients>(
-      ProductGradients{InputGradient(shape, c.isa, c.threads), WeightGradient(shape, c.isa)});
+      ProductGradients{BoundedSeed(act, elements_of(c.result_shape()), c.isa),
+                       InputGradient(shape, c.isa, c.threads), WeightGradient(shape, c.isa)});
   return Backward([gradients](const BackwardBuffers& b, ThreadPool& pool) {
     const auto *x = static_cast<const float*>(b.x[0]), *w = static_cast<const float*>(b.x[1]);
-    if (b.dx[0] != nullptr) gradients->input.run(b.dy[0], w, b.dx[0], pool);
-    if (b.dx[1] != nullptr) gradients->weights.run(x, b.dy[0], b.dx[1], pool);
+    const float* dy = gradients->seed.run(b.y[0], b.dy[0], pool);
+    if (b.dx[0] != nullptr) gradients->input.run(dy, w, b.dx[0], pool);
+    if (b.dx[1] != nullptr) gradients->weights.run(x, dy, b.dx[1], pool);
   });
 }
 
@@ -76,21 +113,23 @@ Result<Backward> conv_rule(const RuleCase& c) {
 ///   dX = dY W': a 1x1 convolution with K results, whose weights [K, N] are W as it lies, or turned.
 ///   dW [K, N] = X' dY; transposed: dY' X. A weight gradient either way, the operands' parts swapped.
 Result<Backward> constant_matmul_rule(const RuleCase& c) {
-  NARROW_DO(check_plain(c));
+  NARROW_TRY(const kernels::Activation act, bounds_of(c));
   NARROW_TRY(const ConvShape shape, product_shape(c.node));
   const bool transposed = c.node.int_attr("transB", 0) != 0;
   ConvShape back = shape;
   std::swap(back.c, back.oc);
   struct Steps {
+    BoundedSeed seed;
     FreshConv by_matrix;      // dX with W as it lies
     InputGradient by_turned;  // dX with W turned
     WeightGradient weights;
   };
-  auto steps = std::make_shared<Steps>(Steps{FreshConv(back, false, c.isa, c.threads),
+  auto steps = std::make_shared<Steps>(Steps{BoundedSeed(act, elements_of(c.result_shape()), c.isa), FreshConv(back, false, {}, c.isa, c.threads),
                                              InputGradient(shape, c.isa, c.threads),
                                              WeightGradient(transposed ? shape : back, c.isa)});
   return Backward([steps, transposed](const BackwardBuffers& b, ThreadPool& pool) {
-    const auto *x = static_cast<const float*>(b.x[0]), *w = static_cast<const float*>(b.x[1]), *dy = b.dy[0];
+    const auto *x = static_cast<const float*>(b.x[0]), *w = static_cast<const float*>(b.x[1]);
+    const float* dy = steps->seed.run(b.y[0], b.dy[0], pool);
     if (b.dx[0] != nullptr)
       transposed ? steps->by_turned.run(dy, w, b.dx[0], pool)
                  : steps->by_matrix.run(dy, w, nullptr, b.dx[0], pool);

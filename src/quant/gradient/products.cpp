@@ -15,10 +15,11 @@ using kernels::ConvSpec;
 
 namespace {
 
-ConvSpec spec_of(const ConvShape& shape, bool bias) {
+ConvSpec spec_of(const ConvShape& shape, bool bias, const kernels::Activation& activation) {
   ConvSpec spec;
   spec.shape = shape;
   spec.bias = bias;
+  spec.activation = activation;
   return spec;
 }
 
@@ -50,8 +51,9 @@ void turn_matrix(const float* src, int64_t rows, int64_t columns, float* dst, in
 
 // ---------------------------------------------------------------- forward
 
-FreshConv::FreshConv(const ConvShape& shape, bool bias, Isa isa, int threads)
-    : spec_(spec_of(shape, bias)), candidate_(choose(spec_, isa)), threads_(threads) {}
+FreshConv::FreshConv(const ConvShape& shape, bool bias, const kernels::Activation& activation, Isa isa,
+                     int threads)
+    : spec_(spec_of(shape, bias, activation)), candidate_(choose(spec_, isa)), threads_(threads) {}
 
 void FreshConv::run(const float* x, const float* w, const float* bias, float* y, ThreadPool& pool) {
   const auto packed = candidate_->pack(spec_, {.weights = w, .bias = bias});
@@ -99,7 +101,7 @@ InputGradient::InputGradient(const ConvShape& forward, Isa isa, int threads)
     : forward_(forward),
       shape_(input_gradient_shape(forward)),
       isa_(isa),
-      conv_(shape_, false, isa, threads),
+      conv_(shape_, false, {}, isa, threads),
       turned_(forward.oc * (forward.c / forward.groups) * forward.kh * forward.kw * 4) {
   if (is_subsampled_pointwise(forward))
     spread_ = AlignedBuffer(shape_.n * shape_.oh * shape_.ow * shape_.oc * 4);

@@ -14,11 +14,12 @@ namespace narrow::quant::gradient {
 void turn_matrix(const float* src, int64_t rows, int64_t columns, float* dst, int64_t dst_pitch, Isa isa,
                  ThreadPool& pool);
 
-/// y = conv(x, w) + bias by the best FP32 kernel of kernels/conv, which packs w in every call. What it works in is
+/// y = act(conv(x, w) + bias) by the best FP32 kernel of kernels/conv, which packs w in every call. What it works in is
 /// kept from call to call.
 class FreshConv {
  public:
-  FreshConv(const kernels::ConvShape& shape, bool bias, Isa isa, int threads);
+  FreshConv(const kernels::ConvShape& shape, bool bias, const kernels::Activation& activation, Isa isa,
+            int threads);
   void run(const float* x, const float* w, const float* bias, float* y, ThreadPool& pool);
 
  private:

@@ -87,7 +87,13 @@ std::vector<RuleCaseText> cases() {
   two("max", "4,5", "4,5", "Max(%a, %b)");
   two("min", "4,5", "1,5", "Min(%a, %b)");
   two("prelu", "3,2,5", "2,1", "PRelu(%a, %b)");
-  two("sum_of_one_and_itself", "2,3", "2,3", "Mul(%a, %a)\n  %z = Add(%y, %b)");
+  list.push_back({"a_value_read_three_times", R"(graph g(%a: f32[2,3], %b: f32[2,3]) {
+  %p = Mul(%a, %b)
+  %q = Mul(%a, %a)
+  %y = Add(%q, %p)
+  return %y as "y"
+})",
+                  {}});
   two("concat", "2,3,2", "2,1,2", "Concat(%a, %b) {axis=1}");
   const auto one = [&](const std::string& name, const std::string& x, const std::string& body) {
     list.push_back({name, "graph g(%x: f32[" + x + "]) {\n" + body + "\n  return %y as \"y\"\n}\n", {}});
