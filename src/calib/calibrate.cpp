@@ -74,9 +74,11 @@ class Recorder final : public runtime::Observer {
   /// Channel means follow from the sums once all samples were seen.
   void finish() {
     for (const auto& [name, sums] : sums_) {
-      std::vector<float>& mean = profile_.values[name].channel_mean;
+      ValueProfile& value = profile_.values[name];
       for (const double total : sums.total)
-        mean.push_back(static_cast<float>(total / static_cast<double>(sums.count)));
+        value.channel_mean.push_back(static_cast<float>(total / static_cast<double>(sums.count)));
+      for (const double square : sums.square)
+        value.channel_square.push_back(static_cast<float>(square / static_cast<double>(sums.count)));
     }
   }
 
@@ -106,9 +108,10 @@ class Recorder final : public runtime::Observer {
     float *low = value.channel_min.data(), *high = value.channel_max.data();
     Sums& sums = sums_[name];
     sums.total.resize(static_cast<size_t>(channels), 0.0);
+    sums.square.resize(static_cast<size_t>(channels), 0.0);
     sums.count += outer * inner;
-    double* total = sums.total.data();
-    if (inner == 1) return record_rows(values.data(), outer, channels, {low, high, total});
+    double *total = sums.total.data(), *square = sums.square.data();
+    if (inner == 1) return record_rows(values.data(), outer, channels, {low, high, total, square});
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t c = 0; c < channels; ++c) {
         const float* x = values.data() + (o * channels + c) * inner;
@@ -116,6 +119,7 @@ class Recorder final : public runtime::Observer {
           low[c] = x[i] < low[c] ? x[i] : low[c];
           high[c] = x[i] > high[c] ? x[i] : high[c];
           total[c] += x[i];
+          square[c] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
         }
       }
   }
@@ -125,12 +129,13 @@ class Recorder final : public runtime::Observer {
     constexpr int64_t kGrain = 16;  // a vector
     parallel_for(pool_, channels, kGrain, [&](int64_t first, int64_t end) {
       kernels::channel_statistics(x + first, rows, channels, end - first,
-                                  {all.low + first, all.high + first, all.total + first}, isa_);
+                                  {all.low + first, all.high + first, all.total + first, all.square + first},
+                                  isa_);
     });
   }
 
   struct Sums {
-    std::vector<double> total;
+    std::vector<double> total, square;
     int64_t count = 0;
   };
 

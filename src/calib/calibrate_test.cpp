@@ -59,16 +59,18 @@ TEST(Calibrate, SeesEveryValueOfEverySample) {
     ASSERT_EQ(static_cast<int64_t>(value.channel_min.size()), tensor.dim(1));
     for (int64_t c = 0; c < tensor.dim(1); ++c) {
       float least = INFINITY, most = -INFINITY;
-      double sum = 0;
+      double sum = 0, squares = 0;
       for (int64_t n = 0; n < 11; ++n)
         for (int64_t i = 0; i < 63; ++i) {
           const float v = x[static_cast<size_t>((n * tensor.dim(1) + c) * 63 + i)];
           least = std::min(least, v), most = std::max(most, v), sum += v;
+          squares += static_cast<double>(v) * static_cast<double>(v);
         }
       const auto at = static_cast<size_t>(c);
       EXPECT_NEAR(value.channel_min[at], least, 1e-5F * (1 + std::fabs(least)));
       EXPECT_NEAR(value.channel_max[at], most, 1e-5F * (1 + std::fabs(most)));
       EXPECT_NEAR(value.channel_mean.at(at), sum / (11 * 63), 1e-5);
+      EXPECT_NEAR(value.channel_square.at(at), squares / (11 * 63), 1e-5 * (1 + squares / (11 * 63)));
     }
   }
 }

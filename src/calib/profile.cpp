@@ -18,6 +18,7 @@ Json to_json(const Profile& profile) {
       entry["channel_max"] = value.channel_max;
       entry["channel_mean"] = value.channel_mean;
     }
+    if (!value.channel_square.empty()) entry["channel_square"] = value.channel_square;
     entry["average"] = {value.average_min, value.average_max};
     values[name] = std::move(entry);
   }
@@ -92,6 +93,7 @@ Result<Profile> read_profile(const std::filesystem::path& path) {
     NARROW_TRY(value.channel_min, floats(entry, "channel_min", subject));
     NARROW_TRY(value.channel_max, floats(entry, "channel_max", subject));
     NARROW_TRY(value.channel_mean, floats(entry, "channel_mean", subject));
+    NARROW_TRY(value.channel_square, floats(entry, "channel_square", subject));
     NARROW_TRY(const std::vector<float> average, floats(entry, "average", subject));
     if (average.size() == 2) {
       value.average_min = average[0], value.average_max = average[1];
@@ -101,7 +103,8 @@ Result<Profile> read_profile(const std::filesystem::path& path) {
       value.average_min = value.histogram.min(), value.average_max = value.histogram.max();
     }
     if (value.channel_max.size() != value.channel_min.size() ||
-        value.channel_mean.size() != value.channel_min.size())
+        value.channel_mean.size() != value.channel_min.size() ||
+        (!value.channel_square.empty() && value.channel_square.size() != value.channel_min.size()))
       return bad("value '" + name + "' with lists per channel of different lengths");
     profile.values.emplace(name, std::move(value));
   }

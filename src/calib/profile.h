@@ -18,6 +18,8 @@ struct ValueProfile {
   /// Per index of the channel axis of the ONNX value (axis 1 of rank 4 and more, else the last); empty when
   /// not kept.
   std::vector<float> channel_min, channel_max, channel_mean;
+  /// The mean of squares; empty in files of before it was kept.
+  std::vector<float> channel_square;
   /// Minima and maxima of batches, averaged: after batch t the average moves by max(1/t, kAveraging) of the
   /// way to the batch's own. It depends on the order of the samples and the size of a batch.
   float average_min = 0, average_max = 0;

@@ -36,6 +36,7 @@ void channels_plain(const float* x, int64_t rows, int64_t pitch, int64_t channel
       s.low[c] = x[c] < s.low[c] ? x[c] : s.low[c];
       s.high[c] = x[c] > s.high[c] ? x[c] : s.high[c];
       s.total[c] += static_cast<double>(x[c]);
+      s.square[c] += static_cast<double>(x[c]) * static_cast<double>(x[c]);
     }
 }
 

@@ -1,7 +1,7 @@
 // What calibration asks of every value: its extent, the bins of a histogram, extents and sums per channel.
 //
-// Results are equal on all ISAs: minima, maxima and counts do not depend on order, and the sum of a channel
-// runs in double over its rows in order.
+// Results are equal on all ISAs: minima, maxima and counts do not depend on order, and the sums of a channel
+// run in double over its rows in order (the square of a float is exact in double).
 #pragma once
 
 #include <cstdint>
@@ -23,11 +23,11 @@ Extent extent_of(const float* x, int64_t n, Isa isa);
 /// product vanishes still belongs below the middle.
 void bin_indices(const float* x, int64_t n, float scale, int32_t bins, int32_t* indices, Isa isa);
 
-/// Per column of x [rows, pitch], for the first `channels` columns: low and high are widened, total is added
-/// to. NaN leaves low and high alone.
+/// Per column of x [rows, pitch], for the first `channels` columns: low and high are widened, x is added to total
+/// and x^2 to square. NaN leaves low and high alone.
 struct ChannelStatistics {
   float *low, *high;
-  double* total;
+  double *total, *square;
 };
 void channel_statistics(const float* x, int64_t rows, int64_t pitch, int64_t channels,
                         const ChannelStatistics& statistics, Isa isa);

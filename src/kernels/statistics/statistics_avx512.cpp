@@ -48,17 +48,25 @@ void channels(const float* x, int64_t rows, int64_t pitch, int64_t count, const 
     __m512 low = _mm512_maskz_loadu_ps(live, s.low + c), high = _mm512_maskz_loadu_ps(live, s.high + c);
     __m512d first = _mm512_maskz_loadu_pd(live_low, s.total + c),
             second = _mm512_maskz_loadu_pd(live_high, s.total + c + 8);
+    __m512d first_square = _mm512_maskz_loadu_pd(live_low, s.square + c),
+            second_square = _mm512_maskz_loadu_pd(live_high, s.square + c + 8);
     for (int64_t r = 0; r < rows; ++r) {
       const __m512 v = _mm512_maskz_loadu_ps(live, x + r * pitch + c);
       low = _mm512_min_ps(v, low);  // the second operand when v is NaN
       high = _mm512_max_ps(v, high);
-      first = _mm512_add_pd(first, _mm512_cvtps_pd(_mm512_castps512_ps256(v)));
-      second = _mm512_add_pd(second, _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)));
+      const __m512d left = _mm512_cvtps_pd(_mm512_castps512_ps256(v)),
+                    right = _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
+      first = _mm512_add_pd(first, left);
+      second = _mm512_add_pd(second, right);
+      first_square = _mm512_fmadd_pd(left, left, first_square);  // the product is exact
+      second_square = _mm512_fmadd_pd(right, right, second_square);
     }
     _mm512_mask_storeu_ps(s.low + c, live, low);
     _mm512_mask_storeu_ps(s.high + c, live, high);
     _mm512_mask_storeu_pd(s.total + c, live_low, first);
     _mm512_mask_storeu_pd(s.total + c + 8, live_high, second);
+    _mm512_mask_storeu_pd(s.square + c, live_low, first_square);
+    _mm512_mask_storeu_pd(s.square + c + 8, live_high, second_square);
   }
 }
 

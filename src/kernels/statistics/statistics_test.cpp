@@ -63,19 +63,22 @@ TEST(Statistics, ChannelsAreEqualOnAllIsas) {
     const int64_t rows = 37, pitch = channels + 3;
     const std::vector<float> x = values(rows * pitch, false);
     std::vector<float> low(static_cast<size_t>(channels), kInf), high(low.size(), -kInf);
-    std::vector<double> total(low.size(), 0.5);
+    std::vector<double> total(low.size(), 0.5), square(low.size(), 0.25);
     for (int64_t r = 0; r < rows; ++r)
       for (size_t c = 0; c < low.size(); ++c) {
         const float v = x[static_cast<size_t>(r * pitch) + c];
-        low[c] = std::min(low[c], v), high[c] = std::max(high[c], v), total[c] += static_cast<double>(v);
+        low[c] = std::min(low[c], v), high[c] = std::max(high[c], v);
+        total[c] += static_cast<double>(v);
+        square[c] += static_cast<double>(v) * static_cast<double>(v);
       }
     for (const Isa isa : isas_here()) {
       std::vector<float> l(low.size(), kInf), h(low.size(), -kInf);
-      std::vector<double> t(low.size(), 0.5);
-      channel_statistics(x.data(), rows, pitch, channels, {l.data(), h.data(), t.data()}, isa);
+      std::vector<double> t(low.size(), 0.5), s(low.size(), 0.25);
+      channel_statistics(x.data(), rows, pitch, channels, {l.data(), h.data(), t.data(), s.data()}, isa);
       EXPECT_EQ(l, low) << to_string(isa);
       EXPECT_EQ(h, high) << to_string(isa);
       EXPECT_EQ(t, total) << to_string(isa);
+      EXPECT_EQ(s, square) << to_string(isa);
     }
   }
 }
