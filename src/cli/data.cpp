@@ -41,12 +41,15 @@ std::string values_text(std::vector<calib::ValueComparison> values, int64_t laye
     const bool off = v.verdict != calib::ValueVerdict::alike;
     return (off ? 1000 : 0) + std::max(v.psi / calib::kPsiDiffers, v.loss_db / calib::kLossLimitDb);
   };
-  std::stable_sort(inputs, values.end(), [&](const auto& a, const auto& b) { return badness(a) > badness(b); });
+  std::stable_sort(inputs, values.end(),
+                   [&](const auto& a, const auto& b) { return badness(a) > badness(b); });
   const auto shown = std::min(values.size(), static_cast<size_t>(inputs - values.begin() + layers));
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < shown; ++i) rows.push_back(row_of(values[i]));
-  return fmt::format("\ninputs, and the worst of {} values (in brackets: what chance gives; clipped: calibration's own)\n",
-                     values.size()) +
+  return fmt::format(
+             "\ninputs, and the worst of {} values (in brackets: what chance gives; clipped: calibration's "
+             "own)\n",
+             values.size()) +
          table({"value", "node", "PSI", "KS", "covered %", "clipped %", "range loss dB", "verdict"}, rows,
                {false, false, true, true, true, true, true, false});
 }
@@ -62,7 +65,8 @@ std::string outliers_text(const calib::SetReport& set, const char* which) {
   }
   std::string text;
   if (!rows.empty())
-    text = fmt::format("\n{} samples far from the rest ({} of {})\n", which, set.outliers.size(), set.looked_at) +
+    text = fmt::format("\n{} samples far from the rest ({} of {})\n", which, set.outliers.size(),
+                       set.looked_at) +
            table({"sample", "distance", "most at", "what shows it"}, rows, {false, true, false, false});
   rows.clear();
   for (const auto& [name, w] : set.wideners) {
@@ -127,15 +131,20 @@ Command add_data(CLI::App& root) {
   group->require_subcommand(1);
   CLI::App* app = group->add_subcommand("check", "does calibration represent what the model will see?");
   app->description(
-      "Compares calibration with evaluation data (or production samples) at every input and every value of the "
-      "model,\nsays which samples are far from the rest and how many were enough, and names what is wrong with "
-      "calibration:\nblank, mis-scaled, repeated, of one class, colour channels exchanged. Exit 3 when it does not "
+      "Compares calibration with evaluation data (or production samples) at every input and every value of "
+      "the "
+      "model,\nsays which samples are far from the rest and how many were enough, and names what is wrong "
+      "with "
+      "calibration:\nblank, mis-scaled, repeated, of one class, colour channels exchanged. Exit 3 when it "
+      "does not "
       "represent evaluation.");
   app->add_option("MODEL", o->model, "FP32 .onnx file")->required();
   app->add_option("--calib", o->calibration, "calibration data")->required();
-  app->add_option("--eval", o->evaluation, "evaluation data or production samples, prepared as production does")
+  app->add_option("--eval", o->evaluation,
+                  "evaluation data or production samples, prepared as production does")
       ->required();
-  app->add_option("--samples", o->samples, "look at N samples of each set at most, spread evenly (default 4096)")
+  app->add_option("--samples", o->samples,
+                  "look at N samples of each set at most, spread evenly (default 4096)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
   app->add_option("--layers", o->layers, "show the N worst values (default 8); --json has all")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20));

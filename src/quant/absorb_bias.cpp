@@ -24,8 +24,8 @@ bool is_f32_constant(const Value* value) {
 /// A constant added to every channel of `value`, and where it is kept.
 struct Bias {
   Node* node = nullptr;
-  int input = 0;      // of node; absent: none yet
-  double sign = 1;    // Gemm: 1 / beta
+  int input = 0;    // of node; absent: none yet
+  double sign = 1;  // Gemm: 1 / beta
   int64_t channels = 0;
 
   int64_t axis() const { return node->op() == Op::Conv ? 1 : node->output()->type.rank() - 1; }
@@ -49,7 +49,8 @@ std::optional<Bias> added_bias(Node* node) {
   if (node == nullptr || node->op() != Op::Add || !node->output()->type.ranked) return std::nullopt;
   const int constant = node->input(0)->is_constant() ? 0 : 1;
   const int64_t rank = node->output()->type.rank(), channels = passes::known_dim(node->output(), rank - 1);
-  if (channels <= 1 || !passes::per_channel(node->input(constant), rank, rank - 1, channels)) return std::nullopt;
+  if (channels <= 1 || !passes::per_channel(node->input(constant), rank, rank - 1, channels))
+    return std::nullopt;
   return Bias{node, constant, 1, channels};
 }
 
@@ -91,7 +92,8 @@ std::optional<Taker> taker_of(const Graph& graph, const ir::Use& use) {
   if (node->op() == Op::MatMul) {
     if (node->input(1)->constant().rank() != 2) return std::nullopt;
     const auto bias = added_bias(passes::only_reader(graph, node->output(), Op::Add));
-    return bias && bias->channels == node->input(1)->constant().dim(1) ? std::optional(Taker{node, *bias}) : std::nullopt;
+    return bias && bias->channels == node->input(1)->constant().dim(1) ? std::optional(Taker{node, *bias})
+                                                                       : std::nullopt;
   }
   if (node->op() == Op::Conv && has_padding(*node)) return std::nullopt;
   const auto bias = layer_bias(node);
@@ -165,10 +167,12 @@ double width(const calib::ValueProfile& seen, const std::vector<double>& shift) 
   return high - low;
 }
 
-std::vector<double> shifts_of(const Path& path, const calib::ValueProfile& before, const calib::ValueProfile& last) {
+std::vector<double> shifts_of(const Path& path, const calib::ValueProfile& before,
+                              const calib::ValueProfile& last) {
   std::vector<double> shift;
   for (size_t c = 0; c < before.channel_min.size(); ++c) {
-    const double middle = (static_cast<double>(last.channel_min[c]) + static_cast<double>(last.channel_max[c])) / 2;
+    const double middle =
+        (static_cast<double>(last.channel_min[c]) + static_cast<double>(last.channel_max[c])) / 2;
     const bool cut = static_cast<double>(before.channel_max[c]) > path.ceiling;
     const double least = cut ? 0 : std::max(0.0, static_cast<double>(before.channel_min[c]));
     shift.push_back(path.floor ? least : middle);
@@ -185,8 +189,8 @@ std::vector<double> taken(const Taker& taker, const std::vector<double>& shift) 
   for (int64_t o = 0; o < w.outputs; ++o)
     for (int64_t i = 0; i < w.inputs; ++i)
       for (int64_t p = 0; p < w.positions; ++p)
-        amounts[static_cast<size_t>(o)] +=
-            alpha * static_cast<double>(w.at(o, i, p)) * shift[static_cast<size_t>(w.group_of(o) * w.inputs + i)];
+        amounts[static_cast<size_t>(o)] += alpha * static_cast<double>(w.at(o, i, p)) *
+                                           shift[static_cast<size_t>(w.group_of(o) * w.inputs + i)];
   return amounts;
 }
 
@@ -198,7 +202,8 @@ std::optional<AbsorbedValue> absorb(Graph& graph, const Bias& bias, const calib:
   if (!path) return std::nullopt;
   for (const Taker& taker : path->takers)
     if (weight_view(*taker.layer).input_channels() != bias.channels) return std::nullopt;
-  const int64_t last_axis = path->last->type.rank() == path->before->type.rank() ? bias.axis() : 1;  // flattened
+  const int64_t last_axis =
+      path->last->type.rank() == path->before->type.rank() ? bias.axis() : 1;  // flattened
   const calib::ValueProfile *before = channel_profile(profile, path->before, bias.axis(), bias.channels),
                             *last = channel_profile(profile, path->last, last_axis, bias.channels);
   if (before == nullptr || last == nullptr) return std::nullopt;
@@ -234,8 +239,9 @@ Result<AbsorbReport> absorb_bias(Graph& graph, const calib::Profile& profile, co
   if (report.values.empty()) return report;
   double most = 0;
   for (const AbsorbedValue& v : report.values) most = std::max(most, 1 - v.range_after / v.range_before);
-  report.note = fmt::format("constants of channels of {} values moved into the biases behind; the range of one shrank by {:.0f} %",
-                            report.values.size(), 100 * most);
+  report.note = fmt::format(
+      "constants of channels of {} values moved into the biases behind; the range of one shrank by {:.0f} %",
+      report.values.size(), 100 * most);
   return report;
 }
 

@@ -15,7 +15,8 @@ std::vector<int64_t> broadcast_strides(const Shape& dims) {
 }
 
 /// ids[sum_i index_i * strides_i] for every index of `dims`.
-std::vector<int> gathered(const std::vector<int>& ids, const Shape& dims, const std::vector<int64_t>& strides) {
+std::vector<int> gathered(const std::vector<int>& ids, const Shape& dims,
+                          const std::vector<int64_t>& strides) {
   std::vector<int> out(static_cast<size_t>(elements_of(dims)));
   std::vector<int64_t> index(dims.size(), 0);
   int64_t offset = 0;
@@ -38,9 +39,10 @@ struct Block {
 
 bool same_extent(const ir::Dim& a, const ir::Dim& b) { return a == b && (a.known() || !a.symbol.empty()); }
 
-/// Cuts both shapes, from their ends, into blocks of equal products. What is left in front lies in the last block
-/// when an unknown extent stops the search.
-std::vector<Block> blocks_of(const std::vector<ir::Dim>& from, const std::vector<ir::Dim>& to, bool& complete) {
+/// Cuts both shapes, from their ends, into blocks of equal products. What is left in front lies in the last
+/// block when an unknown extent stops the search.
+std::vector<Block> blocks_of(const std::vector<ir::Dim>& from, const std::vector<ir::Dim>& to,
+                             bool& complete) {
   std::vector<Block> blocks;
   size_t i = from.size(), j = to.size();
   complete = false;
@@ -58,7 +60,8 @@ std::vector<Block> blocks_of(const std::vector<ir::Dim>& from, const std::vector
         const bool grow_left = left <= right;
         size_t& k = grow_left ? i : j;
         const std::vector<ir::Dim>& dims = grow_left ? from : to;
-        if (k == 0 || dims[k - 1].value <= 0) return blocks.push_back({0, block.from_end, 0, block.to_end}), blocks;
+        if (k == 0 || dims[k - 1].value <= 0)
+          return blocks.push_back({0, block.from_end, 0, block.to_end}), blocks;
         (grow_left ? left : right) *= dims[--k].value;
       } while (left != right);
       block.from_begin = i, block.to_begin = j;
@@ -99,7 +102,8 @@ ChannelIds transposed(const ChannelIds& x, const std::vector<int64_t>& perm) {
 
 ChannelIds selected(const ChannelIds& x, int64_t axis, const std::vector<int64_t>& indices) {
   const auto a = static_cast<size_t>(axis);
-  const int64_t inner = std::accumulate(x.dims.begin() + axis + 1, x.dims.end(), int64_t{1}, std::multiplies<>()),
+  const int64_t inner =
+                    std::accumulate(x.dims.begin() + axis + 1, x.dims.end(), int64_t{1}, std::multiplies<>()),
                 outer = static_cast<int64_t>(x.ids.size()) / (inner * x.dims.at(a));
   ChannelIds out{x.dims, {}};
   out.dims[a] = static_cast<int64_t>(indices.size());
@@ -118,9 +122,9 @@ std::optional<ChannelIds> reshaped(const ChannelIds& x, const std::vector<ir::Di
   Shape full = x.dims, dims(to.size(), 1);
   for (size_t b = 0; b < blocks.size(); ++b) {
     const Block& block = blocks[b];
-    const bool varies = std::any_of(x.dims.begin() + static_cast<int64_t>(block.from_begin),
-                                    x.dims.begin() + static_cast<int64_t>(block.from_end),
-                                    [](int64_t d) { return d != 1; });
+    const bool varies =
+        std::any_of(x.dims.begin() + static_cast<int64_t>(block.from_begin),
+                    x.dims.begin() + static_cast<int64_t>(block.from_end), [](int64_t d) { return d != 1; });
     if (!varies) continue;
     if (!complete && b + 1 == blocks.size()) return std::nullopt;  // the block that unknown extents closed
     for (size_t i = block.from_begin; i < block.from_end; ++i) full[i] = from[i].value;
@@ -134,7 +138,8 @@ std::optional<ChannelIds> reshaped(const ChannelIds& x, const std::vector<ir::Di
 std::optional<ChannelIds> concatenated(const std::vector<ChannelIds>& parts, int64_t axis,
                                        const std::vector<int64_t>& extents) {
   const auto a = static_cast<size_t>(axis);
-  if (!parts[0].varies(axis) && std::all_of(parts.begin(), parts.end(), [&](const auto& p) { return p == parts[0]; }))
+  if (!parts[0].varies(axis) &&
+      std::all_of(parts.begin(), parts.end(), [&](const auto& p) { return p == parts[0]; }))
     return parts[0];
   Shape dims(parts[0].dims.size(), 1);
   for (const ChannelIds& part : parts)

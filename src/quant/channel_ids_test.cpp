@@ -1,5 +1,5 @@
-// Factor numbers move as the elements they stand for: every rule is held to the same movement of a full array, by
-// plain index loops.
+// Factor numbers move as the elements they stand for: every rule is held to the same movement of a full
+// array, by plain index loops.
 #include "quant/channel_ids.h"
 
 #include <gmock/gmock.h>
@@ -60,8 +60,15 @@ TEST(ChannelIds, ReshapingKeepsTheOrderOfElements) {
   const Shape from = {2, 6, 1, 4};
   for (const int64_t axis : {0, 1, 3}) {
     const ChannelIds x = channels(4, axis, from[static_cast<size_t>(axis)]);
-    for (const Shape& to : std::vector<Shape>{{2, 6, 4}, {2, 24}, {12, 4}, {48}, {2, 2, 3, 4}, {1, 2, 3, 8}, {4, 3, 4},
-                                              {2, 1, 6, 1, 4}, {8, 6}}) {
+    for (const Shape& to : std::vector<Shape>{{2, 6, 4},
+                                              {2, 24},
+                                              {12, 4},
+                                              {48},
+                                              {2, 2, 3, 4},
+                                              {1, 2, 3, 8},
+                                              {4, 3, 4},
+                                              {2, 1, 6, 1, 4},
+                                              {8, 6}}) {
       const auto y = reshaped(x, dims_of(from), dims_of(to));
       ASSERT_TRUE(y.has_value());
       EXPECT_EQ(full(*y, to), full(x, from)) << to_string(to) << " axis " << axis;

@@ -21,8 +21,8 @@ std::vector<std::string> names_of(const std::vector<ScaledLayer>& layers) {
   return names;
 }
 
-/// A channel that reached the bound of a Clip must keep its scale; another's may grow until it would. Where nothing is
-/// known of the channels, all keep theirs.
+/// A channel that reached the bound of a Clip must keep its scale; another's may grow until it would. Where
+/// nothing is known of the channels, all keep theirs.
 void bound_by_clip(const ScaledClip& clip, const calib::Profile* profile, double margin,
                    std::vector<FactorBounds>& bounds) {
   const std::vector<int>& factors = clip.factors.ids;
@@ -37,7 +37,8 @@ void bound_by_clip(const ScaledClip& clip, const calib::Profile* profile, double
     FactorBounds& bound = bounds[static_cast<size_t>(factors[c])];
     bound.fixed = bound.fixed || seen == nullptr;
     if (seen == nullptr) continue;
-    for (const auto& [limit, reached] : {std::pair{clip.low, seen->channel_min[c]}, {clip.high, seen->channel_max[c]}}) {
+    for (const auto& [limit, reached] :
+         {std::pair{clip.low, seen->channel_min[c]}, {clip.high, seen->channel_max[c]}}) {
       if (limit == 0 || std::isinf(limit)) continue;
       const double share = static_cast<double>(reached) / limit;  // 1: at the bound
       bound.fixed = bound.fixed || share >= 1;
@@ -50,13 +51,15 @@ std::string note_of(const std::vector<EqualizedGroup>& groups) {
   if (groups.empty()) return "";
   const auto most = std::max_element(groups.begin(), groups.end(),
                                      [](const auto& a, const auto& b) { return a.gain_db < b.gain_db; });
-  return fmt::format("equalised {} groups of channels between layers; most, by {:.1f} dB of expected error: {} -> {}",
-                     groups.size(), most->gain_db, fmt::join(most->producers, ", "), fmt::join(most->consumers, ", "));
+  return fmt::format(
+      "equalised {} groups of channels between layers; most, by {:.1f} dB of expected error: {} -> {}",
+      groups.size(), most->gain_db, fmt::join(most->producers, ", "), fmt::join(most->consumers, ", "));
 }
 
 }  // namespace
 
-Result<EqualizeReport> equalize(ir::Graph& graph, const calib::Profile* profile, const EqualizeOptions& options) {
+Result<EqualizeReport> equalize(ir::Graph& graph, const calib::Profile* profile,
+                                const EqualizeOptions& options) {
   EqualizeReport report;
   const IntegerRegions regions = integer_regions(graph, {});
   const ScaleGroups found = find_scale_groups(graph);

@@ -37,8 +37,8 @@ double sqnr(const std::vector<float>& wanted, const std::vector<float>& got) {
   return d.sqnr_db();
 }
 
-/// 1x1, depthwise, 1x1 with channels of very different size between them, as folded batch norms leave them: what one
-/// layer makes small the next makes large again.
+/// 1x1, depthwise, 1x1 with channels of very different size between them, as folded batch norms leave them:
+/// what one layer makes small the next makes large again.
 ir::Graph badly_scaled(const std::string& activation, uint64_t seed = 1) {
   ir::Graph graph = graph_from(R"(graph g(%x: f32[N,8,8,8]) {
   @w1: f32[24,8,1,1] = blob 0 768
@@ -58,12 +58,14 @@ ir::Graph badly_scaled(const std::string& activation, uint64_t seed = 1) {
 )");
   Random random(seed);
   std::vector<double> first, second;
-  for (int c = 0; c < 24; ++c) first.push_back(random.uniform(-3, 1.5)), second.push_back(random.uniform(-2, 2));
+  for (int c = 0; c < 24; ++c)
+    first.push_back(random.uniform(-3, 1.5)), second.push_back(random.uniform(-2, 2));
   const auto scale = [&](const char* name, auto&& exponent) {
     Tensor t = graph.find_value(name)->constant().clone();
     const auto data = t.mutable_data<float>();
     for (size_t i = 0; i < data.size(); ++i)
-      data[i] *= static_cast<float>(std::exp(exponent(i * static_cast<size_t>(t.dim(0)) / data.size(), i % 24)));
+      data[i] *=
+          static_cast<float>(std::exp(exponent(i * static_cast<size_t>(t.dim(0)) / data.size(), i % 24)));
     graph.set_constant(graph.find_value(name), t);
   };
   scale("w1", [&](size_t row, size_t) { return first[row]; });
@@ -87,7 +89,8 @@ TEST(Equalize, Int8LosesLessOfABadlyScaledChain) {
   for (uint64_t seed = 1; seed <= 3; ++seed) {
     const ir::Graph original = badly_scaled("Relu(%a)", seed);
     ir::Graph graph = badly_scaled("Relu(%a)", seed);
-    const TensorMap calibration = testing_graphs::inputs_for(graph, 1, 16), inputs = testing_graphs::inputs_for(graph, 2, 8);
+    const TensorMap calibration = testing_graphs::inputs_for(graph, 1, 16),
+                    inputs = testing_graphs::inputs_for(graph, 2, 8);
     const calib::Profile profile = profile_of(graph, calibration);
     const auto report = equalize(graph, &profile);
     ASSERT_TRUE(report.ok());
@@ -100,7 +103,8 @@ TEST(Equalize, Int8LosesLessOfABadlyScaledChain) {
     const std::vector<float> wanted = answers(original, inputs);
     EXPECT_GT(sqnr(wanted, answers(graph, inputs)), 120);  // FP32's own rounding
     // Channels differ by e^4: bytes of one scale have five bits less for the small ones, which count as much.
-    EXPECT_GT(int8_sqnr(graph, calibration, inputs, wanted), 10 + int8_sqnr(original, calibration, inputs, wanted));
+    EXPECT_GT(int8_sqnr(graph, calibration, inputs, wanted),
+              10 + int8_sqnr(original, calibration, inputs, wanted));
   }
 }
 
@@ -137,11 +141,14 @@ TEST(Equalize, WithoutDataClippedChannelsStay) {
   EXPECT_EQ(with_clip->groups.size(), 1U);
   EXPECT_EQ(without->groups.size(), 2U);
   const ir::Graph original = badly_scaled("Relu(%a)");
-  const TensorMap calibration = testing_graphs::inputs_for(plain, 1, 16), inputs = testing_graphs::inputs_for(plain, 2, 8);
+  const TensorMap calibration = testing_graphs::inputs_for(plain, 1, 16),
+                  inputs = testing_graphs::inputs_for(plain, 2, 8);
   const std::vector<float> wanted = answers(original, inputs);
   EXPECT_GT(sqnr(wanted, answers(plain, inputs)), 120);
-  // Without data a channel's extent is a guess from its weights; here, where the weights tell, most of the gain.
-  EXPECT_GT(int8_sqnr(plain, calibration, inputs, wanted), 2 + int8_sqnr(original, calibration, inputs, wanted));
+  // Without data a channel's extent is a guess from its weights; here, where the weights tell, most of the
+  // gain.
+  EXPECT_GT(int8_sqnr(plain, calibration, inputs, wanted),
+            2 + int8_sqnr(original, calibration, inputs, wanted));
 }
 
 TEST(Equalize, TwiceIsOnce) {

@@ -50,7 +50,9 @@ std::optional<double> bound_of(const Value* value, double absent) {
 }
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-bool bounds(double limit) { return std::fabs(limit) < static_cast<double>(std::numeric_limits<float>::max()); }
+bool bounds(double limit) {
+  return std::fabs(limit) < static_cast<double>(std::numeric_limits<float>::max());
+}
 
 }  // namespace
 
@@ -218,11 +220,13 @@ ChannelIds FactorFlow::conv(Node* node) {
 ChannelIds FactorFlow::matrix(Node* node) {
   const Value *x = node->input(0), *w = node->input(1), *bias = node->input(2);
   const bool gemm = node->op() == Op::Gemm;
-  const bool constant = is_f32_constant(w) && w->constant().rank() == 2 && x->type.rank() >= 2 && !x->is_constant();
+  const bool constant =
+      is_f32_constant(w) && w->constant().rank() == 2 && x->type.rank() >= 2 && !x->is_constant();
   if (!constant) return gemm ? barrier(node) : activation_product(node);
   if (gemm && node->int_attr("transA", 0) != 0) return barrier(node);
   const bool transposed = gemm && node->int_attr("transB", 0) != 0;
-  const int64_t inputs = w->constant().dim(transposed ? 1 : 0), outputs = w->constant().dim(transposed ? 0 : 1);
+  const int64_t inputs = w->constant().dim(transposed ? 1 : 0),
+                outputs = w->constant().dim(transposed ? 0 : 1);
   read_by_layer(node, x, x->type.rank() - 1, inputs);
   if (!gemm || bias == nullptr || passes::per_channel(bias, 2, 1, outputs))
     return made_by_layer(node, node->output()->type.rank() - 1, outputs);
@@ -291,8 +295,8 @@ ChannelIds FactorFlow::product(Node* node) {
   return lined_up(of(a), rank);
 }
 
-/// Numbers along one axis are a layer of their own: they take up what comes in and give what goes out a scale.
-/// Others let the factors pass.
+/// Numbers along one axis are a layer of their own: they take up what comes in and give what goes out a
+/// scale. Others let the factors pass.
 ChannelIds FactorFlow::product_with_constant(Node* node, int constant) {
   const Value *x = node->input(1 - constant), *c = node->input(constant);
   const int64_t rank = node->output()->type.rank();
@@ -300,9 +304,10 @@ ChannelIds FactorFlow::product_with_constant(Node* node, int constant) {
   const auto long_axis = std::find_if(shape.begin(), shape.end(), [](int64_t d) { return d != 1; });
   const int64_t axis = long_axis - shape.begin();
   const ChannelIds ids = lined_up(of(x), rank);
-  const bool alone = long_axis != shape.end() && *long_axis == c->constant().elements() &&
-                     x->type.rank() == rank && passes::known_dim(x, axis) == *long_axis &&
-                     (ids.ids.size() == 1 || ids.dims[static_cast<size_t>(axis)] == static_cast<int64_t>(ids.ids.size()));
+  const bool alone =
+      long_axis != shape.end() && *long_axis == c->constant().elements() && x->type.rank() == rank &&
+      passes::known_dim(x, axis) == *long_axis &&
+      (ids.ids.size() == 1 || ids.dims[static_cast<size_t>(axis)] == static_cast<int64_t>(ids.ids.size()));
   if (!alone) return ids;
   read_by_layer(node, x, axis, *long_axis);
   return made_by_layer(node, axis, *long_axis);

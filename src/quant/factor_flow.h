@@ -1,7 +1,7 @@
-// Follows positive scale factors through a graph: every channel that a layer with constant weights makes gets a
-// factor number, and every operator says what the factors of its result are when its inputs are divided by theirs.
-// Where channels meet (an Add, a pooling window), their factors become one; what cannot be scaled through (a
-// Sigmoid, a graph output, an operator this file does not know) makes its factors one: number 0.
+// Follows positive scale factors through a graph: every channel that a layer with constant weights makes gets
+// a factor number, and every operator says what the factors of its result are when its inputs are divided by
+// theirs. Where channels meet (an Add, a pooling window), their factors become one; what cannot be scaled
+// through (a Sigmoid, a graph output, an operator this file does not know) makes its factors one: number 0.
 #pragma once
 
 #include <string>

@@ -209,7 +209,8 @@ ChannelIds FactorFlow::resize(Node* node) {
     return barrier(node);
   for (const int64_t axis : varying_axes(ids)) {
     const int64_t extent = passes::known_dim(x, axis);
-    if (extent < 0 || passes::known_dim(node->output(), axis) != extent || node->has("axes")) return barrier(node);
+    if (extent < 0 || passes::known_dim(node->output(), axis) != extent || node->has("axes"))
+      return barrier(node);
     const Value* scales = node->input(2);
     if (scales == nullptr || scales->type.rank() != 1) continue;
     if (!scales->is_constant()) return barrier(node);

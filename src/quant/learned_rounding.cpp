@@ -52,8 +52,7 @@ class Layer {
     for (size_t i = 0; i < v_.size(); ++i)
       codes[i] = floor_[i] + zero_[i] + (kernels::rounding_share(v_[i]) >= 0.5F ? 1.0F : 0.0F);
     LayerStart result = start_;
-    result.start.codes =
-        cast(Tensor::of(start_.start.codes.shape(), codes), start_.start.codes.dtype());
+    result.start.codes = cast(Tensor::of(start_.start.codes.shape(), codes), start_.start.codes.dtype());
     return result;
   }
 
@@ -97,7 +96,8 @@ class Shuffle {
     while (static_cast<int64_t>(batch.size()) < count) {
       if (next_ == samples_.size()) {
         for (size_t i = samples_.size(); i > 1; --i)
-          std::swap(samples_[i - 1], samples_[static_cast<size_t>(random_.integer(0, static_cast<int64_t>(i) - 1))]);
+          std::swap(samples_[i - 1],
+                    samples_[static_cast<size_t>(random_.integer(0, static_cast<int64_t>(i) - 1))]);
         next_ = 0;
       }
       batch.push_back(samples_[next_++]);
@@ -127,8 +127,8 @@ Split split(int64_t samples, double share) {
   return s;
 }
 
-/// beta after the warm-up, t in [0, 1]: from the first to the last along half a cosine (as BRECQ's code has it a
-/// line, AdaRound's a cosine), in whole steps, so that powers are products.
+/// beta after the warm-up, t in [0, 1]: from the first to the last along half a cosine (as BRECQ's code has
+/// it a line, AdaRound's a cosine), in whole steps, so that powers are products.
 int sharpness_at(const RoundingOptions& o, double t) {
   const double first = o.first_sharpness, last = o.last_sharpness;
   return static_cast<int>(std::lround(last + 0.5 * (first - last) * (1.0 + std::cos(t * 3.14159265358979))));
@@ -187,7 +187,8 @@ class Learner {
 
   /// d/dw of (weights / loss at the start) * mean loss of a batch.
   float gradient_factor(const LearnedRounding& start, int64_t batch) const {
-    const double elements = static_cast<double>(reconstruction_.elements_per_sample()) * static_cast<double>(batch);
+    const double elements =
+        static_cast<double>(reconstruction_.elements_per_sample()) * static_cast<double>(batch);
     return static_cast<float>(2.0 * static_cast<double>(start.weights) / (start.learned.before * elements));
   }
 
@@ -202,7 +203,8 @@ class Learner {
     for (int64_t t = 0; t < options_.iterations; ++t) {
       NARROW_TRY([[maybe_unused]] const double loss,
                  reconstruction_.loss_and_gradients(shuffle.draw(batch), factor, gradients));
-      const double along = static_cast<double>(t - warm) / static_cast<double>(std::max<int64_t>(1, options_.iterations - warm));
+      const double along = static_cast<double>(t - warm) /
+                           static_cast<double>(std::max<int64_t>(1, options_.iterations - warm));
       const auto steps = static_cast<double>(t + 1);
       update(options_.rate / static_cast<float>(1.0 - std::pow(0.9, steps)),
              static_cast<float>(1.0 / (1.0 - std::pow(0.999, steps))), t < warm ? 0.0F : options_.pressure,
@@ -234,10 +236,12 @@ Result<LearnedRounding> learn_rounding(const ReconstructionTask& task, const Rou
   NARROW_TRY(Reconstruction reconstruction, Reconstruction::create(task, options.batch, pool, isa));
   std::vector<Layer> layers;
   for (const LayerStart& start : task.layers) {
-    NARROW_TRY(Layer layer, Layer::create(start, reconstruction.network().weights(start.node), options.trust));
+    NARROW_TRY(Layer layer,
+               Layer::create(start, reconstruction.network().weights(start.node), options.trust));
     layers.push_back(std::move(layer));
   }
-  return Learner(task, options, std::move(reconstruction), std::move(layers), std::move(pool), isa).run(progress);
+  return Learner(task, options, std::move(reconstruction), std::move(layers), std::move(pool), isa)
+      .run(progress);
 }
 
 }  // namespace narrow::quant

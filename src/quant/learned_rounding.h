@@ -1,7 +1,7 @@
 // Rounding learned from the outputs it causes: AdaRound for a layer, block-wise reconstruction for several.
 //
-// Every weight becomes one of the two codes around it. Which, is a number h in [0, 1] that gradient descent moves
-// until it is 0 or 1, so that the block's outputs stay those of the original; no labels are needed.
+// Every weight becomes one of the two codes around it. Which, is a number h in [0, 1] that gradient descent
+// moves until it is 0 or 1, so that the block's outputs stay those of the original; no labels are needed.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,8 @@ struct ReconstructionTask {
   /// FP32 and portable (after passes::portable_passes): some inputs, one or more outputs. A layer with its
   /// activation is the smallest.
   const ir::Graph* block = nullptr;
-  /// Samples. Every tensor below has as many slices along its first axis, or a multiple (rows of several tokens).
+  /// Samples. Every tensor below has as many slices along its first axis, or a multiple (rows of several
+  /// tokens).
   int64_t samples = 0;
   TensorMap inputs;   // by the block's inputs: what the quantized network before it gives
   TensorMap outputs;  // by the block's outputs: what the original gives on the original's inputs
@@ -59,13 +60,13 @@ struct RoundingOptions {
   float rate = 0.01F;  // Adam's
   /// How hard h is pushed to 0 or 1, beside a loss that is 1 per weight at the start.
   float pressure = 1.0F;
-  double warm_up = 0.2;                           // the part of the iterations without that push
-  int first_sharpness = 20, last_sharpness = 2;   // exponents beta of the push, annealed
-  /// 0: h starts where the weights lie between their two codes, so that nothing is lost at first. 1: at the start's
-  /// codes. In between: between (from 0.5 on, h rounds to the start's codes).
+  double warm_up = 0.2;                          // the part of the iterations without that push
+  int first_sharpness = 20, last_sharpness = 2;  // exponents beta of the push, annealed
+  /// 0: h starts where the weights lie between their two codes, so that nothing is lost at first. 1: at the
+  /// start's codes. In between: between (from 0.5 on, h rounds to the start's codes).
   float trust = 0;
-  /// The part of the samples that judges only: where the loss on it did not fall, the start is kept. 0: all samples
-  /// learn and judge.
+  /// The part of the samples that judges only: where the loss on it did not fall, the start is kept. 0: all
+  /// samples learn and judge.
   double held_out = 0.125;
   uint64_t seed = 1;
 };
@@ -76,8 +77,8 @@ struct ReconstructionLoss {
 };
 
 struct LearnedRounding {
-  std::vector<LayerStart> layers;  // as in the task, with the codes that were found
-  int64_t weights = 0, changed = 0;  // codes that differ from the start's
+  std::vector<LayerStart> layers;        // as in the task, with the codes that were found
+  int64_t weights = 0, changed = 0;      // codes that differ from the start's
   ReconstructionLoss learned, held_out;  // of the samples that taught, and those that judge
   bool kept_start = false;
 };
@@ -85,14 +86,14 @@ struct LearnedRounding {
 /// AdaRound's objective over a block:
 ///   min_V  sum (block(x; w(V)) - y)^2 + pressure sum (1 - |2 h(V) - 1|^beta)
 ///   w = s (floor code - z + h(V)),   h(V) = clamp(1.2 sigmoid(V) - 0.1, 0, 1)
-/// the first sum scaled to 1 per weight at the start; beta falls from 20 to 2 in whole steps along a cosine. Adam;
-/// mini-batches from shuffles of the samples.
-/// Same result for any number of threads. Time: iterations * batch * about three times the block's multiply-adds.
-/// Memory: twice the values of a batch inside the block, 24 bytes a weight.
-/// Errors: those of gradient::Network::create (unsupported: an operator without a rule); invalid_argument: tensors
-/// whose extents do not fit `samples`, layers that are no heavy nodes of the block or whose codes do not fit.
-/// Source: Nagel et al., "Up or Down? Adaptive Rounding for Post-Training Quantization", arXiv:2004.10568; Li et
-/// al., "BRECQ: Pushing the Limit of Post-Training Quantization by Block Reconstruction", arXiv:2102.05426.
+/// the first sum scaled to 1 per weight at the start; beta falls from 20 to 2 in whole steps along a cosine.
+/// Adam; mini-batches from shuffles of the samples. Same result for any number of threads. Time: iterations *
+/// batch * about three times the block's multiply-adds. Memory: twice the values of a batch inside the block,
+/// 24 bytes a weight. Errors: those of gradient::Network::create (unsupported: an operator without a rule);
+/// invalid_argument: tensors whose extents do not fit `samples`, layers that are no heavy nodes of the block
+/// or whose codes do not fit. Source: Nagel et al., "Up or Down? Adaptive Rounding for Post-Training
+/// Quantization", arXiv:2004.10568; Li et al., "BRECQ: Pushing the Limit of Post-Training Quantization by
+/// Block Reconstruction", arXiv:2102.05426.
 Result<LearnedRounding> learn_rounding(const ReconstructionTask& task, const RoundingOptions& options,
                                        std::shared_ptr<ThreadPool> pool, const Progress& progress = {},
                                        Isa isa = usable_isa());

@@ -1,4 +1,5 @@
-// Learned rounding finds what exhaustive search finds where that is possible, and never gives back worse than it got.
+// Learned rounding finds what exhaustive search finds where that is possible, and never gives back worse than
+// it got.
 #include "quant/learned_rounding.h"
 
 #include <gtest/gtest.h>
@@ -35,7 +36,8 @@ constexpr const char* kResidual = R"(graph g(%x: f32[N,8,6,6]) {
 
 TEST(LearnRounding, FindsTheBestOfAllRoundingsOfAColumn) {
   Trial s(kProduct, {{"x", correlated({200, 9}, 1, 1)}}, 200, {"y"}, 3);
-  const auto result = learn_rounding(s.task, {.iterations = 1500, .held_out = 0}, std::make_shared<ThreadPool>(2));
+  const auto result =
+      learn_rounding(s.task, {.iterations = 1500, .held_out = 0}, std::make_shared<ThreadPool>(2));
   ASSERT_TRUE(result.ok()) << result.error().message();
   // Columns do not influence each other: all 2^9 roundings of each. The error is d' G d, G the Gram matrix.
   const auto x = s.task.inputs.at("x").data<float>(), w = weights_in(s.graph, "y").data<float>();
@@ -63,13 +65,14 @@ TEST(LearnRounding, FindsTheBestOfAllRoundingsOfAColumn) {
   ASSERT_LT(best_of_all, 0.5 * nearest) << "nothing to learn here";
   // Gradient descent on a relaxation is not exhaustive search: it may end in a neighbour of the best.
   EXPECT_LT(result->learned.after, 1.25 * best_of_all);
-  EXPECT_NEAR(loss_of(with_codes(s.graph, result->layers), s.task.inputs, s.task.outputs), result->learned.after,
-              1e-4 * nearest);
+  EXPECT_NEAR(loss_of(with_codes(s.graph, result->layers), s.task.inputs, s.task.outputs),
+              result->learned.after, 1e-4 * nearest);
 }
 
 TEST(LearnRounding, ABlockWithAResidualAnswersBetterOnSamplesItHasNotSeen) {
   Trial s(kResidual, {{"x", correlated({48, 8, 6, 6}, 1, 2)}}, 48, {"a", "c"}, 3);
-  const auto result = learn_rounding(s.task, {.iterations = 600, .batch = 8}, std::make_shared<ThreadPool>(2));
+  const auto result =
+      learn_rounding(s.task, {.iterations = 600, .batch = 8}, std::make_shared<ThreadPool>(2));
   ASSERT_TRUE(result.ok()) << result.error().message();
   EXPECT_FALSE(result->kept_start);
   EXPECT_LT(result->held_out.after, 0.6 * result->held_out.before);
@@ -103,7 +106,8 @@ TEST(LearnRounding, DoesNotDependOnTheNumberOfThreads) {
   ASSERT_TRUE(one.ok() && three.ok());
   EXPECT_GT(one->changed, 0);
   EXPECT_EQ(one->learned.after, three->learned.after);
-  for (size_t l = 0; l < 2; ++l) EXPECT_TRUE(one->layers[l].start.codes.same_bits(three->layers[l].start.codes));
+  for (size_t l = 0; l < 2; ++l)
+    EXPECT_TRUE(one->layers[l].start.codes.same_bits(three->layers[l].start.codes));
 }
 
 /// u4 with zero points, groups of four along the contraction.
@@ -133,7 +137,8 @@ TEST(LearnRounding, TrustInTheStartReproducesItsCodes) {
   EXPECT_EQ(trusted->learned.after, trusted->learned.before);
   EXPECT_EQ(trusted->changed, 0);
   // Without trust the weights themselves are where it begins.
-  const auto fresh = learn_rounding(s.task, {.iterations = 0, .held_out = 0}, std::make_shared<ThreadPool>(1));
+  const auto fresh =
+      learn_rounding(s.task, {.iterations = 0, .held_out = 0}, std::make_shared<ThreadPool>(1));
   ASSERT_TRUE(fresh.ok());
   EXPECT_LT(fresh->learned.after, fresh->learned.before);
 }
@@ -162,8 +167,8 @@ TEST(LearnRounding, KeepsTheStartWhereItDoesNotHelp) {
 TEST(LearnRounding, StoredValuesAreRoundedOnTheWay) {
   Trial s(kResidual, {{"x", correlated({16, 8, 6, 6}, 1, 7)}}, 16, {"a", "c"}, 4);
   s.task.stored = {{"b", 0.05F, 0}, {"x", 0.06F, 120}, {"y", 0.05F, 0}};
-  const auto result = learn_rounding(s.task, {.iterations = 300, .batch = 8, .held_out = 0},
-                                     std::make_shared<ThreadPool>(2));
+  const auto result =
+      learn_rounding(s.task, {.iterations = 300, .batch = 8, .held_out = 0}, std::make_shared<ThreadPool>(2));
   ASSERT_TRUE(result.ok()) << result.error().message();
   auto graph = with_stored_values(with_codes(s.graph, s.task.layers), s.task.stored);
   ASSERT_TRUE(graph.ok()) << graph.error().message();
@@ -194,7 +199,8 @@ TEST(LearnRounding, WeighsErrorsByImportance) {
   Tensor importance = Tensor::zeros(DType::f32, {100, 2});
   for (size_t i = 0; i < 100; ++i) importance.mutable_data<float>()[2 * i + 1] = 1;
   s.task.importance["y"] = importance;
-  const auto result = learn_rounding(s.task, {.iterations = 400, .held_out = 0}, std::make_shared<ThreadPool>(1));
+  const auto result =
+      learn_rounding(s.task, {.iterations = 400, .held_out = 0}, std::make_shared<ThreadPool>(1));
   ASSERT_TRUE(result.ok());
   const auto got = outputs_of(with_codes(s.graph, s.task.layers), s.task.inputs);
   double second = 0;

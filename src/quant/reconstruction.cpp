@@ -143,7 +143,8 @@ int64_t Reconstruction::elements_per_sample() const {
 }
 
 /// A run that is not full repeats its first sample.
-void Reconstruction::gather(const Tensor& source, std::span<const int64_t> samples, bool turn, Tensor& batch) {
+void Reconstruction::gather(const Tensor& source, std::span<const int64_t> samples, bool turn,
+                            Tensor& batch) {
   const size_t bytes = slice_bytes(source, task_->samples);
   const auto* from = static_cast<const std::byte*>(source.raw());
   auto* to = static_cast<std::byte*>(batch.mutable_raw());
@@ -166,7 +167,8 @@ void Reconstruction::gather(const Tensor& source, std::span<const int64_t> sampl
                          static_cast<size_t>(image % images * channels * pixels) * sizeof(float);
     const kernels::TransposeTile tile{
         reinterpret_cast<const uint8_t*>(from + plane) + static_cast<size_t>(first) * sizeof(float),
-        reinterpret_cast<uint8_t*>(to) + static_cast<size_t>((image * pixels + first) * channels) * sizeof(float),
+        reinterpret_cast<uint8_t*>(to) +
+            static_cast<size_t>((image * pixels + first) * channels) * sizeof(float),
         pixels,
         channels,
         channels,
@@ -243,7 +245,8 @@ Result<double> Reconstruction::loss_and_gradients(std::span<const int64_t> sampl
     NARROW_DO(network_.backward(seeds_));
     for (size_t l = 0; l < task_->layers.size(); ++l) {
       const auto more = network_.weight_gradient(task_->layers[l].node);
-      for (size_t i = 0; i < more.size(); ++i) gradients[l][i] = first == 0 ? more[i] : gradients[l][i] + more[i];
+      for (size_t i = 0; i < more.size(); ++i)
+        gradients[l][i] = first == 0 ? more[i] : gradients[l][i] + more[i];
     }
   }
   return total;

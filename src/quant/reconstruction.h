@@ -26,7 +26,8 @@ class Reconstruction {
   const gradient::Network& network() const { return network_; }
   /// Sum of squared errors over these samples, with the weights as they are.
   Result<double> loss(std::span<const int64_t> samples);
-  /// The same, and for every layer `gradients` the sum over the samples of  factor/2 d(squared error)/d(weights).
+  /// The same, and for every layer `gradients` the sum over the samples of  factor/2 d(squared
+  /// error)/d(weights).
   Result<double> loss_and_gradients(std::span<const int64_t> samples, float factor,
                                     std::span<const std::span<float>> gradients);
   /// Elements of all outputs of one sample.
@@ -35,8 +36,8 @@ class Reconstruction {
   int64_t run_size() const { return run_; }
   /// Runs these samples, at most run_size().
   Status forward(std::span<const int64_t> samples);
-  /// What an output of the i-th of these samples should be, and the importance of its errors (null: 1 each), laid
-  /// out as the network's output. After forward() of them.
+  /// What an output of the i-th of these samples should be, and the importance of its errors (null: 1 each),
+  /// laid out as the network's output. After forward() of them.
   const float* target(const std::string& output, std::span<const int64_t> samples, size_t i) const {
     return slice(task_->outputs, targets_, output, samples, i);
   }
@@ -62,7 +63,7 @@ class Reconstruction {
   int64_t run_;  // samples the network takes at a time
   std::shared_ptr<ThreadPool> pool_;
   Isa isa_;
-  TensorMap inputs_, seeds_;         // of one run
+  TensorMap inputs_, seeds_;        // of one run
   TensorMap targets_, importance_;  // the same, of outputs that lie channels last
 };
 

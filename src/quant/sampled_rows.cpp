@@ -12,7 +12,8 @@ namespace {
 /// Keeps every stride-th row of what it is asked for, so many of each batch.
 class RowKeeper final : public runtime::Observer {
  public:
-  RowKeeper(const std::set<std::string>& values, int64_t per_batch) : values_(values), per_batch_(per_batch) {}
+  RowKeeper(const std::set<std::string>& values, int64_t per_batch)
+      : values_(values), per_batch_(per_batch) {}
 
   void before(const ir::Node&, std::span<const runtime::ValueView> inputs) override { look(inputs); }
   void after(const ir::Node&, std::span<const runtime::ValueView> outputs) override { look(outputs); }
@@ -61,7 +62,8 @@ class RowKeeper final : public runtime::Observer {
 }  // namespace
 
 Result<std::map<std::string, Tensor>> sample_rows(const ir::Graph& graph, const std::set<std::string>& values,
-                                                  const data::Dataset& dataset, std::shared_ptr<ThreadPool> pool,
+                                                  const data::Dataset& dataset,
+                                                  std::shared_ptr<ThreadPool> pool,
                                                   const RowOptions& options) {
   runtime::SessionOptions session_options;
   session_options.observe_all = true;

@@ -15,9 +15,9 @@ using ir::Op;
 using ir::Value;
 
 constexpr double kValueSteps = 255, kWeightSteps = 127;
-/// A channel that calibration saw doing next to nothing may do more later: it grows by a byte's range at most.
+/// A channel that calibration saw doing next to nothing may do more later: it grows by a byte's range at
+/// most.
 constexpr double kMostGrowth = 256;
-
 
 /// The one axis along which factors vary; -1: none or several.
 int64_t varying_axis(const ChannelIds& ids) {
@@ -30,11 +30,13 @@ int64_t varying_axis(const ChannelIds& ids) {
   return found;
 }
 
-/// How an error at the input of a node that lets factors pass shrinks on its way through: means of many elements.
+/// How an error at the input of a node that lets factors pass shrinks on its way through: means of many
+/// elements.
 double passed(const Node& node) {
   const auto count = [&](const ir::TensorType& type) {
     double n = 1;
-    for (size_t a = 2; a < type.dims.size(); ++a) n *= static_cast<double>(std::max<int64_t>(type.dims[a].value, 1));
+    for (size_t a = 2; a < type.dims.size(); ++a)
+      n *= static_cast<double>(std::max<int64_t>(type.dims[a].value, 1));
     return n;
   };
   if (node.op() == Op::GlobalAveragePool || (node.op() == Op::ReduceMean && node.input(0)->type.rank() == 4))
@@ -58,8 +60,8 @@ double power16(double x) { return squared(squared(squared(squared(x)))); }
 /// A sum of independent numbers reaches so many deviations.
 constexpr double kReach = 3;
 
-/// What the weights of a producer say of the extent of each channel it makes:  |bias| + kReach sqrt(sum W^2 E[x^2]),
-/// with E[x^2] = 1 where calibration does not tell.
+/// What the weights of a producer say of the extent of each channel it makes:  |bias| + kReach sqrt(sum W^2
+/// E[x^2]), with E[x^2] = 1 where calibration does not tell.
 std::vector<double> reach_of(const Node& node, size_t channels, const calib::Profile* profile) {
   std::vector<double> reach(channels, 0);
   if (has_weight_view(node)) {
@@ -110,7 +112,8 @@ double magnitude(const calib::ValueProfile& seen, size_t c) {
 double typical_ratio(const calib::ValueProfile& seen, const std::vector<double>& reach, double largest) {
   std::vector<double> ratios;
   for (size_t c = 0; c < reach.size(); ++c)
-    if (magnitude(seen, c) > largest / kMostGrowth && reach[c] > 0) ratios.push_back(reach[c] / magnitude(seen, c));
+    if (magnitude(seen, c) > largest / kMostGrowth && reach[c] > 0)
+      ratios.push_back(reach[c] / magnitude(seen, c));
   if (ratios.empty()) return HUGE_VAL;
   const auto middle = ratios.begin() + std::ssize(ratios) / 2;
   std::nth_element(ratios.begin(), middle, ratios.end());
@@ -119,8 +122,13 @@ double typical_ratio(const calib::ValueProfile& seen, const std::vector<double>&
 
 }  // namespace
 
-ScaleCost::ScaleCost(const ScaleGroup& group, const calib::Profile* profile, const IntegerRegions& regions, double trust)
-    : trust_(trust), count_(static_cast<size_t>(group.factors)), gain_(count_ + 1, 0), extent_(count_ + 1, 0), weight_(count_ + 1, 0) {
+ScaleCost::ScaleCost(const ScaleGroup& group, const calib::Profile* profile, const IntegerRegions& regions,
+                     double trust)
+    : trust_(trust),
+      count_(static_cast<size_t>(group.factors)),
+      gain_(count_ + 1, 0),
+      extent_(count_ + 1, 0),
+      weight_(count_ + 1, 0) {
   const std::vector<double> reach = reaches_of(group, profile);
   std::unordered_map<const Node*, const ScaledLayer*> readers;
   for (const ScaledLayer& layer : group.consumers) {
@@ -141,8 +149,8 @@ ScaleCost::ScaleCost(const ScaleGroup& group, const calib::Profile* profile, con
   }
 }
 
-void ScaleCost::add_stored(const ScaledValue& value, const calib::Profile* profile, const std::vector<double>& reach,
-                           double gain) {
+void ScaleCost::add_stored(const ScaledValue& value, const calib::Profile* profile,
+                           const std::vector<double>& reach, double gain) {
   const int64_t axis = varying_axis(value.factors);
   if (axis < 0) return;
   Stored stored{{}, {}, {}, {}, gain};
@@ -164,7 +172,8 @@ void ScaleCost::add_stored(const ScaledValue& value, const calib::Profile* profi
   stored_.push_back(std::move(stored));
 }
 
-void ScaleCost::expect(const calib::ValueProfile& seen, const std::vector<double>& reach, Stored& stored) const {
+void ScaleCost::expect(const calib::ValueProfile& seen, const std::vector<double>& reach,
+                       Stored& stored) const {
   double largest = 0;
   for (size_t c = 0; c < reach.size(); ++c) largest = std::max(largest, magnitude(seen, c));
   const double ratio = typical_ratio(seen, reach, largest), share = std::min(1.0, 2 * (1 - trust_));
@@ -175,14 +184,17 @@ void ScaleCost::expect(const calib::ValueProfile& seen, const std::vector<double
     const bool silent = magnitude(seen, c) == 0;
     stored.low.push_back(static_cast<double>(seen.channel_min[c]) * grown);
     stored.high.push_back((silent ? least : static_cast<double>(seen.channel_max[c])) * grown);
-    stored.most.push_back(seen.channel_square.empty() ? HUGE_VAL : 12 * static_cast<double>(seen.channel_square[c]));
+    stored.most.push_back(seen.channel_square.empty() ? HUGE_VAL
+                                                      : 12 * static_cast<double>(seen.channel_square[c]));
   }
 }
 
-void ScaleCost::add_reader(const ScaledLayer& layer, const calib::Profile* profile, const std::vector<double>& reach) {
+void ScaleCost::add_reader(const ScaledLayer& layer, const calib::Profile* profile,
+                           const std::vector<double>& reach) {
   if (!has_weight_view(*layer.node)) return;  // numbers that stay FP32
   const WeightView w = weight_view(*layer.node);
-  Reader reader{{}, w.outputs, w.inputs, w.groups, {}, {}, std::vector<double>(static_cast<size_t>(w.outputs), 1.0)};
+  Reader reader{
+      {}, w.outputs, w.inputs, w.groups, {}, {}, std::vector<double>(static_cast<size_t>(w.outputs), 1.0)};
   for (const int id : layer.factors) reader.factor.push_back(id == kFixed ? count_ : static_cast<size_t>(id));
   std::vector<double> gain(layer.factors.size(), 0);
   for (int64_t o = 0; o < w.outputs; ++o)
@@ -208,7 +220,8 @@ void ScaleCost::add_reader(const ScaledLayer& layer, const calib::Profile* profi
   for (const size_t factor : reader.factor) ++shares[factor];
   for (size_t c = 0; c < reader.factor.size(); ++c) {
     const double mean = known && corrected ? static_cast<double>(seen->channel_mean[c]) : 0,
-                 square = known ? static_cast<double>(seen->channel_square[c]) : squared(reach[reader.factor[c]] / kReach);
+                 square = known ? static_cast<double>(seen->channel_square[c])
+                                : squared(reach[reader.factor[c]] / kReach);
     reader.power.push_back(static_cast<double>(w.positions) * std::max(square - mean * mean, 0.0));
     gain_[reader.factor[c]] += gain[c] / shares[reader.factor[c]];
   }
@@ -231,8 +244,8 @@ ScaleCost::Parts ScaleCost::parts_at(const std::vector<double>& factors) const {
   for (const Stored& stored : stored_) {
     const double step = step_of(stored, s);
     for (size_t c = 0; c < stored.factor.size(); ++c)
-      parts.values +=
-          stored.gain * std::min(squared(step * s[stored.factor[c]]), stored.most[c]) * gain_[stored.factor[c]];
+      parts.values += stored.gain * std::min(squared(step * s[stored.factor[c]]), stored.most[c]) *
+                      gain_[stored.factor[c]];
   }
   for (const Reader& reader : readers_)
     for (int64_t o = 0; o < reader.outputs; ++o) {
@@ -240,7 +253,8 @@ ScaleCost::Parts ScaleCost::parts_at(const std::vector<double>& factors) const {
       double largest = 0, carried = 0;
       for (int64_t i = 0; i < reader.inputs; ++i) {
         const auto c = static_cast<size_t>(first + i);
-        largest = std::max(largest, s[reader.factor[c]] * reader.largest[static_cast<size_t>(o * reader.inputs + i)]);
+        largest = std::max(largest,
+                           s[reader.factor[c]] * reader.largest[static_cast<size_t>(o * reader.inputs + i)]);
         carried += reader.power[c] / squared(s[reader.factor[c]]);
       }
       parts.weights += reader.importance[static_cast<size_t>(o)] * squared(largest / kWeightSteps) * carried;
@@ -253,7 +267,8 @@ double ScaleCost::at(const std::vector<double>& factors) const {
   return parts.values + parts.weights;
 }
 
-void ScaleCost::pulls(const std::vector<double>& s, std::vector<double>& up, std::vector<double>& down) const {
+void ScaleCost::pulls(const std::vector<double>& s, std::vector<double>& up,
+                      std::vector<double>& down) const {
   up.assign(count_ + 1, 0), down.assign(count_ + 1, 0);
   for (const Stored& stored : stored_) {
     const double step = step_of(stored, s), range = std::max(step * kValueSteps, 1e-300);
@@ -264,10 +279,12 @@ void ScaleCost::pulls(const std::vector<double>& s, std::vector<double>& up, std
       low += power16(std::max(-stored.low[c] / s[stored.factor[c]], 0.0) / range);
       high += power16(std::max(stored.high[c] / s[stored.factor[c]], 0.0) / range);
     }
-    const double low_end = std::pow(low, 1 / kOrder), high_end = std::pow(high, 1 / kOrder), width = low_end + high_end;
+    const double low_end = std::pow(low, 1 / kOrder), high_end = std::pow(high, 1 / kOrder),
+                 width = low_end + high_end;
     for (size_t c = 0; c < stored.factor.size(); ++c) {
       const size_t f = stored.factor[c];
-      if (squared(step * s[f]) < stored.most[c]) up[f] += stored.gain * squared(step) * squared(s[f]) * gain_[f];
+      if (squared(step * s[f]) < stored.most[c])
+        up[f] += stored.gain * squared(step) * squared(s[f]) * gain_[f];
       double share = 0;
       if (low > 0) share += low_end / width * power16(std::max(-stored.low[c] / s[f], 0.0) / range) / low;
       if (high > 0) share += high_end / width * power16(std::max(stored.high[c] / s[f], 0.0) / range) / high;
@@ -297,11 +314,12 @@ void ScaleCost::pulls(const std::vector<double>& s, std::vector<double>& up, std
     }
 }
 
-/// F does not change when all factors do by one number: taken such that the largest stored magnitude stays. Then the
-/// bounds.
+/// F does not change when all factors do by one number: taken such that the largest stored magnitude stays.
+/// Then the bounds.
 void ScaleCost::normalise(std::vector<double>& s, const std::vector<FactorBounds>& bounds) const {
   double before = 0, after = 0;
-  for (size_t f = 0; f < count_; ++f) before = std::max(before, extent_[f]), after = std::max(after, extent_[f] / s[f]);
+  for (size_t f = 0; f < count_; ++f)
+    before = std::max(before, extent_[f]), after = std::max(after, extent_[f] / s[f]);
   before = std::max(before, extent_[count_]);
   for (size_t f = 0; f < count_; ++f) {
     if (after > 0 && before > 0) s[f] *= after / before;
@@ -324,14 +342,16 @@ std::vector<double> ScaleCost::best(const std::vector<FactorBounds>& bounds) con
     const double alpha = 0.1 * step;
     std::vector<double> s(count_ + 1, 1.0);
     for (size_t f = 0; f < count_; ++f)
-      s[f] = std::pow(std::max(extent_[f], most / kMostGrowth), alpha) / std::pow(std::max(weight_[f], 1e-12), 1 - alpha);
+      s[f] = std::pow(std::max(extent_[f], most / kMostGrowth), alpha) /
+             std::pow(std::max(weight_[f], 1e-12), 1 - alpha);
     normalise(s, bounds);
     consider(s);
   }
   std::vector<double> s = best, up, down;
   constexpr int kRounds = 150;
   for (int round = 0; round < kRounds; ++round) {
-    const double rate = 0.1 - 0.08 * round / kRounds;  // below 2 / kOrder, where the steepest part still converges
+    const double rate =
+        0.1 - 0.08 * round / kRounds;  // below 2 / kOrder, where the steepest part still converges
     pulls(s, up, down);
     for (size_t f = 0; f < count_; ++f)
       if (up[f] > 0 && down[f] > 0) s[f] *= std::pow(down[f] / up[f], rate);

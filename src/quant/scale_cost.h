@@ -1,28 +1,31 @@
 // What a choice of scale factors costs once values and weights are stored in 8 bits.
 //
-// Values of a group are divided by factors s: x' = x / s, and the weights that read them take s up. In units of the
-// results of the layers that read the group (which the choice does not change) the expected squared error is, up to
-// a common 1 / 12,
+// Values of a group are divided by factors s: x' = x / s, and the weights that read them take s up. In units
+// of the results of the layers that read the group (which the choice does not change) the expected squared
+// error is, up to a common 1 / 12,
 //
-//   F(s) =  sum_v  g_v  sum_c min(D_v(s)^2 s_c^2, 12 E[x_c^2]) a_c    rounding the values v that are stored, per tensor
-//         + sum_B  sum_o i_o d_Bo(s)^2  sum_c p_c / s_c^2     rounding the weights of the layers B, per result channel o
+//   F(s) =  sum_v  g_v  sum_c min(D_v(s)^2 s_c^2, 12 E[x_c^2]) a_c    rounding the values v that are stored,
+//   per tensor
+//         + sum_B  sum_o i_o d_Bo(s)^2  sum_c p_c / s_c^2     rounding the weights of the layers B, per
+//         result channel o
 //
 //   D_v(s)  = ( max_c high_vc / s_c - min_c low_vc / s_c ) / 255      the step of v's bytes; both ends hold 0
 //   d_Bo(s) = max_c s_c m_oc / 127,  m_oc = max_k |W[o,c,k]|          the step of the weights of result o
-//   a_c     = sum_B sum_o i_o sum_k W[o,c,k]^2                        what an error of channel c does to the results
-//   p_c     = K E[(x_c - mean_c)^2]                                   what an error of the weights that read it does
-//   min     rounding errs by no more than the number itself: a channel of (nearly) zeros does no harm
-//   g_v     = 1, less where averaging pools lie between;   i_o = importance of result o
+//   a_c     = sum_B sum_o i_o sum_k W[o,c,k]^2                        what an error of channel c does to the
+//   results p_c     = K E[(x_c - mean_c)^2]                                   what an error of the weights
+//   that read it does min     rounding errs by no more than the number itself: a channel of (nearly) zeros
+//   does no harm g_v     = 1, less where averaging pools lie between;   i_o = importance of result o
 //
-// Weights that make the values do not appear: with a scale per channel their step shrinks with s_c as x' does. Nor do
-// weights that read one channel per result (depthwise): s_c cancels, D_v is all there is, and its best is
-// s_c ~ range_c whatever a_c. (For per-tensor weights both would appear, which is the formula of the paper.)
-// But for the min, F is a sum of products of maxima and powers, convex in log s: it has one minimum.
+// Weights that make the values do not appear: with a scale per channel their step shrinks with s_c as x'
+// does. Nor do weights that read one channel per result (depthwise): s_c cancels, D_v is all there is, and
+// its best is s_c ~ range_c whatever a_c. (For per-tensor weights both would appear, which is the formula of
+// the paper.) But for the min, F is a sum of products of maxima and powers, convex in log s: it has one
+// minimum.
 //
-// low_vc and high_vc are what is to be expected, not what calibration saw, r_c (the larger magnitude of the two): a
-// channel that did little may do more on other data, and once it is scaled up that saturates. With R the largest r of
-// the value and reach_c what the weights that make the channel say (3 sqrt(sum W^2 E[x^2]) + |bias|, in units of its
-// median over r),
+// low_vc and high_vc are what is to be expected, not what calibration saw, r_c (the larger magnitude of the
+// two): a channel that did little may do more on other data, and once it is scaled up that saturates. With R
+// the largest r of the value and reach_c what the weights that make the channel say (3 sqrt(sum W^2 E[x^2]) +
+// |bias|, in units of its median over r),
 //
 //   expected_c = R ( r_c^(1-q) max(r_c, reach_c)^q / R )^trust,    q = min(1, 2 (1 - trust))
 //
@@ -46,7 +49,8 @@ struct FactorBounds {
 class ScaleCost {
  public:
   /// `profile` may be null: then the extent of a channel is guessed from the weights that make it.
-  ScaleCost(const ScaleGroup& group, const calib::Profile* profile, const IntegerRegions& regions, double trust);
+  ScaleCost(const ScaleGroup& group, const calib::Profile* profile, const IntegerRegions& regions,
+            double trust);
 
   /// False when nothing of the group is stored in bytes, or calibration knows nothing of what is.
   bool known() const { return !stored_.empty(); }
@@ -63,7 +67,7 @@ class ScaleCost {
 
  private:
   struct Stored {
-    std::vector<size_t> factor;  // per channel
+    std::vector<size_t> factor;           // per channel
     std::vector<double> low, high, most;  // most: 12 E[x^2]
     double gain;
   };

@@ -1,5 +1,5 @@
-// The formula of scale_cost.h against rounding that really happens, in plain loops; and its minimum against what lies
-// around it.
+// The formula of scale_cost.h against rounding that really happens, in plain loops; and its minimum against
+// what lies around it.
 #include "quant/scale_cost.h"
 
 #include <gtest/gtest.h>
@@ -35,7 +35,8 @@ struct Chain {
            bias = normals(random, {kMiddle});
     for (int64_t c = 0; c < kMiddle; ++c) {
       const auto size = static_cast<float>(std::exp(random.uniform(-spread, spread)));
-      for (int64_t i = 0; i < kInputs; ++i) first.mutable_data<float>()[static_cast<size_t>(c * kInputs + i)] *= size;
+      for (int64_t i = 0; i < kInputs; ++i)
+        first.mutable_data<float>()[static_cast<size_t>(c * kInputs + i)] *= size;
       bias.mutable_data<float>()[static_cast<size_t>(c)] *= size;
     }
     ir::Value* x = graph.add_input("x", ir::TensorType::of(DType::f32, {1, kInputs}));
@@ -65,9 +66,9 @@ struct Chain {
   const Tensor& constant(const char* name) const { return graph.find_value(name)->constant(); }
 };
 
-/// Mean squared error of the results, summed over them, when the value between and the second layer's weights are
-/// rounded to their grids (no clipping). The mean of each result's error is taken out, as bias correction does; of the
-/// values' errors only where a Relu's zeros are not exact, so not at all.
+/// Mean squared error of the results, summed over them, when the value between and the second layer's weights
+/// are rounded to their grids (no clipping). The mean of each result's error is taken out, as bias correction
+/// does; of the values' errors only where a Relu's zeros are not exact, so not at all.
 struct Measured {
   double values = 0, weights = 0;
 };
@@ -100,7 +101,8 @@ Measured measure(const Chain& chain, const std::vector<double>& s) {
       double value_error = 0, weight_error = 0;
       for (int64_t c = 0; c < kMiddle; ++c) {
         const double v = b[static_cast<size_t>(n * kMiddle + c)],
-                     w = static_cast<double>(w2[static_cast<size_t>(o * kMiddle + c)]) * s[static_cast<size_t>(c)];
+                     w = static_cast<double>(w2[static_cast<size_t>(o * kMiddle + c)]) *
+                         s[static_cast<size_t>(c)];
         value_error += (std::nearbyint(v / step) * step - v) * w;
         weight_error += (std::nearbyint(w / grid) * grid - w) * v;
       }
@@ -112,8 +114,9 @@ Measured measure(const Chain& chain, const std::vector<double>& s) {
   return measured;
 }
 
-/// The formula takes errors for uniform and independent: half a channel's numbers are exact zeros, which err not at
-/// all, so the values' part is an upper bound by about two. A few dozen weights are few: 30 % either way.
+/// The formula takes errors for uniform and independent: half a channel's numbers are exact zeros, which err
+/// not at all, so the values' part is an upper bound by about two. A few dozen weights are few: 30 % either
+/// way.
 TEST(ScaleCost, SaysWhatRoundingDoes) {
   for (const double spread : {0.0, 1.0, 2.0}) {
     double predicted_values = 0, predicted_weights = 0, values = 0, weights = 0;
@@ -170,8 +173,8 @@ TEST(ScaleCost, BoundsHold) {
   EXPECT_LE(cost.at(best), cost.at(std::vector<double>(kMiddle, 1.0)));
 }
 
-/// Scales per channel make the weights of depthwise layers free: the channels become equally large, whatever the
-/// weights.
+/// Scales per channel make the weights of depthwise layers free: the channels become equally large, whatever
+/// the weights.
 TEST(ScaleCost, DepthwiseReadersEqualiseCompletely) {
   ir::Graph graph = graph_from(R"(graph g(%x: f32[N,3,6,6]) {
   @w1: f32[16,3,1,1] = blob 0 192
@@ -198,7 +201,8 @@ TEST(ScaleCost, DepthwiseReadersEqualiseCompletely) {
     if (high[c] > 0.01F * static_cast<float>(tensor)) {
       EXPECT_NEAR(static_cast<double>(high[c]) / best[c] / tensor, 1, 0.02) << c;
     }
-  // Half trusted, a channel comes half-way to the largest, or stays a little below that where its weights say more.
+  // Half trusted, a channel comes half-way to the largest, or stays a little below that where its weights say
+  // more.
   const ScaleCost careful(groups[0], &*profile, integer_regions(graph, {}), 0.5);
   const std::vector<double> half = careful.best(std::vector<FactorBounds>(16));
   for (size_t c = 0; c < half.size(); ++c) {

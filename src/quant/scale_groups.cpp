@@ -34,8 +34,9 @@ class Assembly {
         groups_[static_cast<size_t>(group)].shifts.push_back({site.node, site.input, local(site.ids, group)});
     for (const FlowSite& site : flow.clips())
       for (const int group : groups_in(site.ids.ids))
-        groups_[static_cast<size_t>(group)].clips.push_back(
-            {site.node, bound(site.node->input(1), -1), bound(site.node->input(2), 1), local(site.ids, group)});
+        groups_[static_cast<size_t>(group)].clips.push_back({site.node, bound(site.node->input(1), -1),
+                                                             bound(site.node->input(2), 1),
+                                                             local(site.ids, group)});
   }
 
   std::vector<ScaleGroup> take() {
@@ -72,7 +73,8 @@ class Assembly {
     const int set = together_.find(member(root));
     const auto [group, fresh_group] = group_of_.try_emplace(set, static_cast<int>(groups_.size()));
     if (fresh_group) groups_.emplace_back();
-    const auto [number, fresh] = number_of_.try_emplace(root, groups_[static_cast<size_t>(group->second)].factors);
+    const auto [number, fresh] =
+        number_of_.try_emplace(root, groups_[static_cast<size_t>(group->second)].factors);
     if (fresh) ++groups_[static_cast<size_t>(group->second)].factors;
     return {group->second, number->second};
   }
@@ -80,7 +82,8 @@ class Assembly {
   std::vector<int> groups_in(const std::vector<int>& ids) {
     std::vector<int> list;
     for (const int id : ids)
-      if (const int group = placed(id).first; group >= 0 && std::find(list.begin(), list.end(), group) == list.end())
+      if (const int group = placed(id).first;
+          group >= 0 && std::find(list.begin(), list.end(), group) == list.end())
         list.push_back(group);
     return list;
   }
@@ -116,8 +119,8 @@ void replace(Graph& graph, Node* node, int input, Tensor tensor) {
 }
 
 /// Multiplies (or divides) each element of a constant by factors[ids], ids broadcast over it.
-void scale_constant(Graph& graph, Node* node, int input, const ChannelIds& ids, const std::vector<double>& factors,
-                    bool multiply) {
+void scale_constant(Graph& graph, Node* node, int input, const ChannelIds& ids,
+                    const std::vector<double>& factors, bool multiply) {
   Tensor tensor = node->input(input)->constant().clone();
   Shape shape = tensor.shape();
   shape.insert(shape.begin(), static_cast<size_t>(ids.rank() - tensor.rank()), 1);
@@ -133,7 +136,8 @@ void scale_constant(Graph& graph, Node* node, int input, const ChannelIds& ids, 
   replace(graph, node, input, std::move(tensor));
 }
 
-void scale_weights(Graph& graph, const ScaledLayer& layer, const std::vector<double>& factors, bool consumer) {
+void scale_weights(Graph& graph, const ScaledLayer& layer, const std::vector<double>& factors,
+                   bool consumer) {
   const WeightView view = weight_view(*layer.node);
   Tensor tensor = layer.node->input(1)->constant().clone();
   const auto data = tensor.mutable_data<float>();
@@ -145,7 +149,8 @@ void scale_weights(Graph& graph, const ScaledLayer& layer, const std::vector<dou
       const double factor = factors[static_cast<size_t>(id)];
       float* w = data.data() + o * view.output_stride + i * view.input_stride;
       for (int64_t p = 0; p < view.positions; ++p)
-        w[p] = static_cast<float>(consumer ? static_cast<double>(w[p]) * factor : static_cast<double>(w[p]) / factor);
+        w[p] = static_cast<float>(consumer ? static_cast<double>(w[p]) * factor
+                                           : static_cast<double>(w[p]) / factor);
     }
   replace(graph, layer.node, 1, std::move(tensor));
 }
@@ -158,7 +163,8 @@ void scale_bias(Graph& graph, const ScaledLayer& layer, const std::vector<double
   auto bias = *passes::per_channel(node->input(2), 2, 1, channels);
   for (size_t c = 0; c < bias.size(); ++c)
     if (layer.factors[c] != kFixed)
-      bias[c] = static_cast<float>(static_cast<double>(bias[c]) / factors[static_cast<size_t>(layer.factors[c])]);
+      bias[c] =
+          static_cast<float>(static_cast<double>(bias[c]) / factors[static_cast<size_t>(layer.factors[c])]);
   replace(graph, node, 2, Tensor::of(Shape{channels}, bias));
 }
 
@@ -191,7 +197,8 @@ void scale_layer(Graph& graph, const ScaledLayer& layer, const std::vector<doubl
 ScaleGroups find_scale_groups(const Graph& graph) {
   const FactorFlow flow(graph);
   ScaleGroups found{Assembly(graph, flow).take(), {}};
-  for (const FlowBarrier& barrier : flow.barriers()) found.barriers.push_back({barrier.value->name, barrier.reason});
+  for (const FlowBarrier& barrier : flow.barriers())
+    found.barriers.push_back({barrier.value->name, barrier.reason});
   return found;
 }
 

@@ -1,6 +1,6 @@
-// Channels that can be scaled without changing what a model computes: where a layer with constant weights makes
-// them, everything up to the layers that read them lets a positive factor pass, and those take it back in their
-// weights. FactorFlow finds them; this is its result, cut into groups that do not touch each other.
+// Channels that can be scaled without changing what a model computes: where a layer with constant weights
+// makes them, everything up to the layers that read them lets a positive factor pass, and those take it back
+// in their weights. FactorFlow finds them; this is its result, cut into groups that do not touch each other.
 #pragma once
 
 #include <string>
@@ -56,9 +56,9 @@ struct ScaleGroups {
 /// `graph`: portable and typed. Groups with clips are only safe where the caller knows what the clips do.
 ScaleGroups find_scale_groups(const ir::Graph& graph);
 
-/// Divides every value of the group by its factors: what producers make, and shifts, become 1 / factor times as
-/// large, consumers' weights factor times. Each number is rounded once more (twice in a constant that is both).
-/// Constants with other readers are copied. factors: positive and finite, one per factor of the group.
+/// Divides every value of the group by its factors: what producers make, and shifts, become 1 / factor times
+/// as large, consumers' weights factor times. Each number is rounded once more (twice in a constant that is
+/// both). Constants with other readers are copied. factors: positive and finite, one per factor of the group.
 void rescale(ir::Graph& graph, const ScaleGroup& group, const std::vector<double>& factors);
 
 /// Where the weights of a layer are, [outputs, inputs of a group, positions], whatever its op.

@@ -1,5 +1,6 @@
-// Scaling by powers of two is exact in floating point: whatever factors a group takes, the model must answer the same
-// bits. Other factors round each number once or twice more; the answer stays within the bound that this gives.
+// Scaling by powers of two is exact in floating point: whatever factors a group takes, the model must answer
+// the same bits. Other factors round each number once or twice more; the answer stays within the bound that
+// this gives.
 #include "quant/scale_groups.h"
 
 #include <gmock/gmock.h>
@@ -77,7 +78,8 @@ TEST_P(ScaleGroupsOf, DivideTheirValues) {
       const auto a = to_floats(x), b = to_floats(y);
       for (size_t i = 0; i < a.size(); ++i) {
         const double factor = ids->ids[i] == kFixed ? 1 : factors[static_cast<size_t>(ids->ids[i])];
-        ASSERT_EQ(static_cast<double>(a[i]), static_cast<double>(b[i]) * factor) << value.value->name << " " << i;
+        ASSERT_EQ(static_cast<double>(a[i]), static_cast<double>(b[i]) * factor)
+            << value.value->name << " " << i;
       }
     }
   }
@@ -143,13 +145,14 @@ TEST(ScaleGroups, SharedConstantsAreCopied) {
   EXPECT_TRUE(answers(graph, 1).at("y").same_bits(answers(graph_from(text), 1).at("y")));
 }
 
-/// Relative to the sum of magnitudes that a layer adds up: n products summed in FP32 are off by n + 2 roundings in
-/// either graph (a bias and factors of Gemm: 4 more), the rescaled weights and biases by two each. Activations and
-/// pools stretch no error. So the answers differ by at most  sum over layers (2 n + 16) 2^-24  of the answer on
-/// magnitudes, which is what the graph of absolute numbers gives.
+/// Relative to the sum of magnitudes that a layer adds up: n products summed in FP32 are off by n + 2
+/// roundings in either graph (a bias and factors of Gemm: 4 more), the rescaled weights and biases by two
+/// each. Activations and pools stretch no error. So the answers differ by at most  sum over layers (2 n + 16)
+/// 2^-24  of the answer on magnitudes, which is what the graph of absolute numbers gives.
 TEST(ScaleGroups, OtherFactorsRoundOnly) {
   for (const ScaleCase& c : scale_cases()) {
-    if (c.name != "dense" && c.name != "depthwise_chain" && c.name != "pooled_into_gemm" && c.name != "residual")
+    if (c.name != "dense" && c.name != "depthwise_chain" && c.name != "pooled_into_gemm" &&
+        c.name != "residual")
       continue;
     SCOPED_TRACE(c.name);
     ir::Graph graph = graph_from(c.text), magnitudes = graph_from(c.text);
@@ -175,7 +178,8 @@ TEST(ScaleGroups, OtherFactorsRoundOnly) {
       rescale(graph, group, factors);
     }
     TensorMap inputs = inputs_for(graph, 2, 32);
-    const auto wanted = runtime::reference::run(graph_from(c.text), inputs), got = runtime::reference::run(graph, inputs);
+    const auto wanted = runtime::reference::run(graph_from(c.text), inputs),
+               got = runtime::reference::run(graph, inputs);
     for (auto& [name, tensor] : inputs)
       for (float& x : tensor.mutable_data<float>()) x = std::fabs(x);
     const auto size = runtime::reference::run(magnitudes, inputs);

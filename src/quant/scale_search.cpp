@@ -42,7 +42,8 @@ class Search {
   Result<SearchedScales> run(const ScaleSearchOptions& o) {
     std::vector<double> factors{1.0};
     for (int64_t i = 0; i < o.candidates; ++i)
-      factors.push_back(o.least + (o.most - o.least) * static_cast<double>(i) / static_cast<double>(std::max<int64_t>(1, o.candidates - 1)));
+      factors.push_back(o.least + (o.most - o.least) * static_cast<double>(i) /
+                                      static_cast<double>(std::max<int64_t>(1, o.candidates - 1)));
     const auto channels = static_cast<size_t>(output_.count);
     std::vector<double> best(channels, 1.0), least(channels, 0.0);
     double before = 0;
@@ -73,13 +74,15 @@ class Search {
     GroupedWeights w = start_;
     std::vector<float> scale = to_floats(start_.scale);
     for (size_t i = 0; i < scale.size(); ++i)
-      scale[i] = static_cast<float>(static_cast<double>(scale[i]) * factors[static_cast<size_t>(channel_of(start_.scale.shape(), i))]);
+      scale[i] = static_cast<float>(static_cast<double>(scale[i]) *
+                                    factors[static_cast<size_t>(channel_of(start_.scale.shape(), i))]);
     w.scale = cast(Tensor::of(start_.scale.shape(), scale), start_.scale.dtype());
     w.codes = nearest_codes(w, weights_);
     return w;
   }
 
-  /// The result channel of a parameter: scales per channel are a list, those of groups have the weights' axes.
+  /// The result channel of a parameter: scales per channel are a list, those of groups have the weights'
+  /// axes.
   int64_t channel_of(const Shape& shape, size_t i) const {
     if (start_.group_size == 0) return static_cast<int64_t>(i);
     int64_t inner = 1;
@@ -140,7 +143,8 @@ class Search {
 Result<SearchedScales> search_scales(const ReconstructionTask& task, const ScaleSearchOptions& options,
                                      std::shared_ptr<ThreadPool> pool, const Progress& progress, Isa isa) {
   if (task.layers.size() != 1 || task.outputs.size() != 1)
-    return other_layout("block", fmt::format("{} layers, {} outputs", task.layers.size(), task.outputs.size()));
+    return other_layout("block",
+                        fmt::format("{} layers, {} outputs", task.layers.size(), task.outputs.size()));
   const std::string& key = task.layers[0].node;
   const ir::Value* value = task.block->find_value(key);
   if (value == nullptr || value->producer() == nullptr || !is_heavy(*value->producer()))

@@ -229,7 +229,9 @@ inline std::vector<ScaleCase> scale_cases() {
   return %y as "y"
 }
 )"},
-      {"shared_heads", {{"v1", "v2", "v3", "v4", "v5", "v6", "o1", "o2", "o3"}}, R"(graph g(%x: f32[N,T,6], %m: f32[N,4,T,T]) {
+      {"shared_heads",
+       {{"v1", "v2", "v3", "v4", "v5", "v6", "o1", "o2", "o3"}},
+       R"(graph g(%x: f32[N,T,6], %m: f32[N,4,T,T]) {
   @wv: f32[6,6] = blob 3072 144
   @wo: f32[12,5] = blob 4096 240
   @heads: s64[4] = [0,0,2,3]

@@ -14,15 +14,17 @@
 namespace narrow::quant {
 namespace {
 
-const std::string& origin_of(const ir::Value* value) { return value->origin.empty() ? value->name : value->origin; }
+const std::string& origin_of(const ir::Value* value) {
+  return value->origin.empty() ? value->name : value->origin;
+}
 
 bool is_product(const ir::Node& node) { return node.op() == ir::Op::MatMul || node.op() == ir::Op::Gemm; }
 
 /// Only products read it, and nothing on the way depends on how large it is.
 bool is_smoothable(const ScaleGroup& group) {
-  return group.clips.empty() && std::all_of(group.consumers.begin(), group.consumers.end(), [](const ScaledLayer& l) {
-           return is_product(*l.node) && is_heavy(*l.node);
-         });
+  return group.clips.empty() &&
+         std::all_of(group.consumers.begin(), group.consumers.end(),
+                     [](const ScaledLayer& l) { return is_product(*l.node) && is_heavy(*l.node); });
 }
 
 /// One product: its weights [channels, results], its rows, and what they give.
@@ -33,9 +35,10 @@ struct Product {
   double power = 0;          // mean of squares of the results, summed over them, per row
 };
 
-/// Sums over rows of x^T x are what the results' power needs; with the errors of values and weights independent of
-/// everything else,
-///   E |y' - y|^2  =  sum_j E[e_j^2] |W'_j|^2  +  sum_j E[x'_j^2] |w_j|^2,     e, w: rounding errors of x' and W'.
+/// Sums over rows of x^T x are what the results' power needs; with the errors of values and weights
+/// independent of everything else,
+///   E |y' - y|^2  =  sum_j E[e_j^2] |W'_j|^2  +  sum_j E[x'_j^2] |w_j|^2,     e, w: rounding errors of x'
+///   and W'.
 class Judge {
  public:
   Judge(const ScaleGroup& group, const std::map<std::string, Tensor>& rows, const SmoothOptions& options)
@@ -59,7 +62,8 @@ class Judge {
     std::vector<double> s;
     const double most = *std::max_element(extent_.begin(), extent_.end());
     for (size_t f = 0; f < extent_.size(); ++f)  // what the samples never used is taken for a little used
-      s.push_back(std::pow(std::max(extent_[f], 1e-5 * most), alpha) / std::pow(std::max(weight_[f], 1e-12), 1 - alpha));
+      s.push_back(std::pow(std::max(extent_[f], 1e-5 * most), alpha) /
+                  std::pow(std::max(weight_[f], 1e-12), 1 - alpha));
     // A common factor changes nothing: the largest extent stays.
     double largest = 0;
     for (size_t f = 0; f < s.size(); ++f) largest = std::max(largest, extent_[f] / s[f]);
@@ -78,7 +82,8 @@ class Judge {
 
  private:
   void look_at(Product& product) {
-    const int64_t channels = product.weights.dim(0), results = product.weights.dim(1), rows = product.rows->dim(0);
+    const int64_t channels = product.weights.dim(0), results = product.weights.dim(1),
+                  rows = product.rows->dim(0);
     const auto x = product.rows->data<float>(), w = product.weights.data<float>();
     std::vector<double> y(static_cast<size_t>(results));
     constexpr int64_t kRowsForPower = 32;
@@ -88,7 +93,8 @@ class Judge {
       const float* row = x.data() + i * rows / looked * channels;
       for (int64_t j = 0; j < channels; ++j)
         for (int64_t o = 0; o < results; ++o)
-          y[static_cast<size_t>(o)] += static_cast<double>(row[j]) * static_cast<double>(w[static_cast<size_t>(j * results + o)]);
+          y[static_cast<size_t>(o)] +=
+              static_cast<double>(row[j]) * static_cast<double>(w[static_cast<size_t>(j * results + o)]);
       for (const double v : y) product.power += v * v / static_cast<double>(looked);
     }
     for (int64_t j = 0; j < channels; ++j) {
@@ -100,10 +106,13 @@ class Judge {
         raise(weight_[static_cast<size_t>(f)], w[static_cast<size_t>(j * results + o)]);
     }
   }
-  static void raise(double& largest, float x) { largest = std::max(largest, std::fabs(static_cast<double>(x))); }
+  static void raise(double& largest, float x) {
+    largest = std::max(largest, std::fabs(static_cast<double>(x)));
+  }
 
   double noise_of(const Product& product, const std::vector<double>& factors) const {
-    const int64_t channels = product.weights.dim(0), results = product.weights.dim(1), rows = product.rows->dim(0);
+    const int64_t channels = product.weights.dim(0), results = product.weights.dim(1),
+                  rows = product.rows->dim(0);
     Tensor x = product.rows->clone(), w = product.weights.clone();
     const auto values = x.mutable_data<float>(), weights = w.mutable_data<float>();
     for (int64_t j = 0; j < channels; ++j) {
@@ -127,7 +136,8 @@ class Judge {
       double norm = 0, error = 0, power = 0;
       for (int64_t o = 0; o < results; ++o) {
         const auto at = static_cast<size_t>(j * results + o);
-        const double v = static_cast<double>(weights[at]), d = static_cast<double>(rounded.data<float>()[at]) - v;
+        const double v = static_cast<double>(weights[at]),
+                     d = static_cast<double>(rounded.data<float>()[at]) - v;
         norm += v * v, error += d * d;
       }
       for (int64_t i = 0; i < rows; ++i) {
@@ -161,7 +171,8 @@ class Judge {
       }
       const IntegerRange codes = options_.dynamic ? kRangeS8 : kRangeU8;
       for (size_t j = 0; j < row.size(); ++j) {
-        const float back = dequantize(quantize(row[j], own.scale, own.zero_point, codes), own.scale, own.zero_point);
+        const float back =
+            dequantize(quantize(row[j], own.scale, own.zero_point, codes), own.scale, own.zero_point);
         const double d = static_cast<double>(back) - static_cast<double>(row[j]);
         errors[j] += d * d / static_cast<double>(rows);
       }
@@ -177,7 +188,8 @@ class Judge {
 
 std::vector<std::string> names_of(const std::vector<ScaledLayer>& layers) {
   std::vector<std::string> names;
-  for (const ScaledLayer& l : layers) names.push_back(l.node->name.empty() ? l.node->output()->name : l.node->name);
+  for (const ScaledLayer& l : layers)
+    names.push_back(l.node->name.empty() ? l.node->output()->name : l.node->name);
   return names;
 }
 
@@ -193,7 +205,8 @@ std::set<std::string> values_to_smooth(const ir::Graph& graph) {
   return values;
 }
 
-Result<SmoothReport> smooth(ir::Graph& graph, const std::map<std::string, Tensor>& rows, const SmoothOptions& options) {
+Result<SmoothReport> smooth(ir::Graph& graph, const std::map<std::string, Tensor>& rows,
+                            const SmoothOptions& options) {
   SmoothReport report;
   const ScaleGroups found = find_scale_groups(graph);
   for (const ScaleGroup& group : found.groups) {
@@ -210,14 +223,15 @@ Result<SmoothReport> smooth(ir::Graph& graph, const std::map<std::string, Tensor
     const std::vector<double> factors = judge.factors(alpha);
     rescale(graph, group, factors);
     const auto [low, high] = std::minmax_element(factors.begin(), factors.end());
-    report.groups.push_back({names_of(group.producers), names_of(group.consumers), group.factors, alpha, *low, *high,
-                             decibels(before), decibels(least)});
+    report.groups.push_back({names_of(group.producers), names_of(group.consumers), group.factors, alpha, *low,
+                             *high, decibels(before), decibels(least)});
   }
   if (!report.groups.empty()) {
     double gain = 0;
     for (const SmoothedGroup& g : report.groups) gain += g.sqnr_after - g.sqnr_before;
-    report.note = fmt::format("smoothed the inputs of {} groups of products, whose results gain {:.1f} dB on average",
-                              report.groups.size(), gain / static_cast<double>(report.groups.size()));
+    report.note =
+        fmt::format("smoothed the inputs of {} groups of products, whose results gain {:.1f} dB on average",
+                    report.groups.size(), gain / static_cast<double>(report.groups.size()));
   }
   return report;
 }

@@ -58,7 +58,8 @@ std::vector<Feature> strongest(const SetSamples& set, const SetSamples& swapped,
 }
 
 /// > 0: reacts as the samples the features were chosen on; 0: does not react (a grey photo).
-double vote(const SetSamples& set, const SetSamples& swapped, const std::vector<Feature>& features, size_t at) {
+double vote(const SetSamples& set, const SetSamples& swapped, const std::vector<Feature>& features,
+            size_t at) {
   double sum = 0;
   for (const Feature& f : features)
     sum += difference(set, swapped, f, at) / f.deviation * (f.effect > 0 ? 1 : -1);

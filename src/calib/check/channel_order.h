@@ -3,8 +3,8 @@
 // Photos with red and blue exchanged are still photos: their means hardly move. But the model was trained on
 // one order, and its own values know it. Every sample is run twice, as it is and with its first and last
 // channel exchanged; evaluation says which values react and which way, and each calibration sample then votes
-// whether it reacts as evaluation's samples do or the other way round. Differences are paired within a sample,
-// so what the sample shows cancels.
+// whether it reacts as evaluation's samples do or the other way round. Differences are paired within a
+// sample, so what the sample shows cancels.
 #pragma once
 
 #include <string>

@@ -22,7 +22,8 @@ double plain_tail(int n, int k, double p) {
 TEST(BinomialTail, SumsOutcomes) {
   for (const int n : {1, 5, 12})
     for (const double p : {0.1, 0.5, 0.93})
-      for (int k = 0; k <= n + 1; ++k) EXPECT_NEAR(binomial_tail(n, k, p), plain_tail(n, k, p), 1e-12) << n << " " << k;
+      for (int k = 0; k <= n + 1; ++k)
+        EXPECT_NEAR(binomial_tail(n, k, p), plain_tail(n, k, p), 1e-12) << n << " " << k;
   EXPECT_EQ(binomial_tail(5, 3, 0), 0);
   EXPECT_EQ(binomial_tail(5, 3, 1), 1);
   EXPECT_NEAR(binomial_tail(10, 10, 0.5), std::pow(0.5, 10), 1e-15);

@@ -56,7 +56,8 @@ double ks(const Histogram& a, const Histogram& b) {
 double range_coverage(const Histogram& a, const Histogram& b) {
   if (b.count() == 0) return 1;
   const auto low = static_cast<double>(b.min()), high = static_cast<double>(b.max()), width = high - low;
-  const double inside = std::min(high, static_cast<double>(a.max())) - std::max(low, static_cast<double>(a.min()));
+  const double inside =
+      std::min(high, static_cast<double>(a.max())) - std::max(low, static_cast<double>(a.min()));
   if (width == 0) return a.count() > 0 && inside >= 0 ? 1 : 0;
   return a.count() == 0 ? 0 : std::max(0.0, inside) / width;
 }

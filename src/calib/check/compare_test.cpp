@@ -161,7 +161,8 @@ TEST(Parts, AreTenthsOfTheReference) {
   ASSERT_EQ(parts.count(), 12);  // one below and one above it all
   EXPECT_EQ(shares.front(), 0);
   EXPECT_EQ(shares.back(), 0);
-  for (size_t k = 1; k + 1 < shares.size(); ++k) EXPECT_NEAR(shares[k], 0.1, heaviest_bin(values, h.bin_width())) << k;
+  for (size_t k = 1; k + 1 < shares.size(); ++k)
+    EXPECT_NEAR(shares[k], 0.1, heaviest_bin(values, h.bin_width())) << k;
   EXPECT_TRUE(std::is_sorted(parts.of_bin().begin(), parts.of_bin().end()));
 }
 

@@ -50,8 +50,9 @@ Convergence converge(const std::vector<Snapshot>& snapshots) {
   for (auto step = c.steps.rbegin(); step != c.steps.rend() && step->most_values <= kConverged; ++step)
     c.enough = step->samples;
   // The movement from half to all says what doubling does; with a single sample nothing is known.
-  const auto half = std::find_if(c.steps.begin(), c.steps.end(),
-                                 [&](const ConvergenceStep& s) { return 2 * s.samples >= final.samples - 1; });
+  const auto half = std::find_if(c.steps.begin(), c.steps.end(), [&](const ConvergenceStep& s) {
+    return 2 * s.samples >= final.samples - 1;
+  });
   c.still_grows = final.samples < 2 || half->most_values > kConverged;
   return c;
 }
@@ -59,8 +60,12 @@ Convergence converge(const std::vector<Snapshot>& snapshots) {
 Json to_json(const Convergence& c) {
   Json steps = Json::array();
   for (const ConvergenceStep& s : c.steps)
-    steps.push_back({{"samples", s.samples}, {"widest", s.widest}, {"most_values", s.most_values}, {"value", s.value}});
-  return {{"enough", c.enough}, {"still_grows", c.still_grows}, {"tolerance", kConverged}, {"steps", std::move(steps)}};
+    steps.push_back(
+        {{"samples", s.samples}, {"widest", s.widest}, {"most_values", s.most_values}, {"value", s.value}});
+  return {{"enough", c.enough},
+          {"still_grows", c.still_grows},
+          {"tolerance", kConverged},
+          {"steps", std::move(steps)}};
 }
 
 }  // namespace narrow::calib

@@ -53,7 +53,9 @@ TEST(Converge, OneSampleTellsNothing) {
   EXPECT_TRUE(converge({snapshot(1, 3)}).still_grows);
   EXPECT_TRUE(converge({}).steps.empty());
   // Values that are all zero have no width.
-  EXPECT_EQ(converge({{.samples = 1, .ranges = {{"z", {0, 0}}}}, {.samples = 2, .ranges = {{"z", {0, 0}}}}}).enough, 1);
+  EXPECT_EQ(
+      converge({{.samples = 1, .ranges = {{"z", {0, 0}}}}, {.samples = 2, .ranges = {{"z", {0, 0}}}}}).enough,
+      1);
 }
 
 }  // namespace

@@ -88,8 +88,8 @@ Status Checker::read(DataCheck& check) {
   for (const auto& [name, facts] : calibration_facts.inputs)
     if (const auto other = evaluation_facts.inputs.find(name);
         other != evaluation_facts.inputs.end() && !facts.categorical)
-      check.scales[name] =
-          relate_scales(facts, other->second, calibration.info().pixels, evaluation.info().pixels, options.seed);
+      check.scales[name] = relate_scales(facts, other->second, calibration.info().pixels,
+                                         evaluation.info().pixels, options.seed);
   if (!calibration_facts.labels.empty() && !evaluation_facts.labels.empty())
     check.labels = compare_classes(calibration_facts.labels, evaluation_facts.labels, options.seed);
   return {};
@@ -132,15 +132,17 @@ Status Checker::run_model(DataCheck& check) {
 
 /// Images of three channels only; a sequence's states would have to be exchanged, too.
 Status Checker::compare_orders(DataCheck& check, const SetSamples& mine, const SetSamples& theirs) const {
-  RunOptions run{
-      .grouping = {}, .swapped_channels = {}, .moments_only = true, .snapshots = {}, .ranges = {}};
+  RunOptions run{.grouping = {}, .swapped_channels = {}, .moments_only = true, .snapshots = {}, .ranges = {}};
   for (const auto& [name, facts] : calibration_facts.inputs)
-    if (facts.channel_axis >= 0 && facts.channels.size() == 3) run.swapped_channels[name] = facts.channel_axis;
+    if (facts.channel_axis >= 0 && facts.channels.size() == 3)
+      run.swapped_channels[name] = facts.channel_axis;
   if (run.swapped_channels.empty() || mine.selection.sequence || theirs.selection.sequence) return {};
-  NARROW_TRY(const SetSamples my_swapped,
-             run_samples(graph, calibration, first_of(mine.selection, kSwapSamples), {}, pool, run, progress));
-  NARROW_TRY(const SetSamples their_swapped, run_samples(graph, evaluation, first_of(theirs.selection, kSwapSamples),
-                                                         {}, pool, run, progress));
+  NARROW_TRY(
+      const SetSamples my_swapped,
+      run_samples(graph, calibration, first_of(mine.selection, kSwapSamples), {}, pool, run, progress));
+  NARROW_TRY(
+      const SetSamples their_swapped,
+      run_samples(graph, evaluation, first_of(theirs.selection, kSwapSamples), {}, pool, run, progress));
   check.channels = compare_channel_order(mine, my_swapped, theirs, their_swapped);
   return {};
 }

@@ -58,9 +58,9 @@ struct SetReport {
 };
 
 struct DataCheck {
-  std::string not_finite;  // why the model could not be run over one of the sets; empty: it could
-  int64_t shared_samples = 0;  // evaluation samples that are calibration samples, too
-  bool represents = true;  // no finding fails
+  std::string not_finite;         // why the model could not be run over one of the sets; empty: it could
+  int64_t shared_samples = 0;     // evaluation samples that are calibration samples, too
+  bool represents = true;         // no finding fails
   std::vector<Finding> findings;  // those that fail first
   SetReport calibration, evaluation;
   std::map<std::string, ScaleRelation> scales;  // by input

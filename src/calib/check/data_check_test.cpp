@@ -37,23 +37,25 @@ Tensor pictures(int64_t n, uint64_t seed, const std::vector<int64_t>& classes = 
   Tensor t = Tensor::allocate(DType::f32, {n, 3, 8, 8});
   size_t at = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t bright = classes[static_cast<size_t>(random.integer(0, static_cast<int64_t>(classes.size()) - 1))];
+    const int64_t bright =
+        classes[static_cast<size_t>(random.integer(0, static_cast<int64_t>(classes.size()) - 1))];
     const double light = random.uniform(0.3, 0.7), contrast = random.uniform(0.1, 0.3);
     for (int64_t c = 0; c < 3; ++c)
       for (int p = 0; p < 64; ++p)
         t.mutable_data<float>()[at++] =
-            p == 0    ? 0.0F
-            : p == 63 ? 1.0F
-                      : static_cast<float>(std::clamp(light + (c == bright ? 0.15 : 0) +
-                                                          contrast * (c == 0 ? p % 2 - 0.5 : 0.3 * random.normal()),
-                                                      0.0, 1.0));
+            p == 0 ? 0.0F
+            : p == 63
+                ? 1.0F
+                : static_cast<float>(std::clamp(light + (c == bright ? 0.15 : 0) +
+                                                    contrast * (c == 0 ? p % 2 - 0.5 : 0.3 * random.normal()),
+                                                0.0, 1.0));
   }
   return t;
 }
 
 Result<DataCheck> check(const Tensor& calibration, const Tensor& evaluation, int threads = 2) {
-  return check_data(graph_from(kModel), data::Samples({{"x", calibration}}, "a"), data::Samples({{"x", evaluation}}, "b"),
-                    std::make_shared<ThreadPool>(threads));
+  return check_data(graph_from(kModel), data::Samples({{"x", calibration}}, "a"),
+                    data::Samples({{"x", evaluation}}, "b"), std::make_shared<ThreadPool>(threads));
 }
 
 std::vector<std::string> failing(const DataCheck& check) {
@@ -124,7 +126,8 @@ TEST(CheckData, NamesExchangedChannels) {
 TEST(CheckData, NamesCopies) {
   const Tensor few = pictures(5, 1);
   std::vector<float> many;
-  for (int copy = 0; copy < 6; ++copy) many.insert(many.end(), few.data<float>().begin(), few.data<float>().end());
+  for (int copy = 0; copy < 6; ++copy)
+    many.insert(many.end(), few.data<float>().begin(), few.data<float>().end());
   const auto got = check(Tensor::of<float>({30, 3, 8, 8}, many), pictures(60, 2));
   ASSERT_TRUE(got.ok());
   EXPECT_THAT(failing(*got), Contains("duplicates"));
@@ -133,7 +136,8 @@ TEST(CheckData, NamesCopies) {
 
 TEST(CheckData, AnotherDistributionInTheSameUnits) {
   // Dark pictures, from black to white still.
-  const auto got = check(changed(pictures(40, 1), [](float x, int64_t) { return x * x * x; }), pictures(60, 2));
+  const auto got =
+      check(changed(pictures(40, 1), [](float x, int64_t) { return x * x * x; }), pictures(60, 2));
   ASSERT_TRUE(got.ok());
   EXPECT_THAT(failing(*got), Contains("input_differs"));
   EXPECT_THAT(failing(*got), Not(Contains("scale")));
@@ -154,10 +158,13 @@ TEST(CheckData, SaysWhichSamplesAreShared) {
 }
 
 TEST(CheckData, NaNIsAFinding) {
-  const std::string text = "graph g(%x: f32[N,3,8,8]) {\n  %y = Log(%x) \"the log\"\n  return %y as \"y\"\n}\n";
-  const auto got = check_data(graph_from(text), data::Samples({{"x", changed(pictures(5, 1), [](float x, int64_t) { return x - 2; })}}),
-                              data::Samples({{"x", changed(pictures(5, 2), [](float x, int64_t) { return x + 1; })}}),
-                              std::make_shared<ThreadPool>(1));
+  const std::string text =
+      "graph g(%x: f32[N,3,8,8]) {\n  %y = Log(%x) \"the log\"\n  return %y as \"y\"\n}\n";
+  const auto got =
+      check_data(graph_from(text),
+                 data::Samples({{"x", changed(pictures(5, 1), [](float x, int64_t) { return x - 2; })}}),
+                 data::Samples({{"x", changed(pictures(5, 2), [](float x, int64_t) { return x + 1; })}}),
+                 std::make_shared<ThreadPool>(1));
   ASSERT_TRUE(got.ok()) << got.error().message();
   EXPECT_THAT(failing(*got), Contains("not_finite"));
   EXPECT_THAT(got->not_finite, HasSubstr("the log"));
@@ -179,7 +186,8 @@ TEST(CheckData, DescriptionsThatDiffer) {
 }
 
 TEST(CheckData, DoesNotDependOnThreads) {
-  const auto one = check(pictures(20, 1), pictures(30, 2), 1), three = check(pictures(20, 1), pictures(30, 2), 3);
+  const auto one = check(pictures(20, 1), pictures(30, 2), 1),
+             three = check(pictures(20, 1), pictures(30, 2), 3);
   ASSERT_TRUE(one.ok() && three.ok());
   EXPECT_EQ(to_json(*one).dump(), to_json(*three).dump());
 }

@@ -127,9 +127,12 @@ AnswerVariety compare_variety(const Sketches& calibration, const Sketches& evalu
 }
 
 Json to_json(const ClassDiversity& d) {
-  return {{"samples", d.samples},       {"calibration", d.calibration},
-          {"evaluation", d.evaluation}, {"chance", d.chance},
-          {"top_class", d.top_class},   {"top_share", d.top_share},
+  return {{"samples", d.samples},
+          {"calibration", d.calibration},
+          {"evaluation", d.evaluation},
+          {"chance", d.chance},
+          {"top_class", d.top_class},
+          {"top_share", d.top_share},
           {"top_share_evaluation", d.top_share_evaluation}};
 }
 

@@ -15,10 +15,10 @@ double effective_classes(std::span<const int64_t> classes);
 
 /// Two sets' classes (labels, or what the model answers).
 struct ClassDiversity {
-  int64_t samples = 0;                      // both are compared at: those of the smaller set
-  double calibration = 0, evaluation = 0;   // effective classes at that size
-  double chance = 1;                        // how probable so few in calibration are, if both were alike
-  int64_t top_class = -1;                   // calibration's most frequent
+  int64_t samples = 0;                     // both are compared at: those of the smaller set
+  double calibration = 0, evaluation = 0;  // effective classes at that size
+  double chance = 1;                       // how probable so few in calibration are, if both were alike
+  int64_t top_class = -1;                  // calibration's most frequent
   double top_share = 0, top_share_evaluation = 0;
   bool is_poor = false;
 };

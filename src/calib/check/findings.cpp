@@ -90,10 +90,12 @@ void Findings::descriptions() {
   if (!calibration_.pixels || !evaluation_.pixels) return;
   for (const std::string& difference : description_differences(*calibration_.pixels, *evaluation_.pixels)) {
     const bool order = difference.starts_with("channels");
-    fail(order ? "channel_order" : "scale",
-         fmt::format("The descriptions differ: {} (calibration against evaluation).", difference),
-         order ? "Give both dataset.toml the same 'channels', the order the model was trained on."
-               : "Give both dataset.toml the same 'scale', 'mean' and 'std', those the model was trained with.");
+    fail(
+        order ? "channel_order" : "scale",
+        fmt::format("The descriptions differ: {} (calibration against evaluation).", difference),
+        order
+            ? "Give both dataset.toml the same 'channels', the order the model was trained on."
+            : "Give both dataset.toml the same 'scale', 'mean' and 'std', those the model was trained with.");
     is_spoilt_ = is_spoilt_ || !order;
   }
 }
@@ -111,12 +113,12 @@ void Findings::blanks() {
          "Look at these samples and at what reads them; calibrate on real ones.");
     is_spoilt_ = is_spoilt_ || share > 0.5;
   } else if (!mine.blank.empty()) {
-    note("blank", fmt::format("{} of {} calibration samples are blank: {}.", mine.blank.size(), mine.looked_at,
-                              some_of(mine.blank)));
+    note("blank", fmt::format("{} of {} calibration samples are blank: {}.", mine.blank.size(),
+                              mine.looked_at, some_of(mine.blank)));
   }
   if (!theirs.blank.empty())
-    note("blank", fmt::format("{} of {} evaluation samples are blank: {}.", theirs.blank.size(), theirs.looked_at,
-                              some_of(theirs.blank)));
+    note("blank", fmt::format("{} of {} evaluation samples are blank: {}.", theirs.blank.size(),
+                              theirs.looked_at, some_of(theirs.blank)));
 }
 
 void Findings::scales() {
@@ -153,8 +155,8 @@ void Findings::duplicates() {
   if (copies == 0) return;
   std::vector<std::string> largest = check_.calibration.duplicates.front();
   const std::string sentence =
-      fmt::format("Calibration repeats itself: of {} samples only {} differ ({} are the same).", all, all - copies,
-                  some_of(largest));
+      fmt::format("Calibration repeats itself: of {} samples only {} differ ({} are the same).", all,
+                  all - copies, some_of(largest));
   // Copies add nothing: with more of them than others the set is less than half as large as it looks.
   if (2 * copies > all) {
     fail("duplicates", sentence, "Calibrate on different samples.");
@@ -168,10 +170,11 @@ void Findings::classes() {
   const auto say = [&](const ClassDiversity& d, const char* what, const char* verb) {
     const bool one = d.top_share > 0.5;
     fail("few_classes",
-         fmt::format("Calibration shows {}: {} of its samples {} class {} (evaluation: {}); {} are worth {:.1f} "
-                     "classes of equal size, as many evaluation samples {:.1f}.",
-                     one ? "mostly one class" : "few classes", percent(d.top_share), verb, d.top_class,
-                     percent(d.top_share_evaluation), what, d.calibration, d.evaluation),
+         fmt::format(
+             "Calibration shows {}: {} of its samples {} class {} (evaluation: {}); {} are worth {:.1f} "
+             "classes of equal size, as many evaluation samples {:.1f}.",
+             one ? "mostly one class" : "few classes", percent(d.top_share), verb, d.top_class,
+             percent(d.top_share_evaluation), what, d.calibration, d.evaluation),
          "Draw calibration samples from all classes, as production does.");
   };
   if (check_.labels && check_.labels->is_poor)
@@ -193,17 +196,19 @@ void Findings::channel_order() {
   if (!check_.channels || says("channel_order")) return;
   const ChannelOrder& o = *check_.channels;
   if (o.is_reversed)
-    return fail("channel_order",
-                fmt::format("Calibration has its colour channels in the other order (BGR instead of RGB or the "
-                            "reverse): with them exchanged, {} of {} samples act on the model as evaluation does, "
-                            "by chance once in {:.0f}.",
-                            o.reversed, o.samples, 1 / std::max(o.chance, 1e-12)),
-                "Give calibration the order of channels that evaluation has ('channels' in dataset.toml).");
+    return fail(
+        "channel_order",
+        fmt::format("Calibration has its colour channels in the other order (BGR instead of RGB or the "
+                    "reverse): with them exchanged, {} of {} samples act on the model as evaluation does, "
+                    "by chance once in {:.0f}.",
+                    o.reversed, o.samples, 1 / std::max(o.chance, 1e-12)),
+        "Give calibration the order of channels that evaluation has ('channels' in dataset.toml).");
   constexpr double kPowerful = 0.9;
   if (o.power < kPowerful)
-    note("channel_order", fmt::format("Whether calibration has its colour channels in evaluation's order cannot be "
-                                      "told: {} samples would show an exchange with {} probability only.",
-                                      o.samples, percent(o.power)));
+    note("channel_order",
+         fmt::format("Whether calibration has its colour channels in evaluation's order cannot be "
+                     "told: {} samples would show an exchange with {} probability only.",
+                     o.samples, percent(o.power)));
 }
 
 void Findings::values() {
@@ -216,10 +221,11 @@ void Findings::values() {
     const bool off = v.verdict != ValueVerdict::alike && v.verdict != ValueVerdict::shifted;
     if (v.is_input && off)
       fail("input_differs",
-           fmt::format("Input '{}' {}: PSI {:.3f} (limit {:.2f}, chance {:.3f}), KS {:.3f}, range costs {:.1f} dB "
-                       "(limit {:.0f}, chance {:.1f}).",
-                       v.name, v.verdict == ValueVerdict::differs ? "differs" : to_string(v.verdict), v.psi,
-                       kPsiDiffers, v.psi_noise, v.ks, v.loss_db, kLossLimitDb, v.loss_noise_db),
+           fmt::format(
+               "Input '{}' {}: PSI {:.3f} (limit {:.2f}, chance {:.3f}), KS {:.3f}, range costs {:.1f} dB "
+               "(limit {:.0f}, chance {:.1f}).",
+               v.name, v.verdict == ValueVerdict::differs ? "differs" : to_string(v.verdict), v.psi,
+               kPsiDiffers, v.psi_noise, v.ks, v.loss_db, kLossLimitDb, v.loss_noise_db),
            "Draw calibration samples as evaluation's are drawn.");
     if (v.is_input) continue;
     ++layers;
@@ -251,7 +257,8 @@ void Findings::drawn_otherwise() {
     beyond += v.psi > v.psi_noise ? 1 : 0;
     most = std::max(most, v.psi);
   }
-  if (found_.end() != std::find_if(found_.begin(), found_.end(), [](const Finding& f) { return f.fails; })) return;
+  if (found_.end() != std::find_if(found_.begin(), found_.end(), [](const Finding& f) { return f.fails; }))
+    return;
   if (share_of(beyond, static_cast<int64_t>(check_.values.size())) > kManyValues)
     note("drawn_otherwise",
          fmt::format("Calibration is drawn otherwise than evaluation: {} of {} values are further apart than "
@@ -272,8 +279,8 @@ void Findings::outliers() {
     std::vector<std::string> names;
     for (const NamedOutlier& outlier : set.outliers) names.push_back(outlier.name);
     if (!names.empty())
-      note("outliers", fmt::format("{} of {} {} samples are far from the rest: {}.", names.size(), set.looked_at,
-                                   which, some_of(names)));
+      note("outliers", fmt::format("{} of {} {} samples are far from the rest: {}.", names.size(),
+                                   set.looked_at, which, some_of(names)));
   };
   say(check_.calibration, "calibration");
   say(check_.evaluation, "evaluation");
@@ -285,9 +292,10 @@ void Findings::convergence() {
   const int64_t all = c.steps.back().samples;
   if (c.still_grows)
     note("too_few_samples",
-         fmt::format("Ranges still move: the second half of {} calibration samples moved 5 % of them by more than "
-                     "{}.",
-                     all, percent(kConverged)),
+         fmt::format(
+             "Ranges still move: the second half of {} calibration samples moved 5 % of them by more than "
+             "{}.",
+             all, percent(kConverged)),
          "Take twice as many.");
   else
     note("enough_samples", fmt::format("{} calibration samples; {} would have done.", all, c.enough));

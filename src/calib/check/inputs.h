@@ -27,10 +27,10 @@ void add_sums(ChannelSums& all, const ChannelSums& part);
 ChannelFacts facts_of(const ChannelSums& sums);
 
 struct InputFacts {
-  bool categorical = false;            // integers: ids, masks
-  std::vector<ChannelFacts> channels;  // of floats; of what is no image one for everything
+  bool categorical = false;                       // integers: ids, masks
+  std::vector<ChannelFacts> channels;             // of floats; of what is no image one for everything
   std::vector<std::vector<ChannelSums>> samples;  // the same of each sample
-  int64_t channel_axis = -1;           // of a unit's tensor; -1: one for everything
+  int64_t channel_axis = -1;                      // of a unit's tensor; -1: one for everything
   /// How often each id came; ids from kMostCategories on share those below.
   std::map<int64_t, int64_t> categories;
   int64_t elements = 0;         // of a sample

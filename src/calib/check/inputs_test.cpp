@@ -25,7 +25,8 @@ std::vector<double> channel_of(const Tensor& t, int64_t axis, int64_t channel) {
     int64_t rest = i;
     std::vector<int64_t> at(shape.size());
     for (size_t d = shape.size(); d-- > 0;) at[d] = rest % shape[d], rest /= shape[d];
-    if (at[static_cast<size_t>(axis)] == channel) values.push_back(static_cast<double>(x[static_cast<size_t>(i)]));
+    if (at[static_cast<size_t>(axis)] == channel)
+      values.push_back(static_cast<double>(x[static_cast<size_t>(i)]));
   }
   return values;
 }
@@ -108,10 +109,11 @@ TEST(BlankSamples, AreConstantOrNearlySo) {
   std::vector<Tensor> images;
   for (int i = 0; i < 9; ++i) images.push_back(image_of(random, {1, 3, 4, 4}));
   Tensor flat = Tensor::zeros(DType::f32, {1, 3, 4, 4});
-  for (int64_t i = 0; i < 48; ++i) flat.mutable_data<float>()[static_cast<size_t>(i)] = static_cast<float>(i / 16);
-  images[2] = flat;                                            // a colour
-  images[5] = image_of(random, {1, 3, 4, 4}, 1, 0.01);         // a colour with noise
-  images[7] = image_of(random, {1, 3, 4, 4}, 1, 0.2);          // little contrast, but some
+  for (int64_t i = 0; i < 48; ++i)
+    flat.mutable_data<float>()[static_cast<size_t>(i)] = static_cast<float>(i / 16);
+  images[2] = flat;                                     // a colour
+  images[5] = image_of(random, {1, 3, 4, 4}, 1, 0.01);  // a colour with noise
+  images[7] = image_of(random, {1, 3, 4, 4}, 1, 0.2);   // little contrast, but some
   EXPECT_EQ(blank_samples(facts_of(images)), (std::vector<int64_t>{2, 5}));
   EXPECT_EQ(blank_samples(facts_of({flat, flat, flat})), (std::vector<int64_t>{0, 1, 2}));
 }
@@ -125,10 +127,12 @@ TEST(BlankSamples, TenthsAreExactlyConstant) {
 
 TEST(BlankSamples, SmallInputsTellNothing) {
   Random random(4);
-  EXPECT_TRUE(blank_samples(facts_of({Tensor::zeros(DType::f32, {1, 4}), Tensor::zeros(DType::f32, {1, 4})})).empty());
+  EXPECT_TRUE(blank_samples(facts_of({Tensor::zeros(DType::f32, {1, 4}), Tensor::zeros(DType::f32, {1, 4})}))
+                  .empty());
   SetFacts two;  // a mask that is always on beside ids that differ
   two.hashes = {1, 2};
-  for (const char* name : {"ids", "mask"}) two.inputs[name].elements = 20, two.inputs[name].categorical = true;
+  for (const char* name : {"ids", "mask"})
+    two.inputs[name].elements = 20, two.inputs[name].categorical = true;
   two.inputs["ids"].contrast = {1, 0};
   two.inputs["mask"].contrast = {0, 0};
   EXPECT_EQ(blank_samples(two), (std::vector<int64_t>{1}));

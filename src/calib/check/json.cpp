@@ -40,18 +40,15 @@ Json json_of(const SetReport& set) {
 }
 
 Json json_of(const ScaleRelation& relation) {
-  return {{"misfit", relation.misfit},
-          {"noise", relation.noise},
-          {"is_off", relation.is_off},
-          {"calibration", relation.calibration},
-          {"evaluation", relation.evaluation},
-          {"explained", relation.explained},
+  return {{"misfit", relation.misfit},         {"noise", relation.noise},
+          {"is_off", relation.is_off},         {"calibration", relation.calibration},
+          {"evaluation", relation.evaluation}, {"explained", relation.explained},
           {"factor", relation.factor}};
 }
 
 Json json_of(const ValueComparison& v) {
-  Json json = {{"name", v.name},           {"node", v.node},         {"verdict", to_string(v.verdict)},
-               {"psi", v.psi},             {"psi_noise", v.psi_noise}, {"ks", v.ks},
+  Json json = {{"name", v.name},        {"node", v.node},           {"verdict", to_string(v.verdict)},
+               {"psi", v.psi},          {"psi_noise", v.psi_noise}, {"ks", v.ks},
                {"ks_noise", v.ks_noise}};
   if (v.categorical) return json;
   json["calibration"] = {v.calibration_min, v.calibration_max};

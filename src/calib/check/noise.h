@@ -20,7 +20,8 @@ Grouping grouping_of(int64_t n, int64_t m);
 
 /// The largest figure among rounds in which the groups of both sets were mixed and dealt out again: a
 /// permutation test at 1 / (kRounds + 1) (Good, "Permutation, Parametric and Bootstrap Tests of Hypotheses",
-/// 2005). Samples are the units that are dealt, so values of one sample may depend on each other as they like.
+/// 2005). Samples are the units that are dealt, so values of one sample may depend on each other as they
+/// like.
 struct NoiseFloor {
   double psi = 0, ks = 0;
 };

@@ -11,8 +11,8 @@
 namespace narrow::calib {
 namespace {
 
-/// Groups of one sample; a sample holds a thousand values that all hang together: its share of part 0 is drawn
-/// around `centre`, once for all of them.
+/// Groups of one sample; a sample holds a thousand values that all hang together: its share of part 0 is
+/// drawn around `centre`, once for all of them.
 std::vector<Counts> samples(Random& random, int n, double centre) {
   std::vector<Counts> list;
   for (int i = 0; i < n; ++i) {

@@ -57,7 +57,8 @@ std::vector<Outlier> find_outliers(const SetSamples& set) {
         samples[i].z = z, samples[i].value = name, samples[i].by_spread = by_spread;
         const auto shown = [by_spread](double x) { return by_spread ? std::exp(x) : x; };
         samples[i].figure = shown(figures[i]), samples[i].median = shown(robust.median);
-        samples[i].usual = by_spread ? shown(robust.median + robust.scale) - shown(robust.median) : robust.scale;
+        samples[i].usual =
+            by_spread ? shown(robust.median + robust.scale) - shown(robust.median) : robust.scale;
       }
     }
   }
@@ -100,8 +101,8 @@ std::vector<Widener> find_wideners(const SetSamples& set) {
   for (const std::string& name : set.order) {
     const ValueSamples& value = set.values.at(name);
     if (value.moments.size() < static_cast<size_t>(kLeastForOutliers)) continue;
-    const Top high = top_of(value.moments, [](const Moments& m) { return static_cast<double>(m.high); }),
-              low = top_of(value.moments, [](const Moments& m) { return -static_cast<double>(m.low); });
+    const Top high = top_of(value.moments, [](const Moments&m) { return static_cast<double>(m.high); }),
+              low = top_of(value.moments, [](const Moments&m) { return -static_cast<double>(m.low); });
     const double rest = high.second + low.second;  // the range without either owner's end
     if (!(rest > 0)) continue;
     for (const Top& end : {high, low}) {
@@ -111,7 +112,8 @@ std::vector<Widener> find_wideners(const SetSamples& set) {
     }
   }
   std::erase_if(best, [](const Widener& w) { return w.share <= kWidens; });
-  std::stable_sort(best.begin(), best.end(), [](const Widener& a, const Widener& b) { return a.share > b.share; });
+  std::stable_sort(best.begin(), best.end(),
+                   [](const Widener& a, const Widener& b) { return a.share > b.share; });
   return best;
 }
 

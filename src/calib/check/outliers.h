@@ -10,11 +10,12 @@ namespace narrow::calib {
 
 /// One sample and the figure of it that stands out most.
 struct Outlier {
-  int64_t at = 0;        // position in the selection
-  double distance = 0;   // root mean square of its robust z over all values
-  std::string value;     // where it stands out most
+  int64_t at = 0;          // position in the selection
+  double distance = 0;     // root mean square of its robust z over all values
+  std::string value;       // where it stands out most
   bool by_spread = false;  // by the logarithm of its standard deviation there; else by its mean
-  double figure = 0, median = 0, usual = 0;  // mean or deviation; of the set; 1.4826 times the median distance
+  double figure = 0, median = 0,
+         usual = 0;  // mean or deviation; of the set; 1.4826 times the median distance
   double z = 0;
 };
 

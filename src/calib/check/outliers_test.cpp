@@ -18,10 +18,9 @@ SetSamples set_of(int64_t samples, int values, uint64_t seed) {
     const std::string name = "v" + std::to_string(v);
     set.order.push_back(name);
     for (int64_t i = 0; i < samples; ++i)
-      set.values[name].moments.push_back({static_cast<float>(random.normal()),
-                                          static_cast<float>(std::exp(0.1 * random.normal())),
-                                          static_cast<float>(-3 - random.uniform()),
-                                          static_cast<float>(3 + random.uniform())});
+      set.values[name].moments.push_back(
+          {static_cast<float>(random.normal()), static_cast<float>(std::exp(0.1 * random.normal())),
+           static_cast<float>(-3 - random.uniform()), static_cast<float>(3 + random.uniform())});
   }
   return set;
 }
@@ -91,7 +90,10 @@ TEST(FindWideners, NamesWhoStretchesARangeAlone) {
     else
       second_low = std::min(second_low, m.low);
   }
-  EXPECT_NEAR(wide[0].share, (30 - static_cast<double>(second)) / (static_cast<double>(second) - static_cast<double>(second_low)), 1e-6);
+  EXPECT_NEAR(
+      wide[0].share,
+      (30 - static_cast<double>(second)) / (static_cast<double>(second) - static_cast<double>(second_low)),
+      1e-6);
 }
 
 }  // namespace

@@ -23,8 +23,7 @@ struct PieceSums {
 };
 
 PieceSums sums_of(std::span<const float> x) {
-  const kernels::Extent extent =
-      kernels::extent_of(x.data(), static_cast<int64_t>(x.size()), usable_isa());
+  const kernels::Extent extent = kernels::extent_of(x.data(), static_cast<int64_t>(x.size()), usable_isa());
   constexpr size_t kLanes = 8;
   double total[kLanes] = {}, squares[kLanes] = {};
   const auto add = [&](size_t lane, float v) {
@@ -37,7 +36,8 @@ PieceSums sums_of(std::span<const float> x) {
     for (size_t lane = 0; lane < kLanes; ++lane) add(lane, x[i + lane]);
   for (; i < x.size(); ++i) add(0, x[i]);
   return {std::accumulate(std::begin(total), std::end(total), 0.0),
-          std::accumulate(std::begin(squares), std::end(squares), 0.0), extent.finite, extent.min, extent.max};
+          std::accumulate(std::begin(squares), std::end(squares), 0.0), extent.finite, extent.min,
+          extent.max};
 }
 
 /// The histogram of one sample: integer counts, whatever the split between threads.
@@ -157,8 +157,7 @@ class Recorder final : public runtime::Observer {
   Counts* group(ValueSamples& value) const {
     const Grouping& grouping = options_.grouping;
     if (position_ >= grouping.groups * grouping.size) return nullptr;
-    const int64_t at =
-        set_.selection.sequence ? position_ / grouping.size : position_ % grouping.groups;
+    const int64_t at = set_.selection.sequence ? position_ / grouping.size : position_ % grouping.groups;
     return &value.groups[static_cast<size_t>(at)];
   }
   size_t half() const {
@@ -181,8 +180,7 @@ Snapshot snapshot_of(const SetSamples& set, int64_t samples, const RangeOptions&
     if (!value.moments.empty()) names.push_back(name);
   std::vector<Range> found(names.size());
   pool.run(static_cast<int64_t>(names.size()), [&](int64_t i) {
-    found[static_cast<size_t>(i)] =
-        choose_range(set.values.at(names[static_cast<size_t>(i)]).all(), ranges);
+    found[static_cast<size_t>(i)] = choose_range(set.values.at(names[static_cast<size_t>(i)]).all(), ranges);
   });
   Snapshot snapshot{.samples = samples, .ranges = {}};
   for (size_t i = 0; i < names.size(); ++i) snapshot.ranges[names[i]] = found[i];
@@ -219,7 +217,8 @@ Moments moments_of(std::span<const float> values, ThreadPool& pool) {
   std::vector<PieceSums> sums(static_cast<size_t>(pieces));
   pool.run(pieces, [&](int64_t p) {
     const auto first = static_cast<size_t>(p * kPiece);
-    sums[static_cast<size_t>(p)] = sums_of(values.subspan(first, std::min<size_t>(kPiece, values.size() - first)));
+    sums[static_cast<size_t>(p)] =
+        sums_of(values.subspan(first, std::min<size_t>(kPiece, values.size() - first)));
   });
   PieceSums all;
   for (const PieceSums& piece : sums) {
@@ -260,7 +259,8 @@ Result<SetSamples> run_samples(const ir::Graph& graph, const data::Dataset& data
   NARROW_TRY(runtime::Session session, runtime::Session::create(graph, pool, session_options));
   NARROW_TRY(runtime::CarriedStates states,
              runtime::CarriedStates::create(dataset.info().states, session.graph()));
-  SetSamples set{.selection = selection, .values = {}, .order = {}, .answers = {}, .sketches = {}, .snapshots = {}};
+  SetSamples set{
+      .selection = selection, .values = {}, .order = {}, .answers = {}, .sketches = {}, .snapshots = {}};
   Recorder recorder(set, counting, options, *pool);
   const SelectedSamples samples(dataset, selection);
   const std::string step = options.moments_only ? "swap channels" : "run samples";

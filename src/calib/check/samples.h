@@ -27,7 +27,8 @@ struct Counting {
   int64_t count = 1;                            // of parts
 };
 
-/// Parts of about equal shares out of how often each id came, the most frequent first, and one for all others.
+/// Parts of about equal shares out of how often each id came, the most frequent first, and one for all
+/// others.
 Counting count_categories(const std::map<int64_t, int64_t>& categories);
 
 /// One sample of one value.
@@ -37,11 +38,11 @@ struct Moments {
 };
 
 struct ValueSamples {
-  std::string node;                          // "Conv 'conv_1'"; "input" of a model's input
-  std::array<Histogram, 2> halves;           // every other sample; a sequence's first and second half
-  std::vector<Counts> groups;                // counts per part, of each group of samples
-  Counts parts;                              // the same of all samples
-  std::vector<Moments> moments;              // by position in the selection; empty for ids
+  std::string node;                 // "Conv 'conv_1'"; "input" of a model's input
+  std::array<Histogram, 2> halves;  // every other sample; a sequence's first and second half
+  std::vector<Counts> groups;       // counts per part, of each group of samples
+  Counts parts;                     // the same of all samples
+  std::vector<Moments> moments;     // by position in the selection; empty for ids
 
   Histogram all() const;
 };

@@ -65,7 +65,8 @@ TEST(MomentsOf, AreThoseOfTheFiniteValues) {
   for (const float x : values) sum += static_cast<double>(x);
   const double mean = sum / 100001;
   for (const float x : values) squares += (static_cast<double>(x) - mean) * (static_cast<double>(x) - mean);
-  const float low = *std::min_element(values.begin(), values.end()), high = *std::max_element(values.begin(), values.end());
+  const float low = *std::min_element(values.begin(), values.end()),
+              high = *std::max_element(values.begin(), values.end());
   values.push_back(std::numeric_limits<float>::infinity());
   values.push_back(std::numeric_limits<float>::quiet_NaN());
   ThreadPool one(1), three(3);
@@ -117,7 +118,11 @@ std::map<std::string, Counting> counting_for(const TensorMap& values) {
 TEST(RunSamples, SeesEverySampleOfEveryValue) {
   const TensorMap data = testing_graphs::inputs_for(graph_from(kImages), 1, 11);
   const auto counting = counting_for(values_of(kImages, {{"x", sample_of(data.at("x"), 0)}}));
-  RunOptions options{.grouping = {.groups = 3, .size = 3}, .swapped_channels = {}, .moments_only = false, .snapshots = {4, 11}, .ranges = {}};
+  RunOptions options{.grouping = {.groups = 3, .size = 3},
+                     .swapped_channels = {},
+                     .moments_only = false,
+                     .snapshots = {4, 11},
+                     .ranges = {}};
   const auto set = run_samples(graph_from(kImages), data::Samples(data), in_order(11), counting,
                                std::make_shared<ThreadPool>(2), options);
   ASSERT_TRUE(set.ok()) << set.error().message();
@@ -138,7 +143,8 @@ TEST(RunSamples, SeesEverySampleOfEveryValue) {
       EXPECT_NEAR(m.spread, std::sqrt(squares / static_cast<double>(x.size())), 1e-5);
       EXPECT_NEAR(m.low, *std::min_element(x.begin(), x.end()), 1e-5);
       EXPECT_NEAR(m.high, *std::max_element(x.begin(), x.end()), 1e-5);
-      if (name != "x") continue;  // sums of products round otherwise than the reference's near the edges of parts
+      if (name != "x")
+        continue;  // sums of products round otherwise than the reference's near the edges of parts
       Histogram h;
       h.add(x);
       counting.at(name).parts->count(h, parts[name]);
@@ -158,7 +164,8 @@ TEST(RunSamples, SeesEverySampleOfEveryValue) {
 
 TEST(RunSamples, AnswersAndSketches) {
   const TensorMap data = testing_graphs::inputs_for(graph_from(kImages), 2, 5);
-  const auto set = run_samples(graph_from(kImages), data::Samples(data), in_order(5), {}, std::make_shared<ThreadPool>(1));
+  const auto set =
+      run_samples(graph_from(kImages), data::Samples(data), in_order(5), {}, std::make_shared<ThreadPool>(1));
   ASSERT_TRUE(set.ok());
   ASSERT_EQ(set->answers.size(), 5U);
   ASSERT_EQ(set->sketches.size(), 5U);
@@ -168,14 +175,16 @@ TEST(RunSamples, AnswersAndSketches) {
     EXPECT_EQ(set->answers[static_cast<size_t>(i)],
               std::max_element(outputs.back().begin(), outputs.back().end()) - outputs.back().begin());
   }
-  // A projection is linear and the same for every sample: equal outputs give equal sketches, and each entry is
-  // a sum of the outputs with signs, over the root of their number.
+  // A projection is linear and the same for every sample: equal outputs give equal sketches, and each entry
+  // is a sum of the outputs with signs, over the root of their number.
   for (size_t i = 0; i < 5; ++i)
     for (const double entry : set->sketches[i]) {
       bool is_signed_sum = false;
       for (unsigned signs = 0; signs < 16; ++signs) {
         double sum = 0;
-        for (size_t k = 0; k < 4; ++k) sum += ((signs >> k) & 1U) != 0 ? static_cast<double>(outputs[i][k]) : -static_cast<double>(outputs[i][k]);
+        for (size_t k = 0; k < 4; ++k)
+          sum += ((signs >> k) & 1U) != 0 ? static_cast<double>(outputs[i][k])
+                                          : -static_cast<double>(outputs[i][k]);
         is_signed_sum = is_signed_sum || std::fabs(sum / 2 - entry) < 1e-5;
       }
       EXPECT_TRUE(is_signed_sum);
@@ -187,8 +196,13 @@ TEST(RunSamples, DoesNotDependOnThreads) {
   const TensorMap data = testing_graphs::inputs_for(graph_from(text), 3, 4);
   const auto counting = counting_for(data);
   const auto run = [&](int threads) {
-    return run_samples(graph_from(text), data::Samples(data), in_order(4), counting, std::make_shared<ThreadPool>(threads),
-                       {.grouping = {.groups = 2, .size = 1}, .swapped_channels = {}, .moments_only = false, .snapshots = {}, .ranges = {}});
+    return run_samples(graph_from(text), data::Samples(data), in_order(4), counting,
+                       std::make_shared<ThreadPool>(threads),
+                       {.grouping = {.groups = 2, .size = 1},
+                        .swapped_channels = {},
+                        .moments_only = false,
+                        .snapshots = {},
+                        .ranges = {}});
   };
   const auto one = run(1), three = run(3);
   ASSERT_TRUE(one.ok() && three.ok());
@@ -204,14 +218,16 @@ TEST(RunSamples, DoesNotDependOnThreads) {
 
 TEST(RunSamples, ChannelsExchanged) {
   const TensorMap data = testing_graphs::inputs_for(graph_from(kImages), 4, 3);
-  const auto set = run_samples(graph_from(kImages), data::Samples(data), in_order(3), {}, std::make_shared<ThreadPool>(1),
-                               {.grouping = {}, .swapped_channels = {{"x", 1}}, .moments_only = true, .snapshots = {}, .ranges = {}});
+  const auto set = run_samples(
+      graph_from(kImages), data::Samples(data), in_order(3), {}, std::make_shared<ThreadPool>(1),
+      {.grouping = {}, .swapped_channels = {{"x", 1}}, .moments_only = true, .snapshots = {}, .ranges = {}});
   ASSERT_TRUE(set.ok());
   EXPECT_TRUE(set->sketches.empty());
   for (int64_t i = 0; i < 3; ++i) {
     const TensorMap wanted = values_of(kImages, {{"x", swap_channels(sample_of(data.at("x"), i), 1)}});
     const std::vector<float> x = to_floats(wanted.at("m"));
-    EXPECT_NEAR(set->values.at("m").moments[static_cast<size_t>(i)].mean, std::accumulate(x.begin(), x.end(), 0.0F) / 4, 1e-5);
+    EXPECT_NEAR(set->values.at("m").moments[static_cast<size_t>(i)].mean,
+                std::accumulate(x.begin(), x.end(), 0.0F) / 4, 1e-5);
   }
 }
 
@@ -223,9 +239,15 @@ TEST(RunSamples, IdsAreCounted) {
 }
 )";
   const TensorMap data = {{"ids", Tensor::of<int64_t>({2, 4}, {1, 1, 2, 1, 3, 1, 7, 7})}};
-  const std::map<std::string, Counting> counting = {{"ids", {.parts = {}, .part_of_category = {{1, 0}, {2, 1}}, .count = 3}}};
-  const auto set = run_samples(graph_from(text), data::Samples(data), in_order(2), counting, std::make_shared<ThreadPool>(1),
-                               {.grouping = {.groups = 2, .size = 1}, .swapped_channels = {}, .moments_only = false, .snapshots = {}, .ranges = {}});
+  const std::map<std::string, Counting> counting = {
+      {"ids", {.parts = {}, .part_of_category = {{1, 0}, {2, 1}}, .count = 3}}};
+  const auto set = run_samples(graph_from(text), data::Samples(data), in_order(2), counting,
+                               std::make_shared<ThreadPool>(1),
+                               {.grouping = {.groups = 2, .size = 1},
+                                .swapped_channels = {},
+                                .moments_only = false,
+                                .snapshots = {},
+                                .ranges = {}});
   ASSERT_TRUE(set.ok()) << set.error().message();
   EXPECT_EQ(set->values.at("ids").parts, (Counts{4, 1, 3}));
   EXPECT_EQ(set->values.at("ids").groups, (std::vector<Counts>{{3, 1, 0}, {1, 0, 3}}));
@@ -235,7 +257,8 @@ TEST(RunSamples, IdsAreCounted) {
 TEST(RunSamples, NaNNamesTheNodeAndTheSample) {
   const std::string text = "graph g(%x: f32[N,2]) {\n  %y = Log(%x) \"the log\"\n  return %y as \"y\"\n}\n";
   const TensorMap data = {{"x", Tensor::of<float>({3, 2}, {1, 1, 1, -1, 1, 1})}};
-  const auto set = run_samples(graph_from(text), data::Samples(data), in_order(3), {}, std::make_shared<ThreadPool>(1));
+  const auto set =
+      run_samples(graph_from(text), data::Samples(data), in_order(3), {}, std::make_shared<ThreadPool>(1));
   ASSERT_FALSE(set.ok());
   EXPECT_EQ(set.error().code, Code::numerical);
   EXPECT_THAT(set.error().message(), testing::HasSubstr("'the log'"));

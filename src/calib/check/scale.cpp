@@ -29,9 +29,7 @@ PixelScale scale_of(std::string text, size_t channels, double scale, const std::
 void add_with_mistakes(std::vector<PixelScale>& list, const std::string& who, size_t channels, double scale,
                        const std::vector<float>& mean, const std::vector<float>& std) {
   const auto add = [&](const std::string& text, double s, const std::vector<float>& m,
-                       const std::vector<float>& d) {
-    list.push_back(scale_of(text, channels, s, m, d));
-  };
+                       const std::vector<float>& d) { list.push_back(scale_of(text, channels, s, m, d)); };
   add(who, scale, mean, std);
   if (!mean.empty()) add(who + " with the mean left out", scale, {}, std);
   if (!std.empty()) add(who + " with the std left out", scale, mean, {});
@@ -136,7 +134,8 @@ ScaleRelation relate_scales(const InputFacts& calibration, const InputFacts& eva
   ScaleRelation relation;
   const auto &x = calibration.channels, &y = evaluation.channels;
   if (x.size() != y.size() || x.empty()) return relation;
-  for (size_t c = 0; c < x.size(); ++c) relation.factor.push_back(x[c].spread > 0 ? y[c].spread / x[c].spread : 0);
+  for (size_t c = 0; c < x.size(); ++c)
+    relation.factor.push_back(x[c].spread > 0 ? y[c].spread / x[c].spread : 0);
   relation.misfit = misfit(x, y, std::vector<double>(x.size(), 1), std::vector<double>(x.size(), 0));
   relation.is_off = relation.misfit > kMisfitLimit && span_difference(x, y) > kSpanLimit;
   if (relation.is_off) {
@@ -144,7 +143,9 @@ ScaleRelation relate_scales(const InputFacts& calibration, const InputFacts& eva
     relation.is_off = relation.misfit > relation.noise;
   }
   if (!relation.is_off || calibration.channel_axis < 0) return relation;
-  const std::vector<PixelScale> mine = known_scales(x.size(), evaluation_description ? evaluation_description : calibration_description),
+  const std::vector<PixelScale> mine =
+                                    known_scales(x.size(), evaluation_description ? evaluation_description
+                                                                                  : calibration_description),
                                 theirs = known_scales(y.size(), evaluation_description);
   double least = std::min(kMisfitLimit, relation.misfit / 2);
   for (const PixelScale& from : mine)
@@ -172,9 +173,11 @@ std::vector<std::string> description_differences(const data::PixelFormat& calibr
   const PixelScale a = scale_of("", channels, calibration.scale, calibration.mean, calibration.std),
                    b = scale_of("", channels, evaluation.scale, evaluation.mean, evaluation.std);
   for (size_t c = 0; c < channels; ++c) {
-    const double span_a = 255 * a.factor[c], span_b = 255 * b.factor[c], width = std::max(std::fabs(span_a), std::fabs(span_b));
+    const double span_a = 255 * a.factor[c], span_b = 255 * b.factor[c],
+                 width = std::max(std::fabs(span_a), std::fabs(span_b));
     // A hundredth of the range: numbers written with few digits are the same number.
-    if (std::fabs(span_a - span_b) <= 0.01 * width && std::fabs(a.offset[c] - b.offset[c]) <= 0.01 * width) continue;
+    if (std::fabs(span_a - span_b) <= 0.01 * width && std::fabs(a.offset[c] - b.offset[c]) <= 0.01 * width)
+      continue;
     list.push_back(fmt::format("pixels 0..255 become {:.4g} .. {:.4g} against {:.4g} .. {:.4g}", -a.offset[c],
                                span_a - a.offset[c], -b.offset[c], span_b - b.offset[c]));
     break;

@@ -26,8 +26,8 @@ double misfit(const std::vector<ChannelFacts>& calibration, const std::vector<Ch
               const std::vector<double>& a, const std::vector<double>& b);
 
 struct ScaleRelation {
-  double misfit = 0;   // of the sets as they are
-  double noise = 0;    // the most that dealing their samples out again gives
+  double misfit = 0;  // of the sets as they are
+  double noise = 0;   // the most that dealing their samples out again gives
   bool is_off = false;
   /// Where it is: the pair of scales that explains it, or none and only a factor.
   std::string calibration, evaluation;

@@ -20,7 +20,8 @@ InputFacts photos(const PixelScale& scale, uint64_t seed, double brightness = 12
   facts.channel_axis = 1;
   for (size_t c = 0; c < 3; ++c) {
     ChannelFacts channel{.count = 1000, .mean = 0, .spread = 0, .min = 0, .max = 0};
-    const double mean = brightness - 8.0 * static_cast<double>(c) + 10 * random.normal(), spread = 65 + 5 * random.normal();
+    const double mean = brightness - 8.0 * static_cast<double>(c) + 10 * random.normal(),
+                 spread = 65 + 5 * random.normal();
     channel.mean = scale.factor[c] * mean - scale.offset[c];
     channel.spread = scale.factor[c] * spread;
     channel.min = static_cast<float>(-scale.offset[c]);
@@ -40,9 +41,10 @@ TEST(RelateScales, NamesEveryPairOfKnownScales) {
       double apart = 0;  // ends of the two, in widths of the wider
       for (size_t c = 0; c < 3; ++c) {
         const double width = 255 * std::max(mine.factor[c], theirs.factor[c]);
-        apart += (std::fabs(mine.offset[c] - theirs.offset[c]) +
-                  std::fabs(255 * mine.factor[c] - mine.offset[c] - 255 * theirs.factor[c] + theirs.offset[c])) /
-                 width / 3;
+        apart +=
+            (std::fabs(mine.offset[c] - theirs.offset[c]) +
+             std::fabs(255 * mine.factor[c] - mine.offset[c] - 255 * theirs.factor[c] + theirs.offset[c])) /
+            width / 3;
       }
       if (apart < 0.05) {  // the same, or nearly: pixel / 127.5 - 1 and (pixel - 127) / 128
         EXPECT_FALSE(got.is_off);
@@ -82,7 +84,8 @@ TEST(RelateScales, OtherContentIsNotAnotherScale) {
 TEST(RelateScales, AFactorNobodyKnowsIsAFactor) {
   PixelScale odd = known_scales(3, std::nullopt)[1];
   for (double& f : odd.factor) f *= 7.3;
-  const ScaleRelation got = relate_scales(photos(odd, 7), photos(known_scales(3, std::nullopt)[1], 7), {}, {});
+  const ScaleRelation got =
+      relate_scales(photos(odd, 7), photos(known_scales(3, std::nullopt)[1], 7), {}, {});
   EXPECT_TRUE(got.is_off);
   EXPECT_THAT(got.calibration, IsEmpty());
   for (const double f : got.factor) EXPECT_NEAR(f, 1 / 7.3, 1e-9);
@@ -97,7 +100,8 @@ TEST(RelateScales, DescriptionsAreKnown) {
     ADD_FAILURE() << part;
     return scales[0];
   };
-  const PixelScale whole = find("the description's"), no_std = find("the description's (pixel * scale - mean) / std with the std left out");
+  const PixelScale whole = find("the description's"),
+                   no_std = find("the description's (pixel * scale - mean) / std with the std left out");
   EXPECT_NEAR(whole.factor[2], 0.01 / 3, 1e-12);
   EXPECT_NEAR(whole.offset[1], 0.3, 1e-7);
   const ScaleRelation got = relate_scales(photos(no_std, 8), photos(whole, 9), {}, odd);
@@ -114,7 +118,10 @@ TEST(Misfit, ByHand) {
 }
 
 TEST(DescriptionDifferences, NamesKeys) {
-  const data::PixelFormat a{.channels = "RGB", .scale = 1.0 / 255, .mean = {0.485F, 0.456F, 0.406F}, .std = {0.229F, 0.224F, 0.225F}};
+  const data::PixelFormat a{.channels = "RGB",
+                            .scale = 1.0 / 255,
+                            .mean = {0.485F, 0.456F, 0.406F},
+                            .std = {0.229F, 0.224F, 0.225F}};
   data::PixelFormat b = a;
   EXPECT_THAT(description_differences(a, b), IsEmpty());
   b.scale = 0.00392;  // the same in three digits

@@ -21,8 +21,10 @@ class Numbered final : public data::Dataset {
   Result<data::Batch> read(int64_t first, int64_t count, ThreadPool&) const override {
     std::vector<float> values(static_cast<size_t>(count));
     std::iota(values.begin(), values.end(), static_cast<float>(first));
-    return data::Batch{
-        .count = count, .inputs = {{"x", Tensor::of<float>({count, 1}, values)}}, .labels = {}, .targets = {}};
+    return data::Batch{.count = count,
+                       .inputs = {{"x", Tensor::of<float>({count, 1}, values)}},
+                       .labels = {},
+                       .targets = {}};
   }
 
  private:
@@ -79,8 +81,7 @@ TEST(SelectedSamples, ReadsUnitsInOrder) {
     const auto batch = samples.read(at * 8, 8, pool);
     ASSERT_TRUE(batch.ok());
     EXPECT_EQ(batch->inputs.at("x").data<float>()[0], static_cast<float>(selection.first_sample(at)));
-    EXPECT_EQ(samples.sample_name(at * 8 + 3),
-              "sample " + std::to_string(selection.first_sample(at) + 3));
+    EXPECT_EQ(samples.sample_name(at * 8 + 3), "sample " + std::to_string(selection.first_sample(at) + 3));
   }
   const Numbered few(3, 8);
   const auto batch = SelectedSamples(few, select(few, 100, 1)).read(0, 8, pool);

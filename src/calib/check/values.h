@@ -21,12 +21,12 @@ struct ValueComparison {
   double psi_noise = 0, ks_noise = 0;  // the most that chance gives
   /// Of floats only.
   float calibration_min = 0, calibration_max = 0, evaluation_min = 0, evaluation_max = 0;
-  Range range;                          // what calibration would choose
-  double coverage = 1;                  // share of evaluation's [min, max] that calibration's covers
-  int64_t samples_beyond = 0;           // evaluation samples that leave calibration's [min, max]
-  double beyond_chance = 1;             // how probable so many are by chance, either end
-  double clipped = 0;                   // share of evaluation's values outside `range`
-  double clipped_calibration = 0;       // and of calibration's own
+  Range range;                            // what calibration would choose
+  double coverage = 1;                    // share of evaluation's [min, max] that calibration's covers
+  int64_t samples_beyond = 0;             // evaluation samples that leave calibration's [min, max]
+  double beyond_chance = 1;               // how probable so many are by chance, either end
+  double clipped = 0;                     // share of evaluation's values outside `range`
+  double clipped_calibration = 0;         // and of calibration's own
   double loss_db = 0, loss_noise_db = 0;  // what `range` costs evaluation against its own
   ValueVerdict verdict = ValueVerdict::alike;
 };

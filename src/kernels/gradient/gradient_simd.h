@@ -1,5 +1,5 @@
-// The functions of gradient.h for vectors V of floats (kernels/math/simd_*.h); templates over types of unnamed
-// namespaces, so each including file has its own.
+// The functions of gradient.h for vectors V of floats (kernels/math/simd_*.h); templates over types of
+// unnamed namespaces, so each including file has its own.
 #pragma once
 
 #include "kernels/gradient/gradient.h"

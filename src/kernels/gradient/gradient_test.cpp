@@ -47,7 +47,8 @@ TEST_P(Gradient, ColumnProductsEqualSumsInDouble) {
 }
 
 TEST_P(Gradient, BoundsIncludeTheirEnds) {
-  constexpr float kInf = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInf = std::numeric_limits<float>::infinity(),
+                  kNan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> x = {-1, -0.5F, -0.49F, 0, 2, 2.1F, kInf, -kInf, kNan};
   while (x.size() < 37) x.push_back(x[x.size() - 9]);
   std::vector<float> dy(x.size()), dx(x.size() + 1, 77);
@@ -62,8 +63,8 @@ TEST_P(Gradient, SquaredErrorAndItsGradient) {
     for (const bool weighted : {false, true}) {
       const auto a = normals(n, 4), b = normals(n, 5), w = normals(n, 6);
       std::vector<float> d(static_cast<size_t>(n));
-      const double got = squared_error({a.data(), b.data(), weighted ? w.data() : nullptr, d.data(), n, 0.5F},
-                                       GetParam());
+      const double got =
+          squared_error({a.data(), b.data(), weighted ? w.data() : nullptr, d.data(), n, 0.5F}, GetParam());
       double sum = 0, mass = 0;
       for (size_t i = 0; i < d.size(); ++i) {
         const double difference = static_cast<double>(a[i]) - static_cast<double>(b[i]);
@@ -88,7 +89,8 @@ double share(double v) { return std::clamp(1.2 / (1 + std::exp(-v)) - 0.1, 0.0, 
 
 Weight stepped(const RoundingStep& s, size_t i, double v, double mean, double square) {
   const double sigmoid = 1 / (1 + std::exp(-v)), stretched = 1.2 * sigmoid - 0.1;
-  const double slope = stretched > 0 && stretched < 1 ? 1.2 * sigmoid * (1 - sigmoid) : 0, t = 2 * share(v) - 1;
+  const double slope = stretched > 0 && stretched < 1 ? 1.2 * sigmoid * (1 - sigmoid) : 0,
+               t = 2 * share(v) - 1;
   const double pull = s.pressure * 2 * s.sharpness * std::pow(std::fabs(t), s.sharpness - 1);
   const double g = (static_cast<double>(s.gradient[i]) * s.scale[i] - std::copysign(pull, t)) * slope;
   mean = 0.9 * mean + 0.1 * g, square = 0.999 * square + 0.001 * g * g;
@@ -104,22 +106,30 @@ TEST_P(Gradient, RoundingStepIsAdamOnTheStretchedSigmoid) {
       const auto gradient = normals(kCount, 8, 10);
       auto v = normals(kCount, 9, 1.5), mean = normals(kCount, 10, 0.1), square = normals(kCount, 11, 0.1);
       for (size_t i = 0; i < code.size(); ++i) {
-        code[i] = static_cast<float>(static_cast<int>(i % 15) - 8), scale[i] = 0.01F * static_cast<float>(i + 1);
+        code[i] = static_cast<float>(static_cast<int>(i % 15) - 8),
+        scale[i] = 0.01F * static_cast<float>(i + 1);
         square[i] = square[i] * square[i] + 1e-3F;
       }
       const auto v0 = v, mean0 = mean, square0 = square;
-      const RoundingStep step{code.data(), scale.data(),   gradient.data(), v.data(), mean.data(), square.data(),
-                              weights.data(), kCount, 0.02F, 1.5F, pressure, sharpness};
+      const RoundingStep step{code.data(), scale.data(),  gradient.data(), v.data(),
+                              mean.data(), square.data(), weights.data(),  kCount,
+                              0.02F,       1.5F,          pressure,        sharpness};
       rounding_step(step, GetParam());
       for (size_t i = 0; i < code.size(); ++i) {
         const Weight want = stepped(step, i, v0[i], mean0[i], square0[i]);
-        // The sigmoid is 3 ulp off (kernels/math/vmath.h), its power sharpness times as much; some 20 roundings.
+        // The sigmoid is 3 ulp off (kernels/math/vmath.h), its power sharpness times as much; some 20
+        // roundings.
         const double relative = (20 + 4 * sharpness) * kEps;
         const double g = std::fabs(gradient[i] * scale[i]) + pressure * 2 * sharpness;
         ASSERT_NEAR(mean[i], want.mean, relative * (std::fabs(mean0[i]) + 0.1 * g)) << i;
         ASSERT_NEAR(square[i], want.square, relative * (square0[i] + 0.002 * g * g)) << i;
-        ASSERT_NEAR(v[i], want.v, kEps * std::fabs(v0[i]) + relative * 0.02 * (std::fabs(mean0[i]) + 0.1 * g) / std::sqrt(want.square)) << i;
-        ASSERT_NEAR(weights[i], want.weight, 20 * kEps * scale[i] * (std::fabs(code[i]) + 1) + scale[i] * std::fabs(v[i] - want.v)) << i;
+        ASSERT_NEAR(v[i], want.v,
+                    kEps * std::fabs(v0[i]) +
+                        relative * 0.02 * (std::fabs(mean0[i]) + 0.1 * g) / std::sqrt(want.square))
+            << i;
+        ASSERT_NEAR(weights[i], want.weight,
+                    20 * kEps * scale[i] * (std::fabs(code[i]) + 1) + scale[i] * std::fabs(v[i] - want.v))
+            << i;
       }
       EXPECT_EQ(weights.back(), 77);
     }
@@ -127,8 +137,8 @@ TEST_P(Gradient, RoundingStepIsAdamOnTheStretchedSigmoid) {
 
 TEST_P(Gradient, ARateOfZeroOnlyWritesTheWeights) {
   std::vector<float> code = {-8, 0, 3}, scale = {1, 2, 0.5F}, v = {-9, 0, 9}, none(3, 5), weights(3);
-  rounding_step({code.data(), scale.data(), none.data(), v.data(), none.data(), none.data(), weights.data(), 3, 0,
-                 1, 1, 2},
+  rounding_step({code.data(), scale.data(), none.data(), v.data(), none.data(), none.data(), weights.data(),
+                 3, 0, 1, 1, 2},
                 GetParam());
   EXPECT_EQ(v, (std::vector<float>{-9, 0, 9}));
   EXPECT_EQ(none, (std::vector<float>(3, 5)));

@@ -23,8 +23,8 @@ Extent extent_of(const float* x, int64_t n, Isa isa);
 /// product vanishes still belongs below the middle.
 void bin_indices(const float* x, int64_t n, float scale, int32_t bins, int32_t* indices, Isa isa);
 
-/// Per column of x [rows, pitch], for the first `channels` columns: low and high are widened, x is added to total
-/// and x^2 to square. NaN leaves low and high alone.
+/// Per column of x [rows, pitch], for the first `channels` columns: low and high are widened, x is added to
+/// total and x^2 to square. NaN leaves low and high alone.
 struct ChannelStatistics {
   float *low, *high;
   double *total, *square;

@@ -1,5 +1,5 @@
-// Functions of several values with broadcasting: an operand's gradient is computed in the result's shape, then
-// summed over the axes along which the operand was repeated.
+// Functions of several values with broadcasting: an operand's gradient is computed in the result's shape,
+// then summed over the axes along which the operand was repeated.
 #include <array>
 #include <cmath>
 #include <memory>
@@ -20,8 +20,7 @@ struct Operand {
   SumTo sum;
   std::vector<float> whole;  // its gradient in the result's shape, where that has to be summed
 
-  Operand(const Shape& shape, const Shape& result)
-      : strides(strides_as(shape, result)), sum(result, shape) {}
+  Operand(const Shape& shape, const Shape& result) : strides(strides_as(shape, result)), sum(result, shape) {}
   float* target(float* dx, int64_t elements) {
     if (sum.is_identity()) return dx;
     whole.resize(static_cast<size_t>(elements));
@@ -49,10 +48,9 @@ Backward by_pair(const RuleCase& c, Slope slope) {
           for (int64_t i = begin; i < end; ++i) to[i] = dy[i] * slope(k, a[i], b[i], y[i]);
           return;
         }
-        walk_pairs(shape, (*operands)[0].strides, (*operands)[1].strides, begin, end,
-                   [&](int64_t i, int64_t at_a, int64_t at_b) {
-                     to[i] = dy[i] * slope(k, a[at_a], b[at_b], y[i]);
-                   });
+        walk_pairs(
+            shape, (*operands)[0].strides, (*operands)[1].strides, begin, end,
+            [&](int64_t i, int64_t at_a, int64_t at_b) { to[i] = dy[i] * slope(k, a[at_a], b[at_b], y[i]); });
       });
       if (to != buffers.dx[k]) operand.sum.run(to, buffers.dx[k], pool);
     }
@@ -99,7 +97,8 @@ Result<Backward> pow_rule(const RuleCase& c) {
 
 /// All to the operand that was taken, to the first of equals.
 Result<Backward> extremum_rule(const RuleCase& c) {
-  if (c.node.inputs().size() != 2) return no_rule(c.node, "two operands", std::to_string(c.node.inputs().size()));
+  if (c.node.inputs().size() != 2)
+    return no_rule(c.node, "two operands", std::to_string(c.node.inputs().size()));
   const bool max = c.node.op() == Op::Max;
   return by_pair(c, [max](size_t k, float a, float b, float) {
     const bool first = max ? a >= b : a <= b;

@@ -31,8 +31,8 @@ SumTo::SumTo(const Shape& from, const Shape& to) : elements_(elements_of(from)) 
     passes_.push_back({outer, count, inner});
   }
   for (size_t p = 0; p + 1 < passes_.size(); ++p)
-    between_[p % 2].resize(std::max(between_[p % 2].size(),
-                                    static_cast<size_t>(passes_[p].outer * passes_[p].inner)));
+    between_[p % 2].resize(
+        std::max(between_[p % 2].size(), static_cast<size_t>(passes_[p].outer * passes_[p].inner)));
 }
 
 void SumTo::run(const float* src, float* dst, ThreadPool& pool) {

@@ -71,7 +71,8 @@ inline Difference difference(DoubleGraph& graph, const std::string& input, size_
   // The truncation error is O(h^2): that of 2h is four times that of h, so their difference exceeds it.
   constexpr double kStep = 1e-4;
   const auto up = graph.outputs(input, element, kStep), down = graph.outputs(input, element, -kStep);
-  const auto up2 = graph.outputs(input, element, 2 * kStep), down2 = graph.outputs(input, element, -2 * kStep);
+  const auto up2 = graph.outputs(input, element, 2 * kStep),
+             down2 = graph.outputs(input, element, -2 * kStep);
   Difference d;
   double wide = 0;
   for (size_t i = 0; i < seeds.size() && i < up.size(); ++i) {
@@ -86,8 +87,8 @@ inline Difference difference(DoubleGraph& graph, const std::string& input, size_
   return d;
 }
 
-/// Holds every gradient of the network to differences: FP32 sums of n terms are off by at most n eps times the
-/// largest sum of magnitudes, and some operations lie between.
+/// Holds every gradient of the network to differences: FP32 sums of n terms are off by at most n eps times
+/// the largest sum of magnitudes, and some operations lie between.
 inline void expect_gradients(const ir::Graph& graph, const TensorMap& inputs, const Wanted& wanted,
                              uint64_t seed, Isa isa = usable_isa(), int threads = 2) {
   std::map<std::string, Shape> shapes;
@@ -114,7 +115,8 @@ inline void expect_gradients(const ir::Graph& graph, const TensorMap& inputs, co
     wide.point()[name] = tensor.dtype() == DType::f32 ? cast(tensor, DType::f64) : tensor;
   std::map<std::string, std::span<const float>> gradients;
   for (const std::string& name : wanted.inputs) gradients[name] = network->input_gradient(name).data<float>();
-  for (const std::string& key : wanted.weights) gradients["weights of " + key] = network->weight_gradient(key);
+  for (const std::string& key : wanted.weights)
+    gradients["weights of " + key] = network->weight_gradient(key);
   for (const auto& [name, gradient] : gradients) {
     std::map<size_t, Difference> differences;
     double mass = 0;

@@ -1,5 +1,5 @@
-// What only moves elements: y[i] = x[from[i]], or a constant. The plain backend, run once over numbered elements,
-// says from where; the way back sums dy over everywhere an element went.
+// What only moves elements: y[i] = x[from[i]], or a constant. The plain backend, run once over numbered
+// elements, says from where; the way back sums dy over everywhere an element went.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -110,10 +110,9 @@ void gather(const Journeys& j, const float* dy, float* dx, int64_t n, ThreadPool
 }  // namespace
 
 Result<Backward> copy_rule(const RuleCase& c) {
-  return Backward([bytes = static_cast<size_t>(c.elements(0)) * sizeof(float)](const BackwardBuffers& b,
-                                                                              ThreadPool& /*pool*/) {
-    std::memcpy(b.dx[0], b.dy[0], bytes);
-  });
+  return Backward(
+      [bytes = static_cast<size_t>(c.elements(0)) * sizeof(float)](
+          const BackwardBuffers& b, ThreadPool& /*pool*/) { std::memcpy(b.dx[0], b.dy[0], bytes); });
 }
 
 Result<Backward> transpose_rule(const RuleCase& c) {

@@ -117,7 +117,9 @@ struct Network::State {
 size_t Network::State::slot(const Value* value) {
   if (value == nullptr) return kNone;
   const auto [it, fresh] = slot_of.try_emplace(value, slots.size());
-  if (fresh) slots.push_back({.value = value, .data = value->is_constant() ? value->constant() : Tensor(), .gradient = {}});
+  if (fresh)
+    slots.push_back(
+        {.value = value, .data = value->is_constant() ? value->constant() : Tensor(), .gradient = {}});
   return it->second;
 }
 
@@ -129,7 +131,8 @@ Status Network::State::find_weights(const ir::Graph& original, const Wanted& wan
     const Node* node = value != nullptr ? value->producer() : nullptr;
     const bool product = node != nullptr && (node->op() == Op::FusedConv || node->op() == Op::FusedMatMul);
     if (!product || !node->input(1)->is_constant() || !node->input(1)->constant().same_bits(before))
-      return no_rule(*original.find_value(key)->producer(), "a product the engine runs with the weights as they are",
+      return no_rule(*original.find_value(key)->producer(),
+                     "a product the engine runs with the weights as they are",
                      product ? "other weights" : "another operator");
     const size_t at = slot(node->input(1));
     slots[at].data = before.clone();
@@ -180,8 +183,8 @@ Status Network::State::make_step(const Node& node) {
     reached = reached || (input != nullptr && slots[step.inputs.back()].wanted);
   }
   const RuleCase c{node, isa, pool->threads()};
-  const bool own = step.inputs.size() > 1 && step.inputs[1] != kNone &&
-                   slots[step.inputs[1]].wanted && slots[step.inputs[1]].value->is_constant();
+  const bool own = step.inputs.size() > 1 && step.inputs[1] != kNone && slots[step.inputs[1]].wanted &&
+                   slots[step.inputs[1]].value->is_constant();
   if (own) {
     NARROW_TRY(step.fresh, fresh_product(c));
   } else if (!keeps_elements(node)) {
@@ -316,7 +319,8 @@ void Network::State::add(size_t index, const float* more) {
   });
 }
 
-/// Where the gradient of an input goes: into its place when it is the first, else beside it, to be added later.
+/// Where the gradient of an input goes: into its place when it is the first, else beside it, to be added
+/// later.
 float* Network::State::target_of(size_t index, size_t input, std::vector<std::pair<size_t, size_t>>& later) {
   if (index == kNone || !slots[index].wanted) return nullptr;
   if (!slots[index].filled) {
@@ -331,8 +335,8 @@ float* Network::State::target_of(size_t index, size_t input, std::vector<std::pa
 }
 
 void Network::State::run_back(Step& step) {
-  const bool reached = std::any_of(step.outputs.begin(), step.outputs.end(),
-                                   [&](size_t at) { return slots[at].filled; });
+  const bool reached =
+      std::any_of(step.outputs.begin(), step.outputs.end(), [&](size_t at) { return slots[at].filled; });
   if (!step.backward || !reached) return;
   if (step.shares_gradient) {
     slots[step.inputs[0]].filled = true;

@@ -1,5 +1,5 @@
-// A small FP32 graph that runs forward and backward: reverse-mode differentiation of a block of a network with
-// respect to the constant weights of its heavy nodes and to its inputs.
+// A small FP32 graph that runs forward and backward: reverse-mode differentiation of a block of a network
+// with respect to the constant weights of its heavy nodes and to its inputs.
 #pragma once
 
 #include <map>
@@ -23,17 +23,17 @@ struct Wanted {
 };
 
 struct NetworkOptions {
-  /// Image-shaped inputs and outputs lie as [N,H,W,C] where the network works on them so (lies_last()): whoever
-  /// feeds it many times need not have them turned in every run.
+  /// Image-shaped inputs and outputs lie as [N,H,W,C] where the network works on them so (lies_last()):
+  /// whoever feeds it many times need not have them turned in every run.
   bool lying_borders = false;
 };
 
 class Network {
  public:
-  /// `graph`: portable (after passes::portable_passes), bound to `shapes` of its inputs here. Forward it runs on
-  /// the engine's kernels, nothing fused, images channels last.
-  /// Errors: unsupported, naming the first node and op on the way of a gradient that has no rule, or a heavy node
-  /// whose weights the engine would change (Gemm with alpha); those of ir::bind_shapes and the passes.
+  /// `graph`: portable (after passes::portable_passes), bound to `shapes` of its inputs here. Forward it runs
+  /// on the engine's kernels, nothing fused, images channels last. Errors: unsupported, naming the first node
+  /// and op on the way of a gradient that has no rule, or a heavy node whose weights the engine would change
+  /// (Gemm with alpha); those of ir::bind_shapes and the passes.
   static Result<Network> create(const ir::Graph& graph, const std::map<std::string, Shape>& shapes,
                                 const Wanted& wanted, std::shared_ptr<ThreadPool> pool,
                                 Isa isa = usable_isa(), const NetworkOptions& options = {});

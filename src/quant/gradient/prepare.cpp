@@ -52,8 +52,9 @@ LyingBorders open_borders(ir::Graph& graph) {
   for (Value* input : graph.inputs()) {
     const std::vector<ir::Use> uses = input->uses();
     const bool turned = !uses.empty() && !graph.is_graph_output(input) &&
-                        std::all_of(uses.begin(), uses.end(),
-                                    [](const ir::Use& use) { return has_perm(use.node, {0, 2, 3, 1}); });
+                        std::all_of(uses.begin(), uses.end(), [](const ir::Use& use) {
+                          return has_perm(use.node, {0, 2, 3, 1});
+                        });
     if (!turned) continue;
     input->type = uses[0].node->output()->type;
     for (const ir::Use& use : uses) {

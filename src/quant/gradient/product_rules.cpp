@@ -1,4 +1,5 @@
-// FusedConv, FusedMatMul (a convolution's relative, with constant weights) and MatMul of two computed matrices.
+// FusedConv, FusedMatMul (a convolution's relative, with constant weights) and MatMul of two computed
+// matrices.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -7,8 +8,8 @@
 #include "kernels/gradient/gradient.h"
 #include "kernels/matmul/matmul.h"
 #include "quant/gradient/broadcast.h"
-#include "quant/gradient/products.h"
 #include "quant/gradient/product_shapes.h"
+#include "quant/gradient/products.h"
 #include "quant/gradient/rule.h"
 #include "runtime/kernel.h"
 
@@ -23,7 +24,8 @@ Result<kernels::Activation> bounds_of(const RuleCase& c) {
   const ir::Node& node = c.node;
   kernels::Activation act;
   if (node.input(3) != nullptr || !runtime::read_activation(node, act) || !act.is_clamp())
-    return no_rule(node, "a product with nothing fused into it but bounds", node.string_attr("activation", "none"));
+    return no_rule(node, "a product with nothing fused into it but bounds",
+                   node.string_attr("activation", "none"));
   for (const int i : {0, 1})
     if (node.input(i)->type.dtype != DType::f32)
       return no_rule(node, "f32 operands", ir::to_string(node.input(i)->type));
@@ -79,7 +81,8 @@ Result<Forward> fresh_product(const RuleCase& c) {
     FreshConv conv;
     std::vector<float> turned;
   };
-  auto state = std::make_shared<State>(State{FreshConv(shape, c.node.input(2) != nullptr, act, c.isa, c.threads), {}});
+  auto state =
+      std::make_shared<State>(State{FreshConv(shape, c.node.input(2) != nullptr, act, c.isa, c.threads), {}});
   const bool turn = !is_conv && c.node.int_attr("transB", 0) == 0;
   return Forward([=, isa = c.isa](std::span<const void* const> x, void* y, ThreadPool& pool) {
     const auto* w = static_cast<const float*>(x[1]);
@@ -124,9 +127,9 @@ Result<Backward> constant_matmul_rule(const RuleCase& c) {
     InputGradient by_turned;  // dX with W turned
     WeightGradient weights;
   };
-  auto steps = std::make_shared<Steps>(Steps{BoundedSeed(act, elements_of(c.result_shape()), c.isa), FreshConv(back, false, {}, c.isa, c.threads),
-                                             InputGradient(shape, c.isa, c.threads),
-                                             WeightGradient(transposed ? shape : back, c.isa)});
+  auto steps = std::make_shared<Steps>(Steps{
+      BoundedSeed(act, elements_of(c.result_shape()), c.isa), FreshConv(back, false, {}, c.isa, c.threads),
+      InputGradient(shape, c.isa, c.threads), WeightGradient(transposed ? shape : back, c.isa)});
   return Backward([steps, transposed](const BackwardBuffers& b, ThreadPool& pool) {
     const auto *x = static_cast<const float*>(b.x[0]), *w = static_cast<const float*>(b.x[1]);
     const float* dy = steps->seed.run(b.y[0], b.dy[0], pool);
@@ -218,13 +221,18 @@ Result<Backward> matmul_rule(const RuleCase& c) {
   struct Gradients {
     OperandGradient a, b;
   };
-  auto gradients = std::make_shared<Gradients>(Gradients{
-      {BatchedProduct(batch, y, {n, 1}, b, {1, n}, m, k, n, c.isa, c.threads), SumTo(with_matrix(batch, m, k), a),
-       {}, batches * m * k},
-      {BatchedProduct(batch, a, {1, k}, y, {n, 1}, k, n, m, c.isa, c.threads), SumTo(with_matrix(batch, k, n), b),
-       {}, batches * k * n}});
+  auto gradients = std::make_shared<Gradients>(
+      Gradients{{BatchedProduct(batch, y, {n, 1}, b, {1, n}, m, k, n, c.isa, c.threads),
+                 SumTo(with_matrix(batch, m, k), a),
+                 {},
+                 batches * m * k},
+                {BatchedProduct(batch, a, {1, k}, y, {n, 1}, k, n, m, c.isa, c.threads),
+                 SumTo(with_matrix(batch, k, n), b),
+                 {},
+                 batches * k * n}});
   return Backward([gradients](const BackwardBuffers& buffers, ThreadPool& pool) {
-    const auto *left = static_cast<const float*>(buffers.x[0]), *right = static_cast<const float*>(buffers.x[1]);
+    const auto *left = static_cast<const float*>(buffers.x[0]),
+               *right = static_cast<const float*>(buffers.x[1]);
     if (buffers.dx[0] != nullptr) gradients->a.run(buffers.dy[0], right, buffers.dx[0], pool);
     if (buffers.dx[1] != nullptr) gradients->b.run(left, buffers.dy[0], buffers.dx[1], pool);
   });

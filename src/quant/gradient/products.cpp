@@ -128,14 +128,15 @@ void InputGradient::run(const float* dy, const float* w, float* dx, ThreadPool& 
 void InputGradient::spread(const float* src, float* dst, int64_t height, int64_t width, int64_t channels,
                            ThreadPool& pool) const {
   const ConvShape& f = forward_;
-  parallel_for(pool, f.n * f.oh, std::max<int64_t>(1, 16384 / (f.ow * channels)), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      float* line = dst + (row / f.oh * height + row % f.oh * f.stride_h) * width * channels;
-      for (int64_t x = 0; x < f.ow; ++x)
-        std::memcpy(line + x * f.stride_w * channels, src + (row * f.ow + x) * channels,
-                    static_cast<size_t>(channels) * sizeof(float));
-    }
-  });
+  parallel_for(pool, f.n * f.oh, std::max<int64_t>(1, 16384 / (f.ow * channels)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t row = begin; row < end; ++row) {
+                   float* line = dst + (row / f.oh * height + row % f.oh * f.stride_h) * width * channels;
+                   for (int64_t x = 0; x < f.ow; ++x)
+                     std::memcpy(line + x * f.stride_w * channels, src + (row * f.ow + x) * channels,
+                                 static_cast<size_t>(channels) * sizeof(float));
+                 }
+               });
 }
 
 /// [groups][oc][c][kh][kw] -> [groups][c][oc][kh][kw], windows turned by half a turn.

@@ -14,8 +14,8 @@ namespace narrow::quant::gradient {
 void turn_matrix(const float* src, int64_t rows, int64_t columns, float* dst, int64_t dst_pitch, Isa isa,
                  ThreadPool& pool);
 
-/// y = act(conv(x, w) + bias) by the best FP32 kernel of kernels/conv, which packs w in every call. What it works in is
-/// kept from call to call.
+/// y = act(conv(x, w) + bias) by the best FP32 kernel of kernels/conv, which packs w in every call. What it
+/// works in is kept from call to call.
 class FreshConv {
  public:
   FreshConv(const kernels::ConvShape& shape, bool bias, const kernels::Activation& activation, Isa isa,
@@ -29,7 +29,8 @@ class FreshConv {
   int threads_;
 };
 
-/// dx = conv(dy with stride - 1 zeros between its pixels, w turned around): the gradient of a convolution's input.
+/// dx = conv(dy with stride - 1 zeros between its pixels, w turned around): the gradient of a convolution's
+/// input.
 class InputGradient {
  public:
   /// Empty when there is a way; otherwise why not.
@@ -49,8 +50,8 @@ class InputGradient {
   AlignedBuffer turned_, spread_;
 };
 
-/// dw[o, c, i, j] = sum over pixels of dy[p, o] x[p * stride + tap (i, j), c]. Pixels are summed in parts whose
-/// number depends on the shapes only, so that results do not depend on the number of threads.
+/// dw[o, c, i, j] = sum over pixels of dy[p, o] x[p * stride + tap (i, j), c]. Pixels are summed in parts
+/// whose number depends on the shapes only, so that results do not depend on the number of threads.
 class WeightGradient {
  public:
   WeightGradient(const kernels::ConvShape& forward, Isa isa);
@@ -69,7 +70,8 @@ class WeightGradient {
   void run_dense(const float* x, const float* dy, float* dw, ThreadPool& pool);
   void turn(const float* dy, ThreadPool& pool);
   void add_products(const float* x, int64_t task, float* panel, float* tile);
-  void pack(const float* x, int64_t group, const std::vector<Segment>& segments, Range pixels, float* panel) const;
+  void pack(const float* x, int64_t group, const std::vector<Segment>& segments, Range pixels,
+            float* panel) const;
   Range part(int64_t count, int64_t i) const { return {count * i / parts_, count * (i + 1) / parts_}; }
 
   kernels::ConvShape shape_;

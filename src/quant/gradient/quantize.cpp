@@ -1,7 +1,7 @@
 // Quantized values inside a block: straight through where nothing saturates.
 //   y = (clamp(round(x / s) + z) - z) s,   dx = dy where round(x / s) + z is within the codes, else 0
-// The gradient of codes is kept in real units. Source: Bengio, Leonard and Courville, "Estimating or Propagating
-// Gradients Through Stochastic Neurons", arXiv:1308.3432.
+// The gradient of codes is kept in real units. Source: Bengio, Leonard and Courville, "Estimating or
+// Propagating Gradients Through Stochastic Neurons", arXiv:1308.3432.
 #include "kernels/gradient/gradient.h"
 #include "numerics/quantization.h"
 #include "quant/gradient/rule.h"
@@ -11,10 +11,12 @@ namespace narrow::quant::gradient {
 Result<Backward> quantize_rule(const RuleCase& c) {
   const DType type = c.node.output()->type.dtype;
   const Tensor* scale = c.constant(1);
-  const bool whole = scale != nullptr && scale->elements() == 1 &&
-                     (c.node.input(2) == nullptr || (c.constant(2) != nullptr && c.constant(2)->elements() == 1));
+  const bool whole =
+      scale != nullptr && scale->elements() == 1 &&
+      (c.node.input(2) == nullptr || (c.constant(2) != nullptr && c.constant(2)->elements() == 1));
   if (!whole || !is_int8(type))
-    return no_rule(c.node, "a constant scale of the whole tensor and 8 bits", ir::to_string(c.node.output()->type));
+    return no_rule(c.node, "a constant scale of the whole tensor and 8 bits",
+                   ir::to_string(c.node.output()->type));
   const IntegerRange range = type == DType::u8 ? kRangeU8 : kRangeS8;
   const float step = to_floats(*scale)[0];
   const float zero = c.node.input(2) == nullptr ? 0.0F : to_floats(*c.constant(2))[0];

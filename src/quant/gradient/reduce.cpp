@@ -57,7 +57,8 @@ Result<Backward> softmax_rule(const RuleCase& c) {
   const auto rank = static_cast<int64_t>(shape.size());
   int64_t axis = c.node.int_attr("axis", -1), outer = 1, inner = 1;
   if (axis < 0) axis += rank;
-  for (int64_t i = 0; i < rank; ++i) (i < axis ? outer : inner) *= i == axis ? 1 : shape[static_cast<size_t>(i)];
+  for (int64_t i = 0; i < rank; ++i)
+    (i < axis ? outer : inner) *= i == axis ? 1 : shape[static_cast<size_t>(i)];
   const int64_t size = shape[static_cast<size_t>(axis)];
   const bool logarithm = c.node.op() == Op::LogSoftmax;
   return Backward([=](const BackwardBuffers& b, ThreadPool& pool) {
@@ -74,8 +75,7 @@ Result<Backward> softmax_rule(const RuleCase& c) {
                      for (int64_t k = 0; k < size; ++k) {
                        const int64_t i = first + k * inner;
                        const double dy = b.dy[0][i], at = y[i];
-                       b.dx[0][i] =
-                           static_cast<float>(logarithm ? dy - std::exp(at) * sum : at * (dy - sum));
+                       b.dx[0][i] = static_cast<float>(logarithm ? dy - std::exp(at) * sum : at * (dy - sum));
                      }
                    }
                  });

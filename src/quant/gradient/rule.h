@@ -1,4 +1,5 @@
-// How a gradient passes a node: one rule per operator of the engine's unfused graphs (passes::observable_passes).
+// How a gradient passes a node: one rule per operator of the engine's unfused graphs
+// (passes::observable_passes).
 #pragma once
 
 #include <functional>
@@ -49,7 +50,7 @@ using Forward = std::function<void(std::span<const void* const> x, void* y, Thre
 Result<Forward> fresh_product(const RuleCase& c);
 
 // By file.
-Result<Backward> conv_rule(const RuleCase& c);            // product_rules.cpp
+Result<Backward> conv_rule(const RuleCase& c);  // product_rules.cpp
 Result<Backward> constant_matmul_rule(const RuleCase& c);
 Result<Backward> matmul_rule(const RuleCase& c);
 Result<Backward> unary_rule(const RuleCase& c);     // unary.cpp
@@ -65,8 +66,8 @@ Result<Backward> prelu_rule(const RuleCase& c);
 Result<Backward> where_rule(const RuleCase& c);
 Result<Backward> reduce_rule(const RuleCase& c);  // reduce.cpp
 Result<Backward> softmax_rule(const RuleCase& c);
-Result<Backward> norm_rule(const RuleCase& c);  // norm.cpp: LayerNormalization, RMSNormalization
-Result<Backward> pool_rule(const RuleCase& c);  // pool.cpp
+Result<Backward> norm_rule(const RuleCase& c);      // norm.cpp: LayerNormalization, RMSNormalization
+Result<Backward> pool_rule(const RuleCase& c);      // pool.cpp
 Result<Backward> quantize_rule(const RuleCase& c);  // straight through (quantize.cpp)
 Result<Backward> dequantize_rule(const RuleCase& c);
 

@@ -41,27 +41,31 @@ std::vector<RuleCaseText> cases() {
   conv("conv_depthwise_5x5", "1,3,6,7", "3,1,5,5", 300, "pads=[2,2,2,2], group=3");
   conv("conv_depthwise_dilated", "1,3,7,7", "3,1,3,3", 108, "pads=[2,2,2,2], group=3, dilations=[2,2]");
   conv("conv_depth_multiplier", "1,3,5,4", "6,1,3,3", 216, "pads=[1,1,1,1], group=3");
-  list.push_back({"conv_bias", R"(graph g(%x: f32[1,3,4,4]) {
+  list.push_back({"conv_bias",
+                  R"(graph g(%x: f32[1,3,4,4]) {
   @w: f32[4,3,1,1] = blob 0 48
   @b: f32[4] = [1,-1,0.5,2]
   %y = Conv(%x, @w, @b)
   return %y as "y"
 })",
                   {"y"}});
-  list.push_back({"matmul_weights", R"(graph g(%x: f32[2,5,6]) {
+  list.push_back({"matmul_weights",
+                  R"(graph g(%x: f32[2,5,6]) {
   @w: f32[6,7] = blob 0 168
   %y = MatMul(%x, @w)
   return %y as "y"
 })",
                   {"y"}});
-  list.push_back({"gemm", R"(graph g(%x: f32[5,6]) {
+  list.push_back({"gemm",
+                  R"(graph g(%x: f32[5,6]) {
   @w: f32[6,3] = blob 0 72
   @b: f32[3] = [1,2,3]
   %y = Gemm(%x, @w, @b)
   return %y as "y"
 })",
                   {"y"}});
-  list.push_back({"gemm_transposed", R"(graph g(%x: f32[5,6]) {
+  list.push_back({"gemm_transposed",
+                  R"(graph g(%x: f32[5,6]) {
   @w: f32[3,6] = blob 0 72
   %y = Gemm(%x, @w) {transB=1}
   return %y as "y"
@@ -69,10 +73,10 @@ std::vector<RuleCaseText> cases() {
                   {"y"}});
   const auto two = [&](const std::string& name, const std::string& a, const std::string& b,
                        const std::string& op) {
-    list.push_back({name,
-                    "graph g(%a: f32[" + a + "], %b: f32[" + b + "]) {\n  %y = " + op +
-                        "\n  return %y as \"y\"\n}\n",
-                    {}});
+    list.push_back(
+        {name,
+         "graph g(%a: f32[" + a + "], %b: f32[" + b + "]) {\n  %y = " + op + "\n  return %y as \"y\"\n}\n",
+         {}});
   };
   two("matmul", "2,3,4", "2,4,5", "MatMul(%a, %b)");
   two("matmul_broadcast", "2,1,3,4", "3,4,2", "MatMul(%a, %b)");
@@ -87,7 +91,8 @@ std::vector<RuleCaseText> cases() {
   two("max", "4,5", "4,5", "Max(%a, %b)");
   two("min", "4,5", "1,5", "Min(%a, %b)");
   two("prelu", "3,2,5", "2,1", "PRelu(%a, %b)");
-  list.push_back({"a_value_read_three_times", R"(graph g(%a: f32[2,3], %b: f32[2,3]) {
+  list.push_back({"a_value_read_three_times",
+                  R"(graph g(%a: f32[2,3], %b: f32[2,3]) {
   %p = Mul(%a, %b)
   %q = Mul(%a, %a)
   %y = Add(%q, %p)
@@ -98,9 +103,10 @@ std::vector<RuleCaseText> cases() {
   const auto one = [&](const std::string& name, const std::string& x, const std::string& body) {
     list.push_back({name, "graph g(%x: f32[" + x + "]) {\n" + body + "\n  return %y as \"y\"\n}\n", {}});
   };
-  for (const char* op : {"Relu", "LeakyRelu", "Elu", "Sigmoid", "HardSwish", "Swish", "Mish", "Tanh", "Gelu",
-                         "Softplus", "Softsign", "Exp", "Reciprocal", "Abs", "Neg", "Erf", "Sin", "Cos",
-                         "Identity", "Flatten", "GlobalAveragePool", "GlobalMaxPool"})
+  for (const char* op :
+       {"Relu", "LeakyRelu", "Elu",      "Sigmoid", "HardSwish",         "Swish",        "Mish", "Tanh",
+        "Gelu", "Softplus",  "Softsign", "Exp",     "Reciprocal",        "Abs",          "Neg",  "Erf",
+        "Sin",  "Cos",       "Identity", "Flatten", "GlobalAveragePool", "GlobalMaxPool"})
     one(op, "2,3,3,2", std::string("  %y = ") + op + "(%x)");
   one("HardSigmoid", "2,3,3,2", "  %y = HardSigmoid(%x) {alpha=0.3}");
   one("gelu_tanh", "2,3,3,2", "  %y = Gelu(%x) {approximate=\"tanh\"}");
@@ -136,8 +142,9 @@ std::vector<RuleCaseText> cases() {
       "  %y = Slice(%x, @s, @e, @a, @t)");
   one("pad", "2,3", "  @p: s64[4] = [1,0,0,2]\n  @v: f32[] = [3]\n  %y = Pad(%x, @p, @v)");
   one("pad_reflect", "3,4", "  @p: s64[4] = [1,2,0,1]\n  %y = Pad(%x, @p) {mode=\"reflect\"}");
-  one("split", "2,5", "  @s: s64[2] = [2,3]\n  %a, %b = Split(%x, @s) {axis=1}\n  %c = Exp(%a)\n"
-                      "  %y = Concat(%b, %c) {axis=1}");
+  one("split", "2,5",
+      "  @s: s64[2] = [2,3]\n  %a, %b = Split(%x, @s) {axis=1}\n  %c = Exp(%a)\n"
+      "  %y = Concat(%b, %c) {axis=1}");
   one("split_half_used", "2,5", "  @s: s64[2] = [2,3]\n  %a, %y = Split(%x, @s) {axis=1}");
   one("gather", "4,3", "  @i: s64[3] = [2,0,2]\n  %y = Gather(%x, @i)");
   one("expand", "3,1", "  @s: s64[3] = [2,3,4]\n  %y = Expand(%x, @s)");
@@ -177,8 +184,8 @@ TEST(QuantizeRule, PassesBetweenTheCodes) {
   return %y as "y"
 })");
   const Tensor x = Tensor::of<float>({6}, {-5.3F, -5.2F, 0.0F, 3.0F, 122.7F, 122.8F});
-  auto network = Network::create(graph, {{"x", {6}}}, {.weights = {}, .inputs = {"x"}},
-                                 std::make_shared<ThreadPool>(1));
+  auto network =
+      Network::create(graph, {{"x", {6}}}, {.weights = {}, .inputs = {"x"}}, std::make_shared<ThreadPool>(1));
   ASSERT_TRUE(network.ok()) << network.error().message();
   ASSERT_TRUE(network->forward({{"x", x}}).ok());
   const std::vector<float> rounded = {-5, -5, 0, 3, 122.5, 122.5};

@@ -1,5 +1,5 @@
-// dw = dy' x patches(x), patches packed a panel of 64 columns by 128 pixels at a time, which stays in L1 while
-// every tile of 6 output channels multiplies it. Depthwise: sums of products channel by channel.
+// dw = dy' x patches(x), patches packed a panel of 64 columns by 128 pixels at a time, which stays in L1
+// while every tile of 6 output channels multiplies it. Depthwise: sums of products channel by channel.
 #include <algorithm>
 #include <cstring>
 
@@ -40,7 +40,8 @@ WeightGradient::WeightGradient(const kernels::ConvShape& forward, Isa isa)
     segments_.emplace_back();
     const int64_t end = std::min((p + 1) * kPanel, group_c_ * taps_);
     for (int64_t at = p * kPanel; at < end;) {
-      const int64_t tap = at / group_c_, channel = at % group_c_, length = std::min(group_c_ - channel, end - at);
+      const int64_t tap = at / group_c_, channel = at % group_c_,
+                    length = std::min(group_c_ - channel, end - at);
       segments_.back().push_back({tap / s.kw, tap % s.kw, channel, length, at - p * kPanel});
       at += length;
     }
@@ -82,10 +83,10 @@ void WeightGradient::depthwise_row(const float* x, const float* dy, int64_t row,
     const int64_t first = shift < 0 ? div_up(-shift, s.stride_w) : 0;
     const int64_t end = shift >= s.w ? first : std::min(s.ow, (s.w - 1 - shift) / s.stride_w + 1);
     if (first >= end) continue;
-    kernels::column_products({x + ((row / s.oh * s.h + y) * s.w + first * s.stride_w + shift) * s.c,
-                              s.stride_w * s.c, dy + (row * s.ow + first) * s.c, s.c, end - first, s.c,
-                              sums + t * s.c},
-                             isa_);
+    kernels::column_products(
+        {x + ((row / s.oh * s.h + y) * s.w + first * s.stride_w + shift) * s.c, s.stride_w * s.c,
+         dy + (row * s.ow + first) * s.c, s.c, end - first, s.c, sums + t * s.c},
+        isa_);
   }
 }
 
@@ -163,7 +164,8 @@ void WeightGradient::pack(const float* x, int64_t group, const std::vector<Segme
       if (y < 0 || y >= s.h || column < 0 || column >= s.w)
         std::memset(to, 0, bytes);
       else
-        std::memcpy(to, x + ((image * s.h + y) * s.w + column) * s.c + group * group_c_ + segment.channel, bytes);
+        std::memcpy(to, x + ((image * s.h + y) * s.w + column) * s.c + group * group_c_ + segment.channel,
+                    bytes);
     }
   }
 }
