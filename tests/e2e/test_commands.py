@@ -6,7 +6,8 @@ import pytest
 
 from conftest import DIGITS, MODEL
 
-COMMANDS = ["build", "inspect", "calibrate", "quantize", "run", "verify", "bench", "profile", "explain", "report", "doctor"]
+COMMANDS = ["build", "inspect", "calibrate", "data", "quantize", "run", "verify", "bench", "profile", "explain", "report",
+            "doctor"]
 SPEED_KEYS = {"median_ms", "p90_ms", "p99_ms", "throughput", "load_ms", "first_ms", "rss_mb", "arena_bytes", "bytes"}
 
 
