@@ -29,6 +29,9 @@ struct Ratio {
 /// pass 2^14. x > 0, base odd.
 std::optional<Ratio> tie_free_ratio(double x, double tolerance, int64_t base = 1);
 
+/// What the scale of weights is moved to: as near to x as is to be had, 0.8 % away at most.
+std::optional<Ratio> tie_free_weight_ratio(double x, int64_t base);
+
 /// Moves scales while a recipe is planned. Activations first, in the order of the graph, then weights.
 class TieFreeScales {
  public:
@@ -38,7 +41,7 @@ class TieFreeScales {
   /// moved (by 0.5 % at most) to an odd fraction of the stored one's.
   void move_stored_sum(const ir::Value* value);
 
-  /// Moves the scales of a heavy node's weights (by 0.1 % at most).
+  /// Moves the scales of a heavy node's weights (by 0.1 % where that suffices, 0.8 % at most).
   void move_weights(const ir::Node& node, Quantization& weights) const;
 
  private:

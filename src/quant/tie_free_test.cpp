@@ -63,6 +63,19 @@ bool is_odd_fraction(double x) {
   return false;
 }
 
+/// Behind a residual the fractions have its denominator too; there must be one for every channel even so.
+TEST(TieFree, FindsAWeightRatioBehindEveryResidual) {
+  Random random(5);
+  for (int64_t base = 1; base < 100; base += 2)
+    for (int i = 0; i < 200; ++i) {
+      const double x = std::exp(random.uniform(-8, -3));  // 0.0003 to 0.05 of a step for each unit of the sum
+      const auto ratio = tie_free_weight_ratio(x, base);
+      ASSERT_TRUE(ratio) << x << " behind " << base;
+      EXPECT_EQ(ratio->q % (2 * base), base);
+      EXPECT_NEAR(ratio->value(), x, 0.008 * x);
+    }
+}
+
 /// Two convolutions and a residual: all ratios of the plan are odd fractions, those around the Add with one
 /// denominator.
 TEST(TieFree, PlansMoveScalesOfProductsAndResiduals) {
