@@ -93,12 +93,13 @@ Result<int> run(const Options& o) {
       NARROW_TRY(dataset, data::open_dataset(o.data, verify::input_specs(model.graph)));
     }
     NARROW_TRY(
-        recipe,
+        pipeline::Quantized quantized,
         pipeline::make_recipe(
             {model.graph, o.calibration.empty() ? nullptr : &profile, dataset.get()}, *precision,
             {.plan = {.ranges = ranges, .target = target, .group_size = o.group_size}, .methods = methods},
             pool, wide, make_progress(o.common)));
-    NARROW_TRY(graph, quant::apply(model.graph, recipe));
+    NARROW_TRY(graph, quant::apply(quantized.graph(model.graph), quantized.recipe));
+    recipe = std::move(quantized.recipe);
   }
   if (target == quant::Target::tensorrt) NARROW_DO(pipeline::check_tensorrt(graph, o.out));
   NARROW_DO(pipeline::write_variant(

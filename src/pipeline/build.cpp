@@ -108,8 +108,8 @@ class Builder {
             .memory = options_.memory};
   }
 
-  Result<quant::Recipe> recipe_for(Precision precision) {
-    if (precision == Precision::int8 && given_) return quant::given_recipe(*given_);
+  Result<Quantized> recipe_for(Precision precision) {
+    if (precision == Precision::int8 && given_) return Quantized{quant::given_recipe(*given_), nullptr};
     return make_recipe({model_.graph, &profile_, calib_.get()}, precision, quantize_options(), pool_, {},
                        progress_);
   }
@@ -123,29 +123,30 @@ class Builder {
           !(precision == Precision::int8 && wants(Precision::mixed)))
         continue;
       report(progress_, fmt::format("quantize {}", to_string(precision)), 0, 0);
-      NARROW_TRY(quant::Recipe recipe, recipe_for(precision));
-      if (precision != Precision::fp32 && !narrows_anything(recipe)) {
+      NARROW_TRY(Quantized quantized, recipe_for(precision));
+      if (precision != Precision::fp32 && !narrows_anything(quantized.recipe)) {
         result_.skipped.push_back(
             fmt::format("{}: nothing in this model would be narrower{}", to_string(precision),
                         has_bodies() ? " (layers inside If, Loop and Scan stay fp32)" : ""));
         continue;
       }
-      NARROW_DO(add_variant(std::move(recipe)));
+      NARROW_DO(add_variant(std::move(quantized)));
     }
     return {};
   }
 
-  Status add_variant(quant::Recipe recipe) {
-    const Precision precision = recipe.precision;
+  Status add_variant(Quantized quantized) {
+    const Precision precision = quantized.recipe.precision;
     ir::Graph graph;
     if (precision == Precision::int8 && given_) {
       graph = given_->clone();
     } else {
-      NARROW_TRY(graph, quant::apply(model_.graph, recipe));
+      NARROW_TRY(graph, quant::apply(quantized.graph(model_.graph), quantized.recipe));
     }
     if (options_.target == quant::Target::tensorrt) NARROW_DO(check_tensorrt(graph, to_string(precision)));
-    NARROW_TRY(Variant variant,
-               make_variant(graph, std::move(recipe), origin_, folder_, shapes_, options_.tactics, pool_));
+    NARROW_TRY(Variant variant, make_variant(graph, std::move(quantized.recipe), origin_, folder_, shapes_,
+                                             options_.tactics, pool_));
+    variant.prepared = std::move(quantized.prepared);
     Build build;
     build.precision = precision;
     build.name = variant.name;
@@ -193,15 +194,24 @@ class Builder {
 
   const data::Dataset& layer_data() const { return eval_ ? *eval_ : *calib_; }
 
+  const ir::Graph& graph_of(const Variant& variant) const {
+    return variant.prepared != nullptr ? variant.prepared->graph : model_.graph;
+  }
+  const calib::Profile& profile_of(const Variant& variant) const {
+    return variant.prepared != nullptr ? variant.prepared->profile : profile_;
+  }
+
   Status compare_layers_of(size_t index) {
     runtime::SessionOptions options;
     options.observe_all = true;
-    NARROW_TRY(runtime::Session observed, runtime::Session::create(model_.graph, pool_, options));
+    const Variant& variant = variants_[index];
+    NARROW_TRY(runtime::Session observed, runtime::Session::create(graph_of(variant), pool_, options));
     Build& build = result_.builds[index];
-    NARROW_TRY(build.layers, verify::compare_layers(observed, *variants_[index].session, layer_data(),
+    NARROW_TRY(build.layers, verify::compare_layers(observed, *variant.session, layer_data(),
                                                     options_.layer_samples, *pool_, progress_));
     const std::vector<std::string> found = verify::findings(build.layers),
-                                   ranges = mixed_ranges(model_.graph, build.recipe, profile_);
+                                   ranges =
+                                       mixed_ranges(graph_of(variant), build.recipe, profile_of(variant));
     build.findings.insert(build.findings.end(), found.begin(), found.end());
     build.findings.insert(build.findings.end(), ranges.begin(), ranges.end());
     return {};
@@ -253,10 +263,11 @@ class Builder {
     // BF16 costs little where the machine has it; elsewhere it would be emulated.
     const NodeFormat wide = usable_isa() >= Isa::amx ? NodeFormat::bf16 : NodeFormat::fp32;
     const auto suspects = search::rank_suspects(model_.graph, int8->recipe, int8->layers);
-    const quant::Recipe int8_recipe = int8->recipe;
+    const Quantized start{int8->recipe,
+                          variants_[static_cast<size_t>(int8 - result_.builds.begin())].prepared};
     const auto trial = [&](const quant::Wide& layers) -> Result<bool> {
-      NARROW_TRY(quant::Recipe recipe, mixed_recipe(wide, layers, int8_recipe));
-      NARROW_DO(add_variant(std::move(recipe)));
+      NARROW_TRY(Quantized mixed, mixed_recipe(wide, layers, start));
+      NARROW_DO(add_variant(std::move(mixed)));
       NARROW_DO(evaluate_from(variants_.size() - 1));
       NARROW_TRY(const bool holds,
                  holds_answer_gates(result_.builds.back().figures, result_.builds.back().custom_metric));
@@ -266,25 +277,25 @@ class Builder {
     };
     NARROW_TRY(const search::MixedResult found,
                search::widen_until_it_holds(suspects, to_string(wide), trial));
-    NARROW_TRY(quant::Recipe recipe, mixed_recipe(wide, found.wide, int8_recipe));
-    recipe.notes.push_back(fmt::format("{} of {} layers widened to {} in {} trials{}", found.wide.size(),
-                                       suspects.size(), to_string(wide), found.trials,
-                                       found.holds ? "" : "; the gates do not hold even so"));
-    NARROW_DO(add_variant(std::move(recipe)));
+    NARROW_TRY(Quantized mixed, mixed_recipe(wide, found.wide, start));
+    mixed.recipe.notes.push_back(
+        fmt::format("{} of {} layers widened to {} in {} trials{}", found.wide.size(), suspects.size(),
+                    to_string(wide), found.trials, found.holds ? "" : "; the gates do not hold even so"));
+    NARROW_DO(add_variant(std::move(mixed)));
     NARROW_DO(evaluate_from(variants_.size() - 1));
     NARROW_DO(compare_layers_of(variants_.size() - 1));
     return drop_unwanted_int8();
   }
 
   /// Layers that stay int8 keep the codes the int8 build found for them.
-  Result<quant::Recipe> mixed_recipe(NodeFormat wide, const quant::Wide& layers, const quant::Recipe& int8) {
+  Result<Quantized> mixed_recipe(NodeFormat wide, const quant::Wide& layers, const Quantized& int8) {
     NARROW_TRY(quant::Recipe recipe,
-               quant::plan_int8(model_.graph, profile_,
+               quant::plan_int8(int8.graph(model_.graph), int8.profile(profile_),
                                 {.ranges = options_.ranges, .target = options_.target, .wide_format = wide},
                                 layers));
     recipe.precision = Precision::mixed;
-    quant::take_rounding(int8, recipe);
-    return recipe;
+    quant::take_rounding(int8.recipe, recipe);
+    return Quantized{std::move(recipe), int8.prepared};
   }
 
   /// int8 is the start of mixed; when only mixed was asked for it is not shipped.

@@ -52,18 +52,21 @@ Status run_gptq(const QuantizeInput& input, const quant::MethodUse& use, const Q
 
 }  // namespace
 
-Result<quant::Recipe> make_recipe(const QuantizeInput& input, quant::Precision precision,
-                                  const QuantizeOptions& options, std::shared_ptr<ThreadPool> pool,
-                                  const quant::Wide& wide, const Progress& progress) {
-  NARROW_TRY(quant::Recipe recipe, quant::plan(input.graph, input.profile, precision, options.plan, wide));
-  for (const quant::MethodUse& use : options.methods) switch (use.method) {
-      case quant::Method::nearest:
-        break;
-      case quant::Method::gptq:
-        NARROW_DO(run_gptq(input, use, options, pool, progress, recipe));
-        break;
-    }
-  return recipe;
+Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision precision,
+                              const QuantizeOptions& options, std::shared_ptr<ThreadPool> pool,
+                              const quant::Wide& wide, const Progress& progress) {
+  Quantized result;
+  std::vector<std::string> notes;
+  NARROW_TRY(result.prepared, prepare(input, precision, options, pool, notes, progress));
+  const QuantizeInput base{.graph = result.graph(input.graph),
+                           .profile = result.prepared != nullptr ? &result.prepared->profile : input.profile,
+                           .dataset = input.dataset};
+  NARROW_TRY(result.recipe, quant::plan(base.graph, base.profile, precision, options.plan, wide));
+  result.recipe.notes.insert(result.recipe.notes.begin(), notes.begin(), notes.end());
+  for (const quant::MethodUse& use : options.methods)
+    if (use.method == quant::Method::gptq)
+      NARROW_DO(run_gptq(base, use, options, pool, progress, result.recipe));
+  return result;
 }
 
 }  // namespace narrow::pipeline

@@ -1,4 +1,4 @@
-// From a precision to a recipe: the plan, and the methods that follow it.
+// From a precision to a recipe: what prepares the model, the plan, and the methods that follow it.
 #pragma once
 
 #include <memory>
@@ -7,31 +7,29 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "calib/profile.h"
-#include "data/dataset.h"
 #include "ir/graph.h"
 #include "parallel/thread_pool.h"
-#include "quant/methods.h"
+#include "pipeline/preparation.h"
 #include "quant/plan_formats.h"
 
 namespace narrow::pipeline {
 
-struct QuantizeOptions {
-  quant::PlanOptions plan;
-  std::vector<quant::MethodUse> methods = quant::standard_methods();
-  int64_t memory = 0;  // bytes of values that methods may keep; 0: their own bound
-};
+/// A recipe and what it is for.
+struct Quantized {
+  quant::Recipe recipe;
+  std::shared_ptr<const Prepared> prepared;  // null: the original as it is
 
-/// What a recipe is made from. `profile` may be null where the precision needs none, `dataset` too: methods
-/// that need data are left out then, and a note of the recipe says so.
-struct QuantizeInput {
-  const ir::Graph& graph;
-  const calib::Profile* profile = nullptr;
-  const data::Dataset* dataset = nullptr;
+  const ir::Graph& graph(const ir::Graph& original) const {
+    return prepared != nullptr ? prepared->graph : original;
+  }
+  const calib::Profile& profile(const calib::Profile& original) const {
+    return prepared != nullptr ? prepared->profile : original;
+  }
 };
 
 /// Errors: those of quant::plan() and of the data.
-Result<quant::Recipe> make_recipe(const QuantizeInput& input, quant::Precision precision,
-                                  const QuantizeOptions& options, std::shared_ptr<ThreadPool> pool,
-                                  const quant::Wide& wide = {}, const Progress& progress = {});
+Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision precision,
+                              const QuantizeOptions& options, std::shared_ptr<ThreadPool> pool,
+                              const quant::Wide& wide = {}, const Progress& progress = {});
 
 }  // namespace narrow::pipeline

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "ir/graph.h"
+#include "pipeline/preparation.h"
 #include "quant/recipe.h"
 #include "runtime/session.h"
 
@@ -17,6 +18,7 @@ namespace narrow::pipeline {
 struct Variant {
   std::string name;
   quant::Recipe recipe;
+  std::shared_ptr<const Prepared> prepared;  // what the recipe is for; null: the original
   std::unique_ptr<runtime::Session> session;
   double load_ms = 0;  // opening the .narrow file
   int64_t file_bytes = 0, onnx_bytes = 0;

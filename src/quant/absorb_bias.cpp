@@ -168,13 +168,14 @@ double width(const calib::ValueProfile& seen, const std::vector<double>& shift) 
 }
 
 std::vector<double> shifts_of(const Path& path, const calib::ValueProfile& before,
-                              const calib::ValueProfile& last) {
+                              const calib::ValueProfile& last, double margin) {
   std::vector<double> shift;
   for (size_t c = 0; c < before.channel_min.size(); ++c) {
     const double middle =
         (static_cast<double>(last.channel_min[c]) + static_cast<double>(last.channel_max[c])) / 2;
-    const bool cut = static_cast<double>(before.channel_max[c]) > path.ceiling;
-    const double least = cut ? 0 : std::max(0.0, static_cast<double>(before.channel_min[c]));
+    const auto low = static_cast<double>(before.channel_min[c]),
+               high = static_cast<double>(before.channel_max[c]);
+    const double least = high > path.ceiling ? 0 : std::max(0.0, low - margin * (high - low));
     shift.push_back(path.floor ? least : middle);
   }
   return shift;
@@ -207,7 +208,7 @@ std::optional<AbsorbedValue> absorb(Graph& graph, const Bias& bias, const calib:
   const calib::ValueProfile *before = channel_profile(profile, path->before, bias.axis(), bias.channels),
                             *last = channel_profile(profile, path->last, last_axis, bias.channels);
   if (before == nullptr || last == nullptr) return std::nullopt;
-  const std::vector<double> shift = shifts_of(*path, *before, *last);
+  const std::vector<double> shift = shifts_of(*path, *before, *last, options.margin);
   const double was = width(*last, std::vector<double>(shift.size(), 0.0)), becomes = width(*last, shift);
   if (!(becomes < (1 - options.least_gain) * was)) return std::nullopt;
   std::vector<double> lowered = shift;

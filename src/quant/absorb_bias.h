@@ -17,6 +17,9 @@ namespace narrow::quant {
 struct AbsorbOptions {
   /// A value is left as it is unless its range shrinks by this share.
   double least_gain = 0.02;
+  /// Behind a Relu the constant stays below the smallest number seen by this share of the channel's extent:
+  /// other data may reach lower, and what falls below the constant is lost.
+  double margin = 0.1;
 };
 
 struct AbsorbedValue {
@@ -34,8 +37,8 @@ struct AbsorbReport {
 /// For a layer whose result reaches only layers that can take a constant up (convolutions without padding,
 /// Gemm, MatMul with a bias behind it), through nothing or through activations and pools:
 ///   through a Relu (or a Clip at 0 whose other bound is not passed)
-///                                     c = the smallest number of the channel before it, where that is above
-///                                     0
+///                                     c = the smallest number of the channel before it, less a margin, where
+///                                     that is above 0
 ///   otherwise                         c = the middle of the channel's range, where that narrows the whole
 ///   b_producer -= c,  b_consumer += W c
 /// Without a Relu the model computes what it did. With one it does where the channel stays above c, as it

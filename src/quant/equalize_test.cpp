@@ -5,37 +5,13 @@
 
 #include <cmath>
 
-#include "calib/calibrate.h"
-#include "data/test_samples.h"
-#include "numerics/distortion.h"
-#include "quant/apply.h"
-#include "quant/plan_formats.h"
 #include "quant/scale_test_graphs.h"
-#include "runtime/reference/reference.h"
+#include "quant/test_answers.h"
 
 namespace narrow::quant {
 namespace {
 
 using testing_graphs::graph_from;
-
-calib::Profile profile_of(const ir::Graph& graph, const TensorMap& inputs) {
-  auto profile = calib::calibrate(graph, "m", data::Samples(inputs), std::make_shared<ThreadPool>(2),
-                                  {.samples = 0, .batch = 1});
-  EXPECT_TRUE(profile.ok()) << (profile.ok() ? "" : profile.error().message());
-  return std::move(profile).value();
-}
-
-std::vector<float> answers(const ir::Graph& graph, const TensorMap& inputs) {
-  const auto outputs = runtime::reference::run(graph, inputs);
-  EXPECT_TRUE(outputs.ok()) << (outputs.ok() ? "" : outputs.error().message());
-  return outputs.ok() ? to_floats(outputs->begin()->second) : std::vector<float>();
-}
-
-double sqnr(const std::vector<float>& wanted, const std::vector<float>& got) {
-  Distortion d;
-  d.add(wanted, got);
-  return d.sqnr_db();
-}
 
 /// 1x1, depthwise, 1x1 with channels of very different size between them, as folded batch norms leave them:
 /// what one layer makes small the next makes large again.
@@ -74,15 +50,6 @@ ir::Graph badly_scaled(const std::string& activation, uint64_t seed = 1) {
   scale("b2", [&](size_t row, size_t) { return second[row]; });
   scale("w3", [&](size_t, size_t column) { return -second[column]; });
   return graph;
-}
-
-double int8_sqnr(const ir::Graph& graph, const TensorMap& calibration, const TensorMap& inputs,
-                 const std::vector<float>& wanted) {
-  const auto recipe = plan_int8(graph, profile_of(graph, calibration), {});
-  EXPECT_TRUE(recipe.ok());
-  const auto narrow = apply(graph, *recipe);
-  EXPECT_TRUE(narrow.ok());
-  return sqnr(wanted, answers(*narrow, inputs));
 }
 
 TEST(Equalize, Int8LosesLessOfABadlyScaledChain) {

@@ -11,6 +11,18 @@ namespace {
 
 const std::vector<MethodInfo>& table() {
   static const std::vector<MethodInfo> methods = {
+      {Method::equalize,
+       "equalize",
+       "channels between layers are scaled such that one scale per value suits all of them (int8)",
+       {{"trust", 0.5, 0, 1, "in the extent a channel showed on the calibration data"}}},
+      {Method::absorb_bias,
+       "absorb-bias",
+       "what every number of a channel holds goes into the biases of the layers that read it (int8)",
+       {}},
+      {Method::smooth,
+       "smooth",
+       "outliers of channels that products read go into their weights (int8, int8-dynamic)",
+       {}},
       {Method::nearest, "nearest", "weights are rounded to the nearest code, whatever the data", {}},
       {Method::gptq,
        "gptq",
@@ -97,6 +109,16 @@ Result<MethodUse> parse_use(std::string_view text) {
 
 std::span<const MethodInfo> all_methods() { return table(); }
 
+bool changes_graph(Method method) {
+  return method == Method::equalize || method == Method::absorb_bias || method == Method::smooth;
+}
+
+const char* name_of(Method method) {
+  for (const MethodInfo& info : table())
+    if (info.method == method) return info.name;
+  return "";
+}
+
 Result<std::vector<MethodUse>> parse_methods(std::string_view list) {
   std::vector<MethodUse> methods;
   for (const std::string_view piece : pieces(list)) {
@@ -104,6 +126,9 @@ Result<std::vector<MethodUse>> parse_methods(std::string_view list) {
     methods.push_back(std::move(use));
   }
   if (methods.empty()) return wrong("recipe", "at least one method", list);
+  for (size_t i = 1; i < methods.size(); ++i)
+    if (changes_graph(methods[i].method) && !changes_graph(methods[i - 1].method))
+      return wrong("recipe", "what changes the graph before what rounds", list);
   return methods;
 }
 

@@ -1,4 +1,4 @@
-// The methods that may follow a plan, by name and in order: what --recipe and narrow.toml list.
+// The methods around a plan, by name and in order: what --recipe and narrow.toml list.
 #pragma once
 
 #include <map>
@@ -12,7 +12,10 @@
 
 namespace narrow::quant {
 
-enum class Method : uint8_t { nearest, gptq };
+/// Those that change the model's constants before it is planned, and those that round its weights.
+enum class Method : uint8_t { equalize, absorb_bias, smooth, nearest, gptq };
+bool changes_graph(Method method);
+const char* name_of(Method method);
 
 struct MethodSetting {
   const char* name;
@@ -36,8 +39,8 @@ struct MethodUse {
   std::map<std::string, double> settings;
 };
 
-/// "gptq(damping=0.02), nearest". Empty settings are the standard ones. Errors: usage, naming the method or
-/// setting and what there is.
+/// "equalize, gptq(damping=0.02)". Empty settings are the standard ones. Errors: usage, naming the method or
+/// setting and what there is; a method that changes the graph behind one that rounds.
 Result<std::vector<MethodUse>> parse_methods(std::string_view list);
 std::string to_string(const std::vector<MethodUse>& methods);
 /// What a build does where nobody says otherwise.
