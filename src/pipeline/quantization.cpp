@@ -66,4 +66,12 @@ Result<quant::Recipe> make_recipe(const QuantizeInput& input, quant::Precision p
   return recipe;
 }
 
+Result<quant::Recipe> widen_recipe(const QuantizeInput& input, const quant::Recipe& base,
+                                   quant::Precision precision, const quant::PlanOptions& plan,
+                                   const quant::Wide& wide) {
+  NARROW_TRY(quant::Recipe recipe, quant::plan(input.graph, input.profile, precision, plan, wide));
+  quant::take_rounding(base, recipe);
+  return recipe;
+}
+
 }  // namespace narrow::pipeline

@@ -34,4 +34,10 @@ Result<quant::Recipe> make_recipe(const QuantizeInput& input, quant::Precision p
                                   const QuantizeOptions& options, std::shared_ptr<ThreadPool> pool,
                                   const quant::Wide& wide = {}, const Progress& progress = {});
 
+/// `base`, a recipe of this precision without wide layers, with some: the others keep the codes they have
+/// there. Quick, and near what make_recipe() gives, which rounds anew. Errors: those of quant::plan().
+Result<quant::Recipe> widen_recipe(const QuantizeInput& input, const quant::Recipe& base,
+                                   quant::Precision precision, const quant::PlanOptions& plan,
+                                   const quant::Wide& wide);
+
 }  // namespace narrow::pipeline
