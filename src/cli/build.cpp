@@ -14,7 +14,7 @@ struct Options {
   std::string model, calib, eval, out, precisions = "fp32,bf16,fp16,int8,mixed", objective = "latency",
                                        proof = "point", method = "mse", target = "portable",
                                        tactics = "tuned", metric_command, config;
-  std::vector<std::string> gates, recipe;
+  std::vector<std::string> gates, recipe, wide;
   int64_t batch = 1, group_size = 32, memory = 0;
   double percentile = 99.99, seconds = 1;
 };
@@ -56,6 +56,7 @@ Result<pipeline::BuildOptions> to_build_options(const Options& o) {
   NARROW_TRY(build.methods, parse_recipe(o.recipe));
   NARROW_TRY(build.target, parse_target(o.target));
   NARROW_TRY(build.tactics, parse_tactics(o.tactics));
+  build.wide = o.wide;
   build.memory = o.memory;
   build.threads = o.common.threads;
   build.seed = o.common.seed;
@@ -195,6 +196,7 @@ Command add_build(CLI::App& root) {
                   "weights that share a scale in int4, int3 and int2 (default 32)")
       ->check(CLI::Range(2, 65536));
   add_recipe(*app, o->recipe);
+  add_wide(*app, o->wide);
   app->add_option("--seconds", o->seconds, "timing per build (default 1)")->check(CLI::Range(0.01, 600.0));
   app->add_option("--config", o->config, "options from a TOML file, named like the options above");
   add_ranges(*app, o->method, o->percentile);

@@ -47,6 +47,16 @@ Result<std::vector<quant::MethodUse>> parse_recipe(const std::vector<std::string
   return quant::parse_methods(fmt::format("{}", fmt::join(recipe, ",")));
 }
 
+void add_wide(CLI::App& app, std::vector<std::string>& wide) {
+  app.add_option(
+         "--wide", wide,
+         "LAYER[=FORMAT], repeatable: a layer (ONNX node name) that computes in fp32 (default), fp16 or "
+         "bf16 instead")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
 void add_target(CLI::App& app, std::string& target) {
   app.add_option("--target", target,
                  "whose rules files obey: portable (default), or tensorrt: symmetric int8, zero points 0");

@@ -43,6 +43,8 @@ void add_ranges(CLI::App& app, std::string& method, double& percentile);
 void add_recipe(CLI::App& app, std::vector<std::string>& recipe);
 /// The standard methods when empty.
 Result<std::vector<quant::MethodUse>> parse_recipe(const std::vector<std::string>& recipe);
+/// --wide LAYER[=FORMAT], repeatable.
+void add_wide(CLI::App& app, std::vector<std::string>& wide);
 /// --target portable|tensorrt.
 void add_target(CLI::App& app, std::string& target);
 void add_tactics(CLI::App& app, std::string& tactics);
@@ -79,6 +81,7 @@ Command add_bench(CLI::App& root);
 Command add_profile(CLI::App& root);
 Command add_explain(CLI::App& root);
 Command add_report(CLI::App& root);
+Command add_debug(CLI::App& root);
 Command add_doctor(CLI::App& root);
 /// The group `data`, of which `check` is the only one.
 Command add_data(CLI::App& root);

@@ -9,7 +9,7 @@
 #include "pipeline/variant.h"
 #include "quant/apply.h"
 #include "quant/given.h"
-#include "quant/plan_formats.h"
+#include "quant/wide.h"
 #include "verify/evaluate.h"
 
 namespace narrow::cli {
@@ -23,24 +23,6 @@ struct Options {
   double percentile = 99.99;
   int64_t group_size = 32;
 };
-
-/// Nodes named on the command line, by ONNX name, as recipe keys.
-Result<quant::Wide> wide_nodes(const Options& o, const ir::Graph& graph) {
-  quant::Wide wide;
-  for (const std::string& name : o.wide) {
-    bool found = false;
-    for (const ir::Node* node : graph.nodes())
-      if (node->name == name || node->output(0)->name == name)
-        wide[node->output(0)->name] = "asked for with --keep-wide", found = true;
-    if (!found)
-      return Error{.code = Code::invalid_argument,
-                   .subject = "--keep-wide",
-                   .expected = "a node of the model",
-                   .got = "'" + name + "'",
-                   .hint = "`narrow inspect --layers` lists them"};
-  }
-  return wide;
-}
 
 Result<int> run(const Options& o) {
   const auto precision = quant::parse_precision(o.precision);
@@ -80,7 +62,7 @@ Result<int> run(const Options& o) {
                    .got = "none",
                    .hint = "`narrow calibrate --calib-method auto` chooses them: it needs the data"};
   }
-  NARROW_TRY(const quant::Wide wide, wide_nodes(o, model.graph));
+  NARROW_TRY(const quant::Wide wide, quant::parse_wide(model.graph, o.wide));
   const auto pool = std::make_shared<ThreadPool>(o.common.threads);
   quant::Recipe recipe;
   ir::Graph graph;
@@ -141,7 +123,7 @@ Command add_quantize(CLI::App& root) {
                   "weights that share a scale in int4, int3 and int2 (default 32)")
       ->check(CLI::Range(2, 65536));
   app->add_option("--out", o->out, "FILE.narrow or FILE.onnx")->required();
-  app->add_option("--keep-wide", o->wide, "nodes that stay FP32, by ONNX name");
+  add_wide(*app, o->wide);
   add_target(*app, o->target);
   add_tactics(*app, o->tactics);
   add_ranges(*app, o->method, o->percentile);

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/file.h"
 #include "base/json_text.h"
 #include "data/dataset.h"
 #include "pipeline/calibration.h"
 #include "pipeline/findings.h"
+#include "pipeline/judge.h"
 #include "pipeline/manifest.h"
 #include "pipeline/metric_command.h"
 #include "pipeline/peaks.h"
@@ -18,9 +20,11 @@
 #include "quant/given.h"
 #include "quant/plan_formats.h"
 #include "quant/sequential_rounding.h"
+#include "quant/wide.h"
 #include "report/report.h"
 #include "runtime/states.h"
-#include "search/mixed.h"
+#include "search/culprits.h"
+#include "search/suspects.h"
 #include "verify/evaluate.h"
 
 namespace narrow::pipeline {
@@ -65,6 +69,7 @@ class Builder {
     model_ = std::move(original.model);
     given_ = std::move(original.given);
     result_.notes = std::move(original.notes);
+    NARROW_TRY(wide_, quant::parse_wide(model_.graph, options_.wide));
     result_.summary = summarize(model_.graph);
     result_.model_hash = model_.hash;
     result_.passes = model_.passes;
@@ -110,7 +115,7 @@ class Builder {
 
   Result<Quantized> recipe_for(Precision precision) {
     if (precision == Precision::int8 && given_) return Quantized{quant::given_recipe(*given_), nullptr};
-    return make_recipe({model_.graph, &profile_, calib_.get()}, precision, quantize_options(), pool_, {},
+    return make_recipe({model_.graph, &profile_, calib_.get()}, precision, quantize_options(), pool_, wide_,
                        progress_);
   }
 
@@ -209,11 +214,12 @@ class Builder {
     Build& build = result_.builds[index];
     NARROW_TRY(build.layers, verify::compare_layers(observed, *variant.session, layer_data(),
                                                     options_.layer_samples, *pool_, progress_));
-    const std::vector<std::string> found = verify::findings(build.layers),
-                                   ranges =
-                                       mixed_ranges(graph_of(variant), build.recipe, profile_of(variant));
+    const std::vector<std::string> found = verify::findings(build.layers);
     build.findings.insert(build.findings.end(), found.begin(), found.end());
-    build.findings.insert(build.findings.end(), ranges.begin(), ranges.end());
+    // Overflows are among the recipe's notes already.
+    for (const auto& ranges : {mixed_ranges(graph_of(variant), build.recipe, profile_of(variant)),
+                               masked_ranges(graph_of(variant), build.recipe, profile_of(variant))})
+      for (const Finding& finding : ranges) build.findings.push_back(finding.text);
     return {};
   }
 
@@ -233,12 +239,6 @@ class Builder {
                  verify::check_gate(gate, figures, measured, options_.proof));
       if (result.verdict != verify::GateResult::Verdict::passed) return false;
     }
-    return true;
-  }
-
-  static bool is_about_answers(const verify::Gate& gate) {
-    for (const char* other : {"p50", "p90", "p99", "size", "speedup"})
-      if (gate.metric == other) return false;
     return true;
   }
 
@@ -262,29 +262,46 @@ class Builder {
     }
     // BF16 costs little where the machine has it; elsewhere it would be emulated.
     const NodeFormat wide = usable_isa() >= Isa::amx ? NodeFormat::bf16 : NodeFormat::fp32;
-    const auto suspects = search::rank_suspects(model_.graph, int8->recipe, int8->layers);
+    const auto suspects =
+        search::rank_suspects(model_.graph, int8->recipe, int8->layers, search::Which::heavy);
     const Quantized start{int8->recipe,
                           variants_[static_cast<size_t>(int8 - result_.builds.begin())].prepared};
-    const auto trial = [&](const quant::Wide& layers) -> Result<bool> {
-      NARROW_TRY(Quantized mixed, mixed_recipe(wide, layers, start));
-      NARROW_DO(add_variant(std::move(mixed)));
-      NARROW_DO(evaluate_from(variants_.size() - 1));
-      NARROW_TRY(const bool holds,
-                 holds_answer_gates(result_.builds.back().figures, result_.builds.back().custom_metric));
-      variants_.pop_back();
-      result_.builds.pop_back();
-      return holds;
+    NARROW_TRY(Judge judge, Judge::create(model_.graph, *eval_,
+                                          {.gates = options_.gates,
+                                           .proof = options_.proof,
+                                           .seed = options_.seed,
+                                           .metric_command = options_.metric_command},
+                                          pool_, progress_));
+    const auto trial = [&](const search::LayerSet& layers) -> Result<search::Outcome> {
+      NARROW_TRY(const Quantized mixed, mixed_recipe(wide, wide_of(suspects, layers, wide), start));
+      NARROW_TRY(const Judgement judgement, judge.judge(mixed));
+      return search::Outcome{.holds = judgement.holds, .score = judgement.sqnr_db()};
     };
-    NARROW_TRY(const search::MixedResult found,
-               search::widen_until_it_holds(suspects, to_string(wide), trial));
-    NARROW_TRY(Quantized mixed, mixed_recipe(wide, found.wide, start));
+    constexpr int kMostTrials = 40;
+    NARROW_TRY(search::Culprits found,
+               search::find_culprits(suspects.size(), trial, {.most_trials = kMostTrials}));
+    if (!found.holds) {
+      found.layers.resize(suspects.size());
+      std::iota(found.layers.begin(), found.layers.end(), 0U);
+    }
+    NARROW_TRY(Quantized mixed, mixed_recipe(wide, wide_of(suspects, found.layers, wide), start));
     mixed.recipe.notes.push_back(
-        fmt::format("{} of {} layers widened to {} in {} trials{}", found.wide.size(), suspects.size(),
+        fmt::format("{} of {} layers widened to {} in {} trials{}", found.layers.size(), suspects.size(),
                     to_string(wide), found.trials, found.holds ? "" : "; the gates do not hold even so"));
     NARROW_DO(add_variant(std::move(mixed)));
     NARROW_DO(evaluate_from(variants_.size() - 1));
     NARROW_DO(compare_layers_of(variants_.size() - 1));
     return drop_unwanted_int8();
+  }
+
+  quant::Wide wide_of(const std::vector<search::Suspect>& suspects, const search::LayerSet& layers,
+                      NodeFormat format) const {
+    quant::Wide wide = wide_;
+    for (const size_t i : layers)
+      wide[suspects[i].key] = {.reason =
+                                   fmt::format("{}: {:.1f} dB alone in int8, number {} of the guiltiest",
+                                               to_string(format), suspects[i].sqnr_db, i + 1)};
+    return wide;
   }
 
   /// Layers that stay int8 keep the codes the int8 build found for them.
@@ -450,6 +467,7 @@ class Builder {
   std::optional<ir::Graph> given_;  // the quantized model as it came
   std::unique_ptr<data::Dataset> calib_, eval_;
   calib::Profile profile_;
+  quant::Wide wide_;  // asked for
   Json origin_;
   Shapes shapes_;                  // of one sample
   std::vector<Variant> variants_;  // as result_.builds

@@ -69,4 +69,12 @@ Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision preci
   return result;
 }
 
+Result<Quantized> widen_recipe(const QuantizeInput& input, const Quantized& base, quant::Precision precision,
+                               const quant::PlanOptions& plan, const quant::Wide& wide) {
+  const calib::Profile* profile = base.prepared != nullptr ? &base.prepared->profile : input.profile;
+  NARROW_TRY(quant::Recipe recipe, quant::plan(base.graph(input.graph), profile, precision, plan, wide));
+  quant::take_rounding(base.recipe, recipe);
+  return Quantized{std::move(recipe), base.prepared};
+}
+
 }  // namespace narrow::pipeline

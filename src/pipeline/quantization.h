@@ -32,4 +32,9 @@ Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision preci
                               const QuantizeOptions& options, std::shared_ptr<ThreadPool> pool,
                               const quant::Wide& wide = {}, const Progress& progress = {});
 
+/// `base`, a recipe of this precision without wide layers, with some: the others keep the codes they have
+/// there. Quick, and near what make_recipe() gives, which rounds anew. Errors: those of quant::plan().
+Result<Quantized> widen_recipe(const QuantizeInput& input, const Quantized& base, quant::Precision precision,
+                               const quant::PlanOptions& plan, const quant::Wide& wide);
+
 }  // namespace narrow::pipeline

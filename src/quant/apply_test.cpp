@@ -125,7 +125,8 @@ TEST_P(Apply, MixedWidensWhatItIsTold) {
   for (const ir::Node* node : graph.nodes())
     if (wide.empty() && is_heavy(*node)) wide = key_of(*node);
   for (const NodeFormat format : {NodeFormat::fp32, NodeFormat::bf16}) {
-    const auto recipe = plan_int8(graph, profile, {.ranges = {}, .wide_format = format}, {{wide, "because"}});
+    const auto recipe =
+        plan_int8(graph, profile, {.ranges = {}, .wide_format = format}, {{wide, {.reason = "because"}}});
     ASSERT_TRUE(recipe.ok());
     EXPECT_EQ(recipe->nodes.at(wide).format, format);
     EXPECT_EQ(recipe->nodes.at(wide).reason, "because");
@@ -205,7 +206,7 @@ TEST(PlanInt8, LargeTablesAreStoredAsCodesAndDequantizedByTheRow) {
   distortion.add(to_floats(wanted->at("y")), to_floats(got->at("y")));
   EXPECT_GT(distortion.sqnr_db(), 30);  // 8 bits of normal numbers clipped at 4: about 37 dB each
 
-  const auto spared = plan_int8(graph, profile, {}, {{"rows", "asked to"}});
+  const auto spared = plan_int8(graph, profile, {}, {{"rows", {.reason = "asked to"}}});
   ASSERT_TRUE(spared.ok());
   EXPECT_TRUE(spared->tables.empty());
 }

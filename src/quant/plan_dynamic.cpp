@@ -20,10 +20,7 @@ Recipe plan_int8_dynamic(const ir::Graph& graph, const calib::Profile* profile, 
   recipe.precision = Precision::int8_dynamic;
   for (const ir::Node* node : graph.nodes()) {
     const std::string& key = key_of(*node);
-    if (wide.contains(key)) {
-      recipe.nodes[key] = {NodeFormat::fp32, wide.at(key)};
-      continue;
-    }
+    if (wide.contains(key)) continue;
     if (is_large_table(*node)) recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
     if (!is_heavy(*node)) continue;
     if (const char* reason = stays_wide(*node)) {
@@ -37,6 +34,7 @@ Recipe plan_int8_dynamic(const ir::Graph& graph, const calib::Profile* profile, 
     recipe.nodes[key] = {NodeFormat::int8_dynamic, ""};
     recipe.weights[key] = std::move(quant);
   }
+  widen_layers(graph, profile, wide, recipe);
   return recipe;
 }
 

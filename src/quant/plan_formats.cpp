@@ -71,6 +71,12 @@ Status plan_weights(const ir::Node& node, const calib::Profile& profile, const T
   return {};
 }
 
+/// What a layer that must stay wide computes in.
+NodeChoice wide_choice(const ir::Node& node, const WideLayer& layer, NodeFormat standard,
+                       const std::unordered_set<const ir::Node*>& half) {
+  return {half.contains(&node) ? layer.format.value_or(standard) : NodeFormat::fp32, layer.reason};
+}
+
 /// Scale and zero point of every value that lives in memory as bytes.
 Status plan_activations(const ir::Graph& graph, const calib::Profile& profile, const Int8Options& options,
                         const IntegerRegions& regions, TieFreeScales& tie_free, Recipe& recipe) {
@@ -128,6 +134,16 @@ void share_concat_scales(const ir::Graph& graph, const IntegerRegions& regions, 
 
 }  // namespace
 
+void widen_layers(const ir::Graph& graph, const calib::Profile* profile, const Wide& wide, Recipe& recipe) {
+  const auto half = half_region(graph, {});
+  for (const ir::Node* node : graph.nodes()) {
+    const auto layer = wide.find(key_of(*node));
+    if (layer == wide.end()) continue;
+    recipe.nodes[layer->first] = wide_choice(*node, layer->second, NodeFormat::fp32, half);
+    if (profile != nullptr) correct_half_bias(*node, *profile, recipe.nodes[layer->first].format, recipe);
+  }
+}
+
 void correct_bias(const ir::Node& node, const calib::Profile& profile, const Tensor& rounded,
                   Recipe& recipe) {
   if (node.op() == ir::Op::MatMul) return;
@@ -151,8 +167,8 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
   TieFreeScales tie_free(regions, recipe);
   NARROW_DO(plan_activations(graph, profile, options, regions, tie_free, recipe));
   share_concat_scales(graph, regions, recipe);
-  std::unordered_set<const ir::Node*> half;
-  if (options.wide_format != NodeFormat::fp32 && !wide.empty()) half = half_region(graph, {});
+  const std::unordered_set<const ir::Node*> half = half_region(graph, {});
+  const bool rest_is_half = options.wide_format != NodeFormat::fp32 && !wide.empty();
   std::vector<std::string> overflows;  // layers with biases beyond int32
   for (const ir::Node* node : graph.nodes()) {
     const std::string& key = key_of(*node);
@@ -162,9 +178,9 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
     } else if (is_large_table(*node) && !wide.contains(key) && options.target == Target::portable) {
       recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
     } else if (wide.contains(key)) {
-      recipe.nodes[key] = {half.contains(node) ? options.wide_format : NodeFormat::fp32, wide.at(key)};
+      recipe.nodes[key] = wide_choice(*node, wide.at(key), options.wide_format, half);
       correct_half_bias(*node, profile, recipe.nodes[key].format, recipe);
-    } else if (half.contains(node) && (node->op() == ir::Op::Attention || is_heavy(*node))) {
+    } else if (rest_is_half && half.contains(node) && (node->op() == ir::Op::Attention || is_heavy(*node))) {
       recipe.nodes[key] = {options.wide_format, ""};
       correct_half_bias(*node, profile, options.wide_format, recipe);
     }
@@ -181,7 +197,9 @@ namespace {
 /// calibration's.
 constexpr double kHalfLimit = 65504.0 / 2;
 
-std::string overflow_of(const ir::Node& node, const calib::Profile& profile) {
+}  // namespace
+
+std::string half_overflow(const ir::Node& node, const calib::Profile& profile) {
   const auto check = [&](const ir::Value* value) -> std::string {
     if (value == nullptr) return "";
     if (value->is_constant()) {
@@ -210,18 +228,19 @@ std::string overflow_of(const ir::Node& node, const calib::Profile& profile) {
   return "";
 }
 
-}  // namespace
-
 Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeFormat format, const Wide& wide) {
   Recipe recipe;
   recipe.precision = format == NodeFormat::fp16 ? Precision::fp16 : Precision::bf16;
-  const auto region = half_region(graph, names_of(wide));
+  const auto region = half_region(graph, names_of(wide)), able = half_region(graph, {});
   for (const ir::Node* node : graph.nodes()) {
     const std::string& key = key_of(*node);
-    if (wide.contains(key)) recipe.nodes[key] = {NodeFormat::fp32, wide.at(key)};
+    if (wide.contains(key)) {
+      recipe.nodes[key] = wide_choice(*node, wide.at(key), NodeFormat::fp32, able);
+      if (profile != nullptr) correct_half_bias(*node, *profile, recipe.nodes[key].format, recipe);
+    }
     if (!region.contains(node)) continue;
     const std::string overflow =
-        format == NodeFormat::fp16 && profile != nullptr ? overflow_of(*node, *profile) : "";
+        format == NodeFormat::fp16 && profile != nullptr ? half_overflow(*node, *profile) : "";
     recipe.nodes[key] = overflow.empty() ? NodeChoice{format, ""} : NodeChoice{NodeFormat::fp32, overflow};
     if (overflow.empty() && profile != nullptr) correct_half_bias(*node, *profile, format, recipe);
     if (!overflow.empty())

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -12,13 +13,19 @@
 
 namespace narrow::quant {
 
-/// Nodes that must stay wide, by key_of(), with the reason that will be shown.
-using Wide = std::map<std::string, std::string>;
+/// A layer that must stay wide: why, as will be shown, and what it computes in instead. No format: what the
+/// precision's options say, else FP32. A format the node cannot compute in (half_region()) gives FP32.
+struct WideLayer {
+  std::string reason;
+  std::optional<NodeFormat> format = {};
+};
+/// By key_of().
+using Wide = std::map<std::string, WideLayer>;
 
 struct Int8Options {
   calib::RangeOptions ranges;
   Target target = Target::portable;
-  /// What nodes in `wide` compute in instead.
+  /// What nodes in `wide` compute in that name no format, and heavy nodes that integers cannot do.
   NodeFormat wide_format = NodeFormat::fp32;
 };
 
@@ -32,6 +39,10 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
 /// be null for bf16.
 Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeFormat format,
                  const Wide& wide = {});
+
+/// Why FP16 cannot compute this node, with the largest number: a value it reads or makes, on calibration
+/// data, or a constant reaches beyond half of 65504. Empty: nothing does.
+std::string half_overflow(const ir::Node& node, const calib::Profile& profile);
 
 /// int8-dynamic: products and ungrouped convolutions with per-channel s8 weights and data that is scaled at
 /// run time, a row at a time. `profile` (for bias correction) may be null.
@@ -52,6 +63,9 @@ struct PlanOptions {
 /// search, for int8-dynamic with TensorRT as the target, and when int8 or fp16 lack a profile.
 Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Precision precision,
                     const PlanOptions& options, const Wide& wide = {});
+
+/// What the plans of layers that do not depend on each other (int8-dynamic, int4, int3, int2) do with `wide`.
+void widen_layers(const ir::Graph& graph, const calib::Profile* profile, const Wide& wide, Recipe& recipe);
 
 /// Takes back the mean shift of rounded weights (weights.h), where the calibration knows the means and the
 /// node has a place for it. `rounded`: the weights as they will be, in FP32.

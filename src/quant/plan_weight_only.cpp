@@ -30,10 +30,7 @@ Recipe plan_weight_only(const ir::Graph& graph, const calib::Profile* profile, c
   int64_t in_groups = 0;
   for (const ir::Node* node : graph.nodes()) {
     const std::string& key = key_of(*node);
-    if (wide.contains(key)) {
-      recipe.nodes[key] = {NodeFormat::fp32, wide.at(key)};
-      continue;
-    }
+    if (wide.contains(key)) continue;
     if (is_large_table(*node) && target == Target::portable)
       recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
     if (!is_heavy(*node)) continue;
@@ -54,6 +51,7 @@ Recipe plan_weight_only(const ir::Graph& graph, const calib::Profile* profile, c
     if (profile != nullptr) correct_bias(*node, *profile, dequantize_groups(stored), recipe);
     recipe.groups[key] = std::move(stored);
   }
+  widen_layers(graph, profile, wide, recipe);
   recipe.notes.push_back(
       fmt::format("weight-only: {} of {} layers in groups of {} with {} bits; the engine widens weights when "
                   "it plans, so "

@@ -174,13 +174,25 @@ Result<std::vector<RoundedLayer>> round_sequentially(const ir::Graph& graph, Rec
 }
 
 void take_rounding(const Recipe& from, Recipe& to) {
-  for (auto& [key, scales] : to.weights) {
-    const auto codes = from.codes.find(key);
-    if (codes == from.codes.end() || to.nodes.at(key).format != NodeFormat::int8) continue;
-    scales = from.weights.at(key);
-    to.codes[key] = codes->second;
+  const auto same_format = [&](const std::string& key) {
+    const auto node = from.nodes.find(key);
+    return node != from.nodes.end() && node->second.format == to.nodes.at(key).format;
+  };
+  const auto take_bias = [&](const std::string& key) {
     if (const auto bias = from.bias_corrections.find(key); bias != from.bias_corrections.end())
       to.bias_corrections[key] = bias->second;
+  };
+  for (auto& [key, scales] : to.weights) {
+    const auto codes = from.codes.find(key);
+    if (codes == from.codes.end() || !same_format(key)) continue;
+    scales = from.weights.at(key);
+    to.codes[key] = codes->second;
+    take_bias(key);
+  }
+  for (auto& [key, groups] : to.groups) {
+    if (!same_format(key) || !from.groups.contains(key)) continue;
+    groups = from.groups.at(key);
+    take_bias(key);
   }
 }
 

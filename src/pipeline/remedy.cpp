@@ -1,0 +1,122 @@
+#include "pipeline/remedy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace narrow::pipeline {
+namespace {
+
+using quant::Precision;
+
+bool rounds_weights(Precision precision) {
+  return precision != Precision::fp32 && precision != Precision::fp16 && precision != Precision::bf16;
+}
+
+/// An option and its values, in the order of `narrow build`.
+struct Line {
+  std::string name;
+  std::vector<std::string> values;
+  bool list = false;  // repeatable: an array in TOML
+};
+
+std::vector<Line> lines_of(const BuildRequest& r) {
+  std::vector<Line> lines = {{"model", {r.model}},
+                             {"calib", {r.calib}},
+                             {"eval", {r.eval}},
+                             {"precisions", {fmt::format("fp32,{}", to_string(r.precision))}},
+                             {"gate", r.gates, true}};
+  const auto add = [&](const std::string& name, const std::string& value) {
+    lines.push_back({name, {value}});
+  };
+  if (!r.metric_command.empty()) add("metric-cmd", r.metric_command);
+  if (r.confident) add("proof", "ci");
+  const calib::RangeOptions standard;
+  if (r.setting.ranges.method != standard.method) add("calib-method", to_string(r.setting.ranges.method));
+  if (r.setting.ranges.method == calib::Method::percentile &&
+      r.setting.ranges.percentile != standard.percentile)
+    add("percentile", fmt::format("{}", r.setting.ranges.percentile));
+  if (quant::to_string(r.setting.methods) != quant::to_string(quant::standard_methods()))
+    lines.push_back({"recipe", {quant::to_string(r.setting.methods)}, true});
+  constexpr int64_t kStandardGroup = 32;
+  if (r.group_size != kStandardGroup) add("group-size", fmt::format("{}", r.group_size));
+  if (!r.wide.empty()) lines.push_back({"wide", r.wide, true});
+  return lines;
+}
+
+/// For a POSIX shell: single quotes where a character could mean something.
+std::string shell_quoted(const std::string& text) {
+  const std::string plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=,:+@%";
+  if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+/// A basic string of TOML.
+std::string toml_quoted(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\')
+      quoted += std::string("\\") + c;
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      quoted += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+    else
+      quoted += c;
+  }
+  return quoted + "\"";
+}
+
+}  // namespace
+
+std::string to_string(const Setting& setting) {
+  std::string ranges = calib::to_string(setting.ranges.method);
+  if (setting.ranges.method == calib::Method::percentile)
+    ranges += fmt::format(" {}", setting.ranges.percentile);
+  return ranges + ", " + quant::to_string(setting.methods);
+}
+
+std::vector<Setting> other_settings(Precision precision, const Setting& first) {
+  std::vector<calib::RangeOptions> ranges = {first.ranges};
+  if (precision == Precision::int8)
+    for (const calib::Method method :
+         {calib::Method::mse, calib::Method::percentile, calib::Method::minmax, calib::Method::entropy,
+          calib::Method::moving_average, calib::Method::automatic}) {
+      calib::RangeOptions other;
+      other.method = method;
+      if (method != first.ranges.method) ranges.push_back(other);
+    }
+  std::vector<std::vector<quant::MethodUse>> methods = {first.methods};
+  for (const quant::MethodInfo& info : quant::all_methods()) {
+    if (!rounds_weights(precision)) break;
+    const auto use = quant::parse_methods(info.name);
+    if (use.ok() && quant::to_string(*use) != quant::to_string(first.methods)) methods.push_back(*use);
+  }
+  std::vector<Setting> settings;
+  for (const auto& use : methods)
+    for (const calib::RangeOptions& range : ranges) settings.push_back({range, use});
+  settings.erase(settings.begin());  // `first` itself
+  return settings;
+}
+
+std::string command_of(const BuildRequest& request) {
+  std::string command = "narrow build";
+  for (const Line& line : lines_of(request))
+    for (const std::string& value : line.values)
+      command += (line.name == "model" ? " " : " --" + line.name + " ") + shell_quoted(value);
+  return command + " --out out";
+}
+
+std::string toml_of(const BuildRequest& request) {
+  std::string text;
+  for (const Line& line : lines_of(request)) {
+    if (line.list && line.values.empty()) continue;
+    std::string values;
+    for (const std::string& value : line.values) values += (values.empty() ? "" : ", ") + toml_quoted(value);
+    text += line.name + " = " + (line.list ? "[" + values + "]" : values) + "\n";
+  }
+  return text;
+}
+
+}  // namespace narrow::pipeline

@@ -1,0 +1,42 @@
+// What makes a build hold its gates, and how a person writes it down.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "calib/range.h"
+#include "quant/methods.h"
+#include "quant/recipe.h"
+
+namespace narrow::pipeline {
+
+/// How ranges are found and weights rounded: the settings a remedy may change without widening a layer.
+struct Setting {
+  calib::RangeOptions ranges;
+  std::vector<quant::MethodUse> methods;
+};
+/// "mse, gptq".
+std::string to_string(const Setting& setting);
+
+/// The settings to try after `first`, cheapest and likeliest first: for int8 every calibration method, for
+/// every integer precision every method of the recipe. Those that change nothing for `precision` are not
+/// among them.
+std::vector<Setting> other_settings(quant::Precision precision, const Setting& first);
+
+/// One build as `narrow build` is told of it.
+struct BuildRequest {
+  std::string model, calib, eval, metric_command;
+  std::vector<std::string> gates;
+  quant::Precision precision = quant::Precision::int8;
+  Setting setting;
+  int64_t group_size = 32;
+  bool confident = false;         // --proof ci
+  std::vector<std::string> wide;  // "conv_1=bf16"
+};
+
+/// narrow build ... --out out, quoted for a shell; settings that are standard are left out.
+std::string command_of(const BuildRequest& request);
+/// The same as narrow.toml, for --config.
+std::string toml_of(const BuildRequest& request);
+
+}  // namespace narrow::pipeline
