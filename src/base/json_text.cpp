@@ -56,4 +56,9 @@ std::string text_member(const Json& json, const char* key) {
   return text.is_string() ? text.get<std::string>() : "";
 }
 
+double number_member(const Json& json, const char* key) {
+  const Json& value = member(json, key);
+  return value.is_number() ? value.get<double>() : 0;
+}
+
 }  // namespace narrow

@@ -25,4 +25,7 @@ const Json& member(const Json& json, const char* key);
 /// The member, when it is a text; otherwise "".
 std::string text_member(const Json& json, const char* key);
 
+/// The member, when it is a number; otherwise 0.
+double number_member(const Json& json, const char* key);
+
 }  // namespace narrow

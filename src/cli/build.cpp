@@ -16,7 +16,7 @@ struct Options {
                                        tactics = "tuned", metric_command, config;
   std::vector<std::string> gates, recipe, wide;
   int64_t batch = 1, group_size = 32, memory = 0;
-  double percentile = 99.99, seconds = 1;
+  double percentile = 99.99, budget = 10, seconds = 1;
 };
 
 Result<std::vector<quant::Precision>> parse_precisions(const std::string& list) {
@@ -61,6 +61,7 @@ Result<pipeline::BuildOptions> to_build_options(const Options& o) {
   build.threads = o.common.threads;
   build.seed = o.common.seed;
   build.bench_seconds = o.seconds;
+  build.budget_minutes = o.budget;
   return build;
 }
 
@@ -197,6 +198,9 @@ Command add_build(CLI::App& root) {
       ->check(CLI::Range(2, 65536));
   add_recipe(*app, o->recipe);
   add_wide(*app, o->wide);
+  app->add_option("--budget", o->budget,
+                  "minutes for the search of a mix, after which no new trial is begun (default 10)")
+      ->check(CLI::Range(0.1, 1e5));
   app->add_option("--seconds", o->seconds, "timing per build (default 1)")->check(CLI::Range(0.01, 600.0));
   app->add_option("--config", o->config, "options from a TOML file, named like the options above");
   add_ranges(*app, o->method, o->percentile);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "artifact/artifact.h"
@@ -117,6 +118,31 @@ void add_lines(const Json& list, std::string& text) {
   for (const std::string& line : texts(list)) text += line + "\n";
 }
 
+/// What each layer would take and disturb in every format, and which was taken.
+void explain_mix(const Json& mix, std::string& text) {
+  const Json& layers = member(mix, "layers");
+  if (!layers.is_array() || layers.empty()) return;
+  std::vector<std::string> formats, head = {"layer", "format"};
+  std::vector<bool> numbers = {false, false};
+  if (const Json& choices = member(layers[0], "choices"); choices.is_object())
+    for (const auto& [format, cost] : choices.items()) formats.push_back(format);
+  for (const std::string& format : formats) {
+    for (const char* unit : {" us", " noise dB"}) head.push_back(format + unit), numbers.push_back(true);
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& layer : layers) {
+    rows.push_back({text_member(layer, "node"), text_member(layer, "format")});
+    for (const std::string& format : formats) {
+      const Json& cost = member(member(layer, "choices"), format.c_str());
+      const double ms = number_member(cost, "ms"), noise = number_member(cost, "noise");
+      rows.back().push_back(fmt::format("{:.1f}", 1000 * ms));
+      rows.back().push_back(noise > 0 ? fmt::format("{:.0f}", 10 * std::log10(noise)) : "none");
+    }
+  }
+  text += "\nmixed: layers alone, by format; noise of the outputs relative to their power\n" +
+          table(head, rows, numbers);
+}
+
 Result<Json> read_manifest(const fs::path& path) {
   NARROW_TRY(const auto file, MappedFile::open(path));
   NARROW_TRY(Json manifest, parse_json(file->text(), path.string()));
@@ -144,6 +170,7 @@ Result<Json> explain_folder(const Options& o, std::string& text) {
     explain_recipe(member(build, "recipe"), text);
     add_lines(member(build, "findings"), text);  // the recipe's notes are among them
   }
+  explain_mix(member(manifest, "mix"), text);
   const std::string chosen = text_member(decision, "chosen");
   Json json = {{"decision", decision}};
   std::error_code error;

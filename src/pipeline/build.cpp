@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
+#include <cmath>
 
 #include "base/file.h"
 #include "base/json_text.h"
@@ -13,18 +13,15 @@
 #include "pipeline/judge.h"
 #include "pipeline/manifest.h"
 #include "pipeline/metric_command.h"
+#include "pipeline/mix_search.h"
 #include "pipeline/peaks.h"
 #include "pipeline/quantization.h"
 #include "pipeline/variant.h"
 #include "quant/apply.h"
 #include "quant/given.h"
-#include "quant/plan_formats.h"
-#include "quant/sequential_rounding.h"
 #include "quant/wide.h"
 #include "report/report.h"
 #include "runtime/states.h"
-#include "search/culprits.h"
-#include "search/suspects.h"
 #include "verify/evaluate.h"
 
 namespace narrow::pipeline {
@@ -228,20 +225,6 @@ class Builder {
     return {};
   }
 
-  /// Gates about answers (not speed or size) of one build; without evaluation data they cannot be computed.
-  Result<bool> holds_answer_gates(const verify::Figures& figures, const std::optional<double>& custom) const {
-    for (const verify::Gate& gate : options_.gates) {
-      if (!is_about_answers(gate)) continue;
-      verify::Measured measured;
-      measured.custom = custom;
-      measured.custom_reference = result_.builds[0].custom_metric;
-      NARROW_TRY(const verify::GateResult result,
-                 verify::check_gate(gate, figures, measured, options_.proof));
-      if (result.verdict != verify::GateResult::Verdict::passed) return false;
-    }
-    return true;
-  }
-
   Status make_mixed() {
     const auto int8 = std::find_if(result_.builds.begin(), result_.builds.end(),
                                    [](const Build& b) { return b.precision == Precision::int8; });
@@ -255,64 +238,83 @@ class Builder {
       result_.skipped.push_back("mixed: no gate about answers to hold it against (--gate with --eval)");
       return drop_unwanted_int8();
     }
-    NARROW_TRY(const bool good, holds_answer_gates(int8->figures, int8->custom_metric));
-    if (good) {
-      result_.skipped.push_back("mixed: int8 already holds the gates");
-      return drop_unwanted_int8();
-    }
-    // BF16 costs little where the machine has it; elsewhere it would be emulated.
-    const NodeFormat wide = usable_isa() >= Isa::amx ? NodeFormat::bf16 : NodeFormat::fp32;
-    const auto suspects =
-        search::rank_suspects(model_.graph, int8->recipe, int8->layers, search::Which::heavy);
-    const Quantized start{int8->recipe,
-                          variants_[static_cast<size_t>(int8 - result_.builds.begin())].prepared};
     NARROW_TRY(Judge judge, Judge::create(model_.graph, *eval_,
                                           {.gates = options_.gates,
                                            .proof = options_.proof,
                                            .seed = options_.seed,
                                            .metric_command = options_.metric_command},
                                           pool_, progress_));
-    const auto trial = [&](const search::LayerSet& layers) -> Result<search::Outcome> {
-      NARROW_TRY(const Quantized mixed, mixed_recipe(wide, wide_of(suspects, layers, wide), start));
-      NARROW_TRY(const Judgement judgement, judge.judge(mixed));
-      return search::Outcome{.holds = judgement.holds, .score = judgement.sqnr_db()};
-    };
-    constexpr int kMostTrials = 40;
-    NARROW_TRY(search::Culprits found,
-               search::find_culprits(suspects.size(), trial, {.most_trials = kMostTrials}));
-    if (!found.holds) {
-      found.layers.resize(suspects.size());
-      std::iota(found.layers.begin(), found.layers.end(), 0U);
+    const Quantized start{int8->recipe,
+                          variants_[static_cast<size_t>(int8 - result_.builds.begin())].prepared};
+    NARROW_TRY(std::vector<UniformBuild> uniform, uniform_builds());
+    const MixInput input{.original = model_.graph,
+                         .profile = profile_,
+                         .calib = *calib_,
+                         .shapes = shapes_,
+                         .int8 = start,
+                         .int8_layers = int8->layers,
+                         .builds = std::move(uniform)};
+    NARROW_TRY(
+        MixFound found,
+        search_mix(input,
+                   {.plan = quantize_options().plan, .pinned = wide_, .minutes = options_.budget_minutes},
+                   judge, pool_, progress_));
+    result_.mix = to_json(found);
+    if (!found.holds || found.is_int8) {
+      for (const std::string& note : found.notes) result_.skipped.push_back("mixed: " + note);
+      if (found.is_int8) result_.skipped.back() += "; no mix is faster than int8, which holds the gates";
+      return drop_unwanted_int8();
     }
-    NARROW_TRY(Quantized mixed, mixed_recipe(wide, wide_of(suspects, found.layers, wide), start));
-    mixed.recipe.notes.push_back(
-        fmt::format("{} of {} layers widened to {} in {} trials{}", found.layers.size(), suspects.size(),
-                    to_string(wide), found.trials, found.holds ? "" : "; the gates do not hold even so"));
-    NARROW_DO(add_variant(std::move(mixed)));
+    found.mix.recipe.precision = Precision::mixed;
+    found.mix.recipe.notes.insert(found.mix.recipe.notes.end(), found.notes.begin(), found.notes.end());
+    NARROW_DO(add_variant(std::move(found.mix)));
     NARROW_DO(evaluate_from(variants_.size() - 1));
     NARROW_DO(compare_layers_of(variants_.size() - 1));
     return drop_unwanted_int8();
   }
 
-  quant::Wide wide_of(const std::vector<search::Suspect>& suspects, const search::LayerSet& layers,
-                      NodeFormat format) const {
-    quant::Wide wide = wide_;
-    for (const size_t i : layers)
-      wide[suspects[i].key] = {.reason =
-                                   fmt::format("{}: {:.1f} dB alone in int8, number {} of the guiltiest",
-                                               to_string(format), suspects[i].sqnr_db, i + 1)};
-    return wide;
+  /// Where the time of the builds in one format goes: what a mix is composed of. Formats that the machine
+  /// emulates are not among them.
+  Result<std::vector<UniformBuild>> uniform_builds() {
+    std::vector<UniformBuild> builds;
+    NARROW_DO(repeat_inputs());
+    for (size_t i = 0; i < variants_.size(); ++i) {
+      const Build& build = result_.builds[i];
+      const auto format = format_of(build.precision);
+      if (!format || (*format == NodeFormat::bf16 && usable_isa() < Isa::amx)) continue;
+      constexpr int kRuns = 15;
+      NARROW_TRY(bench::Profile profile,
+                 bench::profile(*variants_[i].session, timed_inputs_, kRuns, progress_));
+      if (options_.tactics == TacticSource::pinned) pin_times(*format, profile);
+      const auto sqnr = build.figures.by_name.find("sqnr");
+      const double noise = sqnr == build.figures.by_name.end() ? 0 : std::pow(10.0, -sqnr->second.value / 10);
+      builds.push_back({*format, std::move(profile), *format == NodeFormat::fp32 ? 0 : noise});
+    }
+    return builds;
   }
 
-  /// Layers that stay int8 keep the codes the int8 build found for them.
-  Result<Quantized> mixed_recipe(NodeFormat wide, const quant::Wide& layers, const Quantized& int8) {
-    NARROW_TRY(quant::Recipe recipe,
-               quant::plan_int8(int8.graph(model_.graph), int8.profile(profile_),
-                                {.ranges = options_.ranges, .target = options_.target, .wide_format = wide},
-                                layers));
-    recipe.precision = Precision::mixed;
-    quant::take_rounding(int8.recipe, recipe);
-    return Quantized{std::move(recipe), int8.prepared};
+  /// Pinned builds are the same every time: times that were measured give way to the work there is, at rates
+  /// in the proportion that vector units have.
+  static void pin_times(NodeFormat format, bench::Profile& profile) {
+    const double macs_per_ms = format == NodeFormat::fp32 ? 5e7 : format == NodeFormat::int8 ? 2e8 : 1e8;
+    constexpr double kBytesPerMs = 1e7;
+    for (bench::StepProfile& step : profile.steps)
+      step.ms = static_cast<double>(step.macs) / macs_per_ms + static_cast<double>(step.bytes) / kBytesPerMs;
+  }
+
+  static std::optional<NodeFormat> format_of(Precision precision) {
+    switch (precision) {
+      case Precision::fp32:
+        return NodeFormat::fp32;
+      case Precision::fp16:
+        return NodeFormat::fp16;
+      case Precision::bf16:
+        return NodeFormat::bf16;
+      case Precision::int8:
+        return NodeFormat::int8;
+      default:
+        return std::nullopt;
+    }
   }
 
   /// int8 is the start of mixed; when only mixed was asked for it is not shipped.
@@ -334,15 +336,25 @@ class Builder {
     fs::remove(folder_ / (name + ".onnx"), ignored);
   }
 
-  Status measure() {
-    // A model whose batch is fixed, or whose states lie along other axes, is timed at the batch it takes.
-    const int64_t fixed = layer_data().info().largest_batch, count = layer_data().batch_of(1),
-                  batch = fixed > 0 ? fixed : options_.batch;
-    NARROW_TRY(const data::Batch sample, layer_data().read(0, count, *pool_));
+  /// A model whose batch is fixed, or whose states lie along other axes, is timed at the batch it takes.
+  int64_t timed_batch() const {
+    const int64_t fixed = layer_data().info().largest_batch;
+    return fixed > 0 ? fixed : options_.batch;
+  }
+
+  /// What builds are timed on: one sample, `timed_batch()` times.
+  Status repeat_inputs() {
+    NARROW_TRY(const data::Batch sample, layer_data().read(0, layer_data().batch_of(1), *pool_));
     NARROW_TRY(const runtime::CarriedStates states,
                runtime::CarriedStates::create(layer_data().info().states, model_.graph));
     const TensorMap inputs = states.with(sample.inputs);
-    timed_inputs_ = fixed > 0 ? inputs : repeat(inputs, batch);
+    timed_inputs_ = layer_data().info().largest_batch > 0 ? inputs : repeat(inputs, options_.batch);
+    return {};
+  }
+
+  Status measure() {
+    NARROW_DO(repeat_inputs());
+    const int64_t batch = timed_batch();
     std::vector<bench::Contestant> contestants;
     for (size_t i = 0; i < variants_.size(); ++i)
       contestants.push_back({.name = variants_[i].name,

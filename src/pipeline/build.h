@@ -43,6 +43,7 @@ struct BuildOptions {
   int64_t group_size = 32;  // weights that share a scale in int4, int3, int2
   std::vector<quant::MethodUse> methods = quant::standard_methods();
   std::vector<std::string> wide;  // quant::parse_wide
+  double budget_minutes = 10;     // of the search for a mix
   double bench_seconds = 1;       // per build
   TacticSource tactics = TacticSource::tuned;
   int64_t layer_samples = 4;  // for the per-layer figures
@@ -73,6 +74,7 @@ struct BuildResult {
   std::vector<std::string> notes;    // about the model as it came
   std::vector<std::string> skipped;  // precisions not built, with the reason
   Decision decision;
+  Json mix;  // what the search for a mix found (mix_search.h); null: there was none
   Json manifest;
   bool gates_passed() const;
   bool inconclusive() const;

@@ -107,6 +107,7 @@ Json make_manifest(const BuildOptions& options, const BuildResult& result, const
           {"optimized", passes},
           {"builds", builds},
           {"skipped", result.skipped},
+          {"mix", result.mix},
           {"decision", to_json(result.decision)}};
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "pipeline/judge.h"
 #include "quant/sequential_rounding.h"
 
 namespace narrow::pipeline {
@@ -50,6 +51,33 @@ Status run_gptq(const QuantizeInput& input, const quant::MethodUse& use, const Q
   return {};
 }
 
+/// Rounded to nearest, on the calibration data: what a build of this precision loses, in noise over signal.
+Result<double> noise_of(Judge& judge, const QuantizeInput& input, quant::Precision precision,
+                        const quant::PlanOptions& options, std::shared_ptr<const Prepared> prepared) {
+  Quantized build{{}, std::move(prepared)};
+  const calib::Profile& profile = build.profile(*input.profile);
+  NARROW_TRY(build.recipe, quant::plan(build.graph(input.graph), &profile, precision, options, {}));
+  NARROW_TRY(const Judgement judgement, judge.judge(build));
+  return judgement.noise();
+}
+
+/// What was prepared is kept where the outputs lose less by it, and a note says how much less.
+Status keep_if_better(const QuantizeInput& input, quant::Precision precision, const QuantizeOptions& options,
+                      const std::shared_ptr<ThreadPool>& pool, std::shared_ptr<const Prepared>& prepared,
+                      std::vector<std::string>& notes) {
+  JudgeOptions ungated;
+  ungated.samples = 32;
+  NARROW_TRY(Judge judge, Judge::create(input.graph, *input.dataset, ungated, pool));
+  NARROW_TRY(const double before, noise_of(judge, input, precision, options.plan, nullptr));
+  NARROW_TRY(const double after, noise_of(judge, input, precision, options.plan, prepared));
+  const double gain = 10 * std::log10(before / after);
+  if (!(after < before)) prepared = nullptr;
+  notes.push_back(fmt::format("outputs on {} calibration samples, weights to nearest: {:+.1f} dB{}",
+                              judge.samples(), gain,
+                              prepared == nullptr ? "; the model stays as it was" : ""));
+  return {};
+}
+
 }  // namespace
 
 Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision precision,
@@ -58,6 +86,8 @@ Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision preci
   Quantized result;
   std::vector<std::string> notes;
   NARROW_TRY(result.prepared, prepare(input, precision, options, pool, notes, progress));
+  if (result.prepared != nullptr)
+    NARROW_DO(keep_if_better(input, precision, options, pool, result.prepared, notes));
   const QuantizeInput base{.graph = result.graph(input.graph),
                            .profile = result.prepared != nullptr ? &result.prepared->profile : input.profile,
                            .dataset = input.dataset};

@@ -147,6 +147,6 @@ std::string to_string(const std::vector<MethodUse>& methods) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-std::vector<MethodUse> standard_methods() { return *parse_methods("gptq"); }
+std::vector<MethodUse> standard_methods() { return *parse_methods("equalize, gptq"); }
 
 }  // namespace narrow::quant

@@ -147,7 +147,9 @@ TEST(Culprits, WhenTimeRunsOutTheSmallestSoFarIsReturnedAndSaidSo) {
     // 1 2 4 8 16 fail but the last; then 12 10 hold, 9 fails.
     EXPECT_EQ(found->holds, trials >= 4) << trials;
     EXPECT_EQ(found->minimal, !found->stopped);
-    if (found->holds) EXPECT_TRUE(contains(found->layers, oracle.needed));
+    if (found->holds) {
+      EXPECT_TRUE(contains(found->layers, oracle.needed));
+    }
   }
 }
 
