@@ -5,7 +5,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build pkg-config git ccache
   protobuf-compiler libprotobuf-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libtomlplusplus-dev
-  libturbojpeg0-dev libeigen3-dev liblpsolve55-dev libsuitesparse-dev libxxhash-dev zlib1g-dev libjs-chart.js libgtest-dev libgmock-dev libbenchmark-dev
+  libturbojpeg0-dev libeigen3-dev coinor-libcbc-dev libxxhash-dev zlib1g-dev libjs-chart.js libgtest-dev libgmock-dev libbenchmark-dev
   python3 python3-pip python3-venv clang-format clang-tidy
   "$@"
 )

@@ -1,7 +1,7 @@
 #include "search/mix.h"
 
+#include <Cbc_C_Interface.h>
 #include <fmt/format.h>
-#include <lpsolve/lp_lib.h>
 
 #include <algorithm>
 #include <memory>
@@ -10,75 +10,60 @@ namespace narrow::search {
 namespace {
 
 struct FreeProgram {
-  void operator()(lprec* program) const { delete_lp(program); }
+  void operator()(Cbc_Model* program) const { Cbc_deleteModel(program); }
 };
 
 /// Columns: one binary per layer and choice, then one in [0, 1] per edge: is it cast?
 class Program {
  public:
-  explicit Program(const MixProblem& problem) : problem_(problem) {
+  explicit Program(const MixProblem& problem) : problem_(problem), program_(Cbc_newModel()) {
+    Cbc_setLogLevel(program_.get(), 0);
     for (const MixLayer& layer : problem.layers) {
       first_.push_back(columns_);
-      columns_ += static_cast<int>(layer.choices.size());
+      for (const FormatCost& choice : layer.choices) add_column(choice.ms, true);
     }
     first_edge_ = columns_;
-    columns_ += static_cast<int>(problem.edges.size());
-    program_.reset(make_lp(0, columns_));
-    set_verbose(program_.get(), NEUTRAL);
-    set_objective();
-    set_add_rowmode(program_.get(), TRUE);
+    for (const MixEdge& edge : problem.edges) add_column(edge.ms, false);
     for (size_t l = 0; l < problem.layers.size(); ++l) choose_one(l);
     for (size_t e = 0; e < problem.edges.size(); ++e) count_casts(e);
   }
 
   Result<std::vector<size_t>> solve_below(double noise_bound) {
     bound_noise(noise_bound);
-    set_add_rowmode(program_.get(), FALSE);
-    constexpr double kGap = 1e-4;
-    set_mip_gap(program_.get(), 1e-12, kGap);
-    const int status = ::solve(program_.get());
-    if (status != OPTIMAL && status != SUBOPTIMAL)
+    Cbc_setParameter(program_.get(), "ratioGap", "1e-4");
+    Cbc_setParameter(program_.get(), "threads", "0");  // one: the same answer every time
+    Cbc_solve(program_.get());
+    if (Cbc_isProvenOptimal(program_.get()) == 0)
       return Error{.code = Code::invalid_argument,
                    .subject = "mixed precision",
-                   .expected = fmt::format("a noise bound that some choice of formats stays below"),
+                   .expected = "a noise bound that some choice of formats stays below",
                    .got = fmt::format("{:.3g}", noise_bound)};
-    std::vector<double> values(static_cast<size_t>(columns_));
-    get_variables(program_.get(), values.data());
+    const double* values = Cbc_getColSolution(program_.get());
     std::vector<size_t> choice;
     for (size_t l = 0; l < problem_.layers.size(); ++l) {
-      const auto from = values.begin() + first_[l];
+      const double* from = values + first_[l];
       choice.push_back(
-          static_cast<size_t>(std::max_element(from, from + std::ssize(problem_.layers[l].choices)) - from));
+          static_cast<size_t>(std::max_element(from, from + problem_.layers[l].choices.size()) - from));
     }
     return choice;
   }
 
  private:
-  int column(size_t layer, size_t choice) const { return first_[layer] + static_cast<int>(choice) + 1; }
-
-  void set_objective() {
-    std::vector<int> at;
-    std::vector<double> ms;
-    for (size_t l = 0; l < problem_.layers.size(); ++l)
-      for (size_t c = 0; c < problem_.layers[l].choices.size(); ++c) {
-        at.push_back(column(l, c));
-        ms.push_back(problem_.layers[l].choices[c].ms);
-        set_binary(program_.get(), column(l, c), TRUE);
-      }
-    for (size_t e = 0; e < problem_.edges.size(); ++e) {
-      at.push_back(first_edge_ + static_cast<int>(e) + 1);
-      ms.push_back(problem_.edges[e].ms);
-      set_upbo(program_.get(), at.back(), 1);
-    }
-    set_obj_fnex(program_.get(), static_cast<int>(at.size()), ms.data(), at.data());
-    set_minim(program_.get());
+  void add_column(double ms, bool binary) {
+    Cbc_addCol(program_.get(), "", 0, 1, ms, binary ? 1 : 0, 0, nullptr, nullptr);
+    ++columns_;
   }
+
+  void add_row(std::vector<int> at, std::vector<double> factors, char sense, double bound) {
+    Cbc_addRow(program_.get(), "", static_cast<int>(at.size()), at.data(), factors.data(), sense, bound);
+  }
+
+  int column(size_t layer, size_t choice) const { return first_[layer] + static_cast<int>(choice); }
 
   void choose_one(size_t layer) {
     std::vector<int> at;
     for (size_t c = 0; c < problem_.layers[layer].choices.size(); ++c) at.push_back(column(layer, c));
-    std::vector<double> ones(at.size(), 1);
-    add_constraintex(program_.get(), static_cast<int>(at.size()), ones.data(), at.data(), EQ, 1);
+    add_row(at, std::vector<double>(at.size(), 1), 'E', 1);
   }
 
   /// cast >= x(from, f) - x(to, f) for every format of either.
@@ -86,11 +71,11 @@ class Program {
     const MixEdge& edge = problem_.edges[e];
     const auto &from = problem_.layers[edge.from].choices, &to = problem_.layers[edge.to].choices;
     for (size_t c = 0; c < from.size(); ++c) {
-      std::vector<int> at = {column(edge.from, c), first_edge_ + static_cast<int>(e) + 1};
+      std::vector<int> at = {column(edge.from, c), first_edge_ + static_cast<int>(e)};
       std::vector<double> row = {1, -1};
       for (size_t d = 0; d < to.size(); ++d)
         if (to[d].format == from[c].format) at.push_back(column(edge.to, d)), row.push_back(-1);
-      add_constraintex(program_.get(), static_cast<int>(at.size()), row.data(), at.data(), LE, 0);
+      add_row(at, row, 'L', 0);
     }
   }
 
@@ -103,13 +88,13 @@ class Program {
         at.push_back(column(l, c));
         noise.push_back(problem_.layers[l].choices[c].noise / bound);
       }
-    add_constraintex(program_.get(), static_cast<int>(at.size()), noise.data(), at.data(), LE, 1);
+    add_row(at, noise, 'L', 1);
   }
 
   const MixProblem& problem_;
-  std::vector<int> first_;  // column of each layer's first choice, from 0
+  std::vector<int> first_;  // column of each layer's first choice
   int first_edge_ = 0, columns_ = 0;
-  std::unique_ptr<lprec, FreeProgram> program_;
+  std::unique_ptr<Cbc_Model, FreeProgram> program_;
 };
 
 double least_noise(const MixProblem& problem) {

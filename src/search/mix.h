@@ -6,7 +6,7 @@
 // Times are measured; noise is a layer's share in the noise of the outputs, which adds up while it is small
 // and layers err independently. Casts between layers of different formats cost as much as they move.
 // Source of the form: Dong et al., "HAWQ-V3", arXiv:2011.10680, 3.4, without casts. Solved exactly, up to a
-// gap of 0.01 %, by lp_solve (branch and bound).
+// gap of 0.01 %, by COIN-OR Cbc (branch and cut).
 #pragma once
 
 #include <string>
