@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "quant/half_quadratic.h"
 #include "quant/sequential_rounding.h"
 
 namespace narrow::pipeline {
@@ -50,6 +51,18 @@ Status run_gptq(const QuantizeInput& input, const quant::MethodUse& use, const Q
   return {};
 }
 
+void run_hqq(const QuantizeInput& input, const quant::MethodUse& use, ThreadPool& pool,
+             quant::Recipe& recipe) {
+  const double norm = use.settings.at("norm");
+  const auto report =
+      quant::half_quadratic(input.graph, input.profile, recipe, pool,
+                            {.norm = norm, .iterations = static_cast<int>(use.settings.at("iterations"))});
+  if (report.layers == 0) return;
+  recipe.notes.push_back(
+      fmt::format("hqq: {} layers, sum of |w - w'|^{:g} {:.3g} times that of the nearest codes' scales",
+                  report.layers, norm, report.nearest > 0 ? report.chosen / report.nearest : 1));
+}
+
 }  // namespace
 
 Result<quant::Recipe> make_recipe(const QuantizeInput& input, quant::Precision precision,
@@ -58,6 +71,9 @@ Result<quant::Recipe> make_recipe(const QuantizeInput& input, quant::Precision p
   NARROW_TRY(quant::Recipe recipe, quant::plan(input.graph, input.profile, precision, options.plan, wide));
   for (const quant::MethodUse& use : options.methods) switch (use.method) {
       case quant::Method::nearest:
+        break;
+      case quant::Method::hqq:
+        run_hqq(input, use, *pool, recipe);
         break;
       case quant::Method::gptq:
         NARROW_DO(run_gptq(input, use, options, pool, progress, recipe));

@@ -12,6 +12,10 @@ namespace {
 const std::vector<MethodInfo>& table() {
   static const std::vector<MethodInfo> methods = {
       {Method::nearest, "nearest", "weights are rounded to the nearest code, whatever the data", {}},
+      {Method::hqq,
+       "hqq",
+       "scales and zero points of groups from the weights alone, by an lp norm of their error",
+       {{"norm", 0.7, 0.1, 4, "p: of |w - w'|^p"}, {"iterations", 20, 1, 1000, "rounds for each group"}}},
       {Method::gptq,
        "gptq",
        "weights are rounded by the error of the layer's result, layer after layer on what is really there",

@@ -12,7 +12,7 @@
 
 namespace narrow::quant {
 
-enum class Method : uint8_t { nearest, gptq };
+enum class Method : uint8_t { nearest, hqq, gptq };
 
 struct MethodSetting {
   const char* name;

@@ -28,7 +28,7 @@ TEST(Methods, EveryNameIsReadBack) {
 TEST(Methods, ErrorsNameWhatThereIs) {
   const std::pair<const char*, const char*> cases[] = {
       {"", "at least one method"},
-      {"gptqq", "methods out of nearest, gptq"},
+      {"gptqq", "methods out of nearest, hqq, gptq"},
       {"gptq(depth=3)", "damping, samples, residual"},
       {"gptq(damping=2)", "a number from"},
       {"gptq(damping=x)", "a number from"},
