@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "quant/code_levels.h"
 #include "quant/weights.h"
 
 namespace narrow::quant {
@@ -18,28 +19,10 @@ struct Fit {
   double error = 0;
 };
 
-/// Codes of a format: [low, high], before the zero point is added.
-struct Levels {
-  int low, high;
-  bool symmetric;
-};
-
-Levels levels_of(const GroupOptions& o) {
-  const int half = 1 << (o.bits - 1);
-  return o.symmetric ? Levels{-half, half - 1, true} : Levels{0, 2 * half - 1, false};
-}
-
-int code_of(float x, float scale, int zero_point, const Levels& levels) {
-  // Adding 1.5 * 2^23 rounds to even; quotients here are far below 2^22.
-  const float quotient = std::clamp(x / scale, -1024.0F, 1024.0F);
-  const float rounded = (quotient + 12582912.0F) - 12582912.0F;
-  return std::clamp(static_cast<int>(rounded) + zero_point, levels.low, levels.high);
-}
-
 class GroupFitter {
  public:
   GroupFitter(const GroupOptions& options, bool half_scales)
-      : levels_(levels_of(options)), half_scales_(half_scales) {}
+      : levels_(code_levels(options)), symmetric_(options.symmetric), half_scales_(half_scales) {}
 
   Fit fit(std::span<const float> x) {
     const auto [least, most] = std::minmax_element(x.begin(), x.end());
@@ -58,13 +41,11 @@ class GroupFitter {
     return best;
   }
 
-  const Levels& levels() const { return levels_; }
-
  private:
   float stored(float scale) const { return half_scales_ ? half_scale(scale) : scale; }
 
   Fit candidate(float low, float high, float share) const {
-    if (levels_.symmetric) {
+    if (symmetric_) {
       const float reach =
           high >= -low ? high / static_cast<float>(levels_.high) : -low / static_cast<float>(-levels_.low);
       return {stored(share * reach), 0, 0};
@@ -77,7 +58,7 @@ class GroupFitter {
     f.error = 0;
     for (const float v : x) {
       const float back =
-          static_cast<float>(code_of(v, f.scale, f.zero_point, levels_) - f.zero_point) * f.scale;
+          static_cast<float>(code_of(v, {f.scale, f.zero_point}, levels_) - f.zero_point) * f.scale;
       f.error += static_cast<double>(v - back) * static_cast<double>(v - back);
     }
     return f;
@@ -86,7 +67,7 @@ class GroupFitter {
   Fit refit(std::span<const float> x, const Fit& f) const {
     double product = 0, square = 0;
     for (const float v : x) {
-      const double q = code_of(v, f.scale, f.zero_point, levels_) - f.zero_point;
+      const double q = code_of(v, {f.scale, f.zero_point}, levels_) - f.zero_point;
       product += static_cast<double>(v) * q;
       square += q * q;
     }
@@ -94,7 +75,8 @@ class GroupFitter {
     return {stored(static_cast<float>(product / square)), f.zero_point, 0};
   }
 
-  Levels levels_;
+  CodeLevels levels_;
+  bool symmetric_;
   bool half_scales_;
 };
 
@@ -174,7 +156,7 @@ GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupO
   NARROW_CHECK(options.bits >= 2 && options.bits <= 4 && options.group_size >= 0);
   const Geometry at(weights.shape(), axis, options.group_size);
   const bool half_scales = !options.f32_scales && scales_fit_half(weights);
-  const Levels levels = levels_of(options);
+  const CodeLevels levels = code_levels(options);
   const DType type = options.symmetric ? DType::s4 : DType::u4;
   Shape groups = weights.shape();
   groups[static_cast<size_t>(axis)] = at.groups;
@@ -192,8 +174,7 @@ GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupO
     scale.mutable_data<float>()[parameters] = found.scale;
     if (!options.symmetric)
       static_cast<uint8_t*>(zero_point.mutable_raw())[parameters] = static_cast<uint8_t>(found.zero_point);
-    for (const size_t i : elements)
-      q[i] = static_cast<uint8_t>(code_of(x[i], found.scale, found.zero_point, levels));
+    for (const size_t i : elements) q[i] = static_cast<uint8_t>(code_of(x[i], found, levels));
   });
   return {.codes = std::move(codes),
           .scale = half_scales ? cast(scale, DType::f16) : std::move(scale),

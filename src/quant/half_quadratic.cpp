@@ -4,25 +4,12 @@
 #include <cmath>
 #include <vector>
 
+#include "quant/code_levels.h"
 #include "quant/plan_formats.h"
 #include "quant/regions.h"
 
 namespace narrow::quant {
 namespace {
-
-struct Levels {
-  int low, high;
-};
-
-Levels levels_of(const GroupOptions& options) {
-  const int half = 1 << (options.bits - 1);
-  return options.symmetric ? Levels{-half, half - 1} : Levels{0, 2 * half - 1};
-}
-
-int code_of(float x, const ScaleFit& fit, const Levels& levels) {
-  const float quotient = std::clamp(x / fit.scale, -1024.0F, 1024.0F);
-  return std::clamp(static_cast<int>(std::nearbyintf(quotient)) + fit.zero_point, levels.low, levels.high);
-}
 
 class HalfQuadraticFitter {
  public:
@@ -32,7 +19,7 @@ class HalfQuadraticFitter {
         options_(options),
         half_scales_(half_scales),
         half_quadratic_(half_quadratic),
-        levels_(levels_of(options)) {}
+        levels_(code_levels(options)) {}
 
   ScaleFit run() {
     const ScaleFit nearest = fit_group(group_, options_, half_scales_);
@@ -104,7 +91,7 @@ class HalfQuadraticFitter {
   const GroupOptions& options_;
   bool half_scales_;
   const HalfQuadraticOptions& half_quadratic_;
-  Levels levels_;
+  CodeLevels levels_;
   double least_ = -1;
   ScaleFit best_;
 };
@@ -123,7 +110,7 @@ double norm_error(const Tensor& weights, const GroupedWeights& stored, double no
 
 double norm_error(std::span<const float> group, const GroupOptions& options, const ScaleFit& fit,
                   double norm) {
-  const Levels levels = levels_of(options);
+  const CodeLevels levels = code_levels(options);
   double sum = 0;
   for (const float x : group) {
     const float back = static_cast<float>(code_of(x, fit, levels) - fit.zero_point) * fit.scale;

@@ -5,6 +5,7 @@
 #include "numerics/fp16.h"
 #include "quant/apply_steps.h"
 #include "quant/regions.h"
+#include "quant/weighted_fit.h"
 #include "quant/weights.h"
 
 namespace narrow::quant {
@@ -30,7 +31,9 @@ LayerWeights::LayerWeights(const ir::Node& node, Recipe& recipe)
     if (per_channel) grid_.begin.push_back(0);
     for (int64_t p = 0; p < (per_channel ? 0 : shape_.positions); ++p)
       for (int64_t c = 0; c < shape_.channels; c += size) grid_.begin.push_back(p * shape_.channels + c);
-    grid_.fit = [options, half](std::span<const float> run) { return fit_group(run, options, half); };
+    grid_.fit = [options, half](std::span<const float> run, std::span<const float> importance) {
+      return fit_weighted(run, importance, options, half);
+    };
     grid_.storable = [half](float scale) { return half ? half_scale(scale) : scale; };
     codes_ = &grouped_->codes;
   } else if (groups != recipe.groups.end()) {
