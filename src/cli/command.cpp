@@ -35,7 +35,7 @@ void add_ranges(CLI::App& app, std::string& method, double& percentile) {
 void add_recipe(CLI::App& app, std::vector<std::string>& recipe) {
   app.add_option(
          "--recipe", recipe,
-         "methods in order, with settings: gptq (the default), gptq(damping=0.02,samples=64), nearest")
+         "methods in order, with settings: gptq (the default), gptq(damping=0.02,samples=64), hqq, nearest")
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
