@@ -3,6 +3,7 @@
 
     scripts/methods_table.py            prints the tables
     scripts/methods_table.py --write    and replaces those between the markers of docs/methods/*.md
+    scripts/methods_table.py [--write] hqq    those of some pages only
 Runs `narrow build --recipe RECIPE` on examples/digits and on the models of the data pack that are there. NARROW_BINARY and
 NARROW_DATA name another binary and another data pack than build/release/narrow and ../shared/data.
 """
@@ -17,7 +18,7 @@ import calibration_table as shared
 
 PAGES = shared.ROOT / "docs" / "methods"
 # page: the recipe it is about, and what it is compared with
-RECIPES = {"gptq": ("nearest", "gptq")}
+RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq")}
 PRECISIONS = ("int8", "int4", "int3")
 
 
@@ -65,18 +66,19 @@ def write(page, text):
 
 
 def main():
-    results = {}
+    results, pages = {}, [argument for argument in sys.argv[1:] if argument != "--write"]
+    wanted = {name: recipes for name, recipes in RECIPES.items() if not pages or name in pages}
     for model, calib, evaluation in shared.MODELS:
         if not model.exists():
             print(f"{model.stem}: not there, left out", file=sys.stderr)
             continue
-        for recipe in {recipe for recipes in RECIPES.values() for recipe in recipes}:
+        for recipe in {recipe for recipes in wanted.values() for recipe in recipes}:
             results.setdefault(model.stem, {})[recipe] = measure(model, calib, evaluation, recipe)
             print(f"{model.stem} {recipe}: {results[model.stem][recipe]}", file=sys.stderr)
-    for name, recipes in RECIPES.items():
+    for name, recipes in wanted.items():
         text = table(results, recipes)
         print(text)
-        if sys.argv[1:] == ["--write"]:
+        if "--write" in sys.argv[1:]:
             write(PAGES / f"{name}.md", text)
 
 

@@ -193,9 +193,10 @@ Command add_build(CLI::App& root) {
       "program that reads the outputs (an .npz, its argument) and prints one number: gate it as `metric`");
   app->add_option("--batch", o->batch, "samples per inference when timing (default 1)")
       ->check(CLI::Range(1, 65536));
-  app->add_option("--group-size", o->group_size,
-                  "weights that share a scale in int4, int3 and int2 (default 32)")
-      ->check(CLI::Range(2, 65536));
+  app->add_option(
+         "--group-size", o->group_size,
+         "weights that share a scale in int4, int3 and int2; 0: those of a result channel (default 32)")
+      ->check(CLI::Range(2, 65536) | CLI::IsMember({0}));
   add_recipe(*app, o->recipe);
   add_wide(*app, o->wide);
   app->add_option("--budget", o->budget,

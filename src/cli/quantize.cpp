@@ -119,9 +119,10 @@ Command add_quantize(CLI::App& root) {
       "representative inputs, for methods that look at them (gptq); without it weights are rounded to "
       "the nearest codes");
   add_recipe(*app, o->recipe);
-  app->add_option("--group-size", o->group_size,
-                  "weights that share a scale in int4, int3 and int2 (default 32)")
-      ->check(CLI::Range(2, 65536));
+  app->add_option(
+         "--group-size", o->group_size,
+         "weights that share a scale in int4, int3 and int2; 0: those of a result channel (default 32)")
+      ->check(CLI::Range(2, 65536) | CLI::IsMember({0}));
   app->add_option("--out", o->out, "FILE.narrow or FILE.onnx")->required();
   add_wide(*app, o->wide);
   add_target(*app, o->target);

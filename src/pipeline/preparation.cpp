@@ -4,6 +4,7 @@
 
 #include "calib/calibrate.h"
 #include "quant/absorb_bias.h"
+#include "quant/awq.h"
 #include "quant/equalize.h"
 #include "quant/sampled_rows.h"
 #include "quant/smooth.h"
@@ -23,7 +24,10 @@ bool concerns(Method method, Precision precision) {
       return precision == Precision::int8;
     case Method::smooth:
       return precision == Precision::int8 || precision == Precision::int8_dynamic;
+    case Method::awq:
+      return precision == Precision::int4 || precision == Precision::int3 || precision == Precision::int2;
     case Method::nearest:
+    case Method::hqq:
     case Method::gptq:
       return false;
   }
@@ -69,6 +73,12 @@ class Preparation {
     const std::set<std::string> values = quant::values_to_smooth(prepared_->graph);
     if (values.empty()) return std::string();
     NARROW_TRY(const auto rows, quant::sample_rows(prepared_->graph, values, *input_.dataset, pool_));
+    if (use.method == Method::awq) {
+      NARROW_TRY(
+          quant::AwqReport report,
+          quant::awq(prepared_->graph, rows, {.groups = quant::group_options(precision_, options_.plan)}));
+      return std::move(report.note);
+    }
     quant::SmoothOptions smooth;
     smooth.dynamic = precision_ == Precision::int8_dynamic;
     if (options_.plan.ranges.method != calib::Method::automatic &&

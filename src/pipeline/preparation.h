@@ -1,4 +1,4 @@
-// What graph methods (equalize, absorb-bias, smooth) make of a model before it is quantized: the same
+// What graph methods (equalize, absorb-bias, smooth, awq) make of a model before it is quantized: the same
 // function from other constants, calibrated again.
 #pragma once
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "pipeline/judge.h"
+#include "quant/half_quadratic.h"
 #include "quant/sequential_rounding.h"
 
 namespace narrow::pipeline {
@@ -78,6 +79,18 @@ Status keep_if_better(const QuantizeInput& input, quant::Precision precision, co
   return {};
 }
 
+void run_hqq(const QuantizeInput& input, const quant::MethodUse& use, ThreadPool& pool,
+             quant::Recipe& recipe) {
+  const double norm = use.settings.at("norm");
+  const auto report =
+      quant::half_quadratic(input.graph, input.profile, recipe, pool,
+                            {.norm = norm, .iterations = static_cast<int>(use.settings.at("iterations"))});
+  if (report.layers == 0) return;
+  recipe.notes.push_back(
+      fmt::format("hqq: {} layers, sum of |w - w'|^{:g} {:.3g} times that of the nearest codes' scales",
+                  report.layers, norm, report.nearest > 0 ? report.chosen / report.nearest : 1));
+}
+
 }  // namespace
 
 Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision precision,
@@ -93,9 +106,11 @@ Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision preci
                            .dataset = input.dataset};
   NARROW_TRY(result.recipe, quant::plan(base.graph, base.profile, precision, options.plan, wide));
   result.recipe.notes.insert(result.recipe.notes.begin(), notes.begin(), notes.end());
-  for (const quant::MethodUse& use : options.methods)
+  for (const quant::MethodUse& use : options.methods) {
+    if (use.method == quant::Method::hqq) run_hqq(base, use, *pool, result.recipe);
     if (use.method == quant::Method::gptq)
       NARROW_DO(run_gptq(base, use, options, pool, progress, result.recipe));
+  }
   return result;
 }
 

@@ -11,6 +11,7 @@
 #include "quant/regions.h"
 #include "runtime/reference/reference.h"
 #include "runtime/test_graphs.h"
+#include "tensor/packing.h"
 
 namespace narrow::quant {
 namespace {
@@ -281,8 +282,8 @@ TEST(Recipe, NamesRoundTripAndJson) {
 /// The blocked DequantizeLinear and its Cast give the very weights that were planned.
 TEST_P(Apply, WeightOnlyComputesWithThePlannedWeights) {
   const ir::Graph graph = graph_from(GetParam().text);
-  for (const int bits : {4, 3, 2}) {
-    const Recipe recipe = plan_weight_only(graph, nullptr, {.bits = bits, .group_size = 4});
+  for (const auto& [bits, group_size] : {std::pair{4, 4}, {3, 4}, {2, 4}, {4, 0}, {3, 64}}) {
+    const Recipe recipe = plan_weight_only(graph, nullptr, {.bits = bits, .group_size = group_size});
     const auto quantized = apply(graph, recipe);
     ASSERT_TRUE(quantized.ok()) << quantized.error().message();
     EXPECT_EQ(count(*quantized, ir::Op::DequantizeLinear), recipe.groups.size());
@@ -295,6 +296,42 @@ TEST_P(Apply, WeightOnlyComputesWithThePlannedWeights) {
       ASSERT_TRUE(got.ok() && wanted.ok());
       for (const auto& [name, tensor] : *wanted) EXPECT_TRUE(got->at(name).same_bits(tensor)) << name;
     }
+  }
+}
+
+/// What is counted for the weights is what the constants before their DequantizeLinear take, packed: 4-bit
+/// codes fill bytes here, so the count is exact.
+TEST(ApplyGroups, StoredBitsAreThoseOfTheConstants) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[N,96]) {
+  @w: f32[96,64] = blob 0 24576
+  @v: f32[64,10] = blob 24576 2560
+  %a = MatMul(%x, @w)
+  %b = Relu(%a)
+  %y = MatMul(%b, @v)
+  return %y as "y"
+}
+)");
+  for (const int64_t group_size : {0, 16, 32, 64, 128, 256}) {
+    const Recipe recipe = plan_weight_only(graph, nullptr, {.bits = 4, .group_size = group_size});
+    const auto quantized = apply(graph, recipe);
+    ASSERT_TRUE(quantized.ok()) << quantized.error().message();
+    int64_t bytes = 0, weights = 0;
+    for (const ir::Node* node : quantized->nodes_of(ir::Op::DequantizeLinear)) {
+      weights += node->input(0)->constant().elements();
+      for (const ir::Value* input : node->inputs()) {
+        const ir::Value* stored = input->is_constant() ? input : input->producer()->input(0);
+        bytes += stored_bytes(stored->constant().dtype(), stored->constant().elements());
+      }
+    }
+    const StoredWeights counted = stored_weights(recipe);
+    EXPECT_EQ(counted.weights, weights) << group_size;
+    EXPECT_EQ(counted.weights, 96 * 64 + 64 * 10);
+    EXPECT_EQ(counted.bits, 8 * bytes) << group_size;
+    // A scale of 16 and a zero point of 4 bits for every group, or column that is shorter.
+    const int64_t first = group_size == 0 ? 96 : group_size, second = group_size == 0 ? 64 : group_size;
+    const int64_t groups = 64 * ((96 + first - 1) / first) + 10 * ((64 + second - 1) / second);
+    EXPECT_EQ(counted.bits, 4 * counted.weights + 20 * groups) << group_size;
+    EXPECT_EQ(to_json(recipe)["stored_weights"]["bits"], counted.bits);
   }
 }
 

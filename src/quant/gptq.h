@@ -22,8 +22,9 @@ namespace narrow::quant {
 struct WeightGrid {
   int low = -127, high = 127;
   std::vector<int64_t> begin;
-  /// A scale that FP16 or FP32 can hold, for a run's numbers as they stand when it is reached.
-  std::function<ScaleFit(std::span<const float>)> fit;
+  /// A scale that FP16 or FP32 can hold, for a run's numbers as they stand when it is reached, and what an
+  /// error of each costs (R_kk^2).
+  std::function<ScaleFit(std::span<const float> numbers, std::span<const float> importance)> fit;
   std::function<float(float)> storable;  // the nearest scale the file can hold
   int64_t groups() const { return static_cast<int64_t>(begin.size()) - 1; }
 };

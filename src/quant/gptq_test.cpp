@@ -191,7 +191,9 @@ TEST(Gptq, DoesNotDependOnThreads) {
   const RoundingProblem p = make_problem(correlated_moments(40, 9), random_matrix(40 * 100, 10), {});
   WeightGrid grid;
   grid.low = 0, grid.high = 15, grid.begin = {0, 16, 32, 40};
-  grid.fit = [](std::span<const float> x) { return fit_group(x, {.bits = 4, .group_size = 16}, true); };
+  grid.fit = [](std::span<const float> x, std::span<const float>) {
+    return fit_group(x, {.bits = 4, .group_size = 16}, true);
+  };
   grid.storable = [](float s) { return s; };
   std::vector<GridWeights> seen;
   for (const int threads : {1, 2, 3}) {

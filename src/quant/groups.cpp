@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "quant/code_levels.h"
 #include "quant/weights.h"
 
 namespace narrow::quant {
@@ -18,28 +19,10 @@ struct Fit {
   double error = 0;
 };
 
-/// Codes of a format: [low, high], before the zero point is added.
-struct Levels {
-  int low, high;
-  bool symmetric;
-};
-
-Levels levels_of(const GroupOptions& o) {
-  const int half = 1 << (o.bits - 1);
-  return o.symmetric ? Levels{-half, half - 1, true} : Levels{0, 2 * half - 1, false};
-}
-
-int code_of(float x, float scale, int zero_point, const Levels& levels) {
-  // Adding 1.5 * 2^23 rounds to even; quotients here are far below 2^22.
-  const float quotient = std::clamp(x / scale, -1024.0F, 1024.0F);
-  const float rounded = (quotient + 12582912.0F) - 12582912.0F;
-  return std::clamp(static_cast<int>(rounded) + zero_point, levels.low, levels.high);
-}
-
 class GroupFitter {
  public:
   GroupFitter(const GroupOptions& options, bool half_scales)
-      : levels_(levels_of(options)), half_scales_(half_scales) {}
+      : levels_(code_levels(options)), symmetric_(options.symmetric), half_scales_(half_scales) {}
 
   Fit fit(std::span<const float> x) {
     const auto [least, most] = std::minmax_element(x.begin(), x.end());
@@ -58,16 +41,11 @@ class GroupFitter {
     return best;
   }
 
-  const Levels& levels() const { return levels_; }
-
  private:
-  float stored(float scale) const {
-    constexpr float kLeastHalf = 6.103515625e-05F;  // the smallest normal FP16
-    return half_scales_ ? static_cast<float>(f16(std::max(scale, kLeastHalf))) : scale;
-  }
+  float stored(float scale) const { return half_scales_ ? half_scale(scale) : scale; }
 
   Fit candidate(float low, float high, float share) const {
-    if (levels_.symmetric) {
+    if (symmetric_) {
       const float reach =
           high >= -low ? high / static_cast<float>(levels_.high) : -low / static_cast<float>(-levels_.low);
       return {stored(share * reach), 0, 0};
@@ -80,7 +58,7 @@ class GroupFitter {
     f.error = 0;
     for (const float v : x) {
       const float back =
-          static_cast<float>(code_of(v, f.scale, f.zero_point, levels_) - f.zero_point) * f.scale;
+          static_cast<float>(code_of(v, {f.scale, f.zero_point}, levels_) - f.zero_point) * f.scale;
       f.error += static_cast<double>(v - back) * static_cast<double>(v - back);
     }
     return f;
@@ -89,7 +67,7 @@ class GroupFitter {
   Fit refit(std::span<const float> x, const Fit& f) const {
     double product = 0, square = 0;
     for (const float v : x) {
-      const double q = code_of(v, f.scale, f.zero_point, levels_) - f.zero_point;
+      const double q = code_of(v, {f.scale, f.zero_point}, levels_) - f.zero_point;
       product += static_cast<double>(v) * q;
       square += q * q;
     }
@@ -97,11 +75,12 @@ class GroupFitter {
     return {stored(static_cast<float>(product / square)), f.zero_point, 0};
   }
 
-  Levels levels_;
+  CodeLevels levels_;
+  bool symmetric_;
   bool half_scales_;
 };
 
-/// Weights as [outer, axis, inner] with groups along the axis.
+/// Weights as [outer, axis, inner] with groups along the axis, or with all of an index of it in one.
 struct Geometry {
   int64_t outer, extent, inner, group, groups;
 
@@ -110,16 +89,30 @@ struct Geometry {
         extent(shape[static_cast<size_t>(axis)]),
         inner(elements_of(Shape(shape.begin() + axis + 1, shape.end()))),
         group(group_size),
-        groups((extent + group_size - 1) / group_size) {}
+        groups(group_size == 0 ? extent : (extent + group_size - 1) / group_size) {}
 
-  /// visit(index of the group's parameters, first element, count); elements are `inner` apart.
+  /// visit(index of the group's parameters, its elements)
   template <class Visit>
   void for_groups(Visit visit) const {
+    std::vector<size_t> elements;
+    if (group == 0) {
+      for (int64_t channel = 0; channel < extent; ++channel) {
+        elements.clear();
+        for (int64_t o = 0; o < outer; ++o)
+          for (int64_t i = 0; i < inner; ++i)
+            elements.push_back(static_cast<size_t>((o * extent + channel) * inner + i));
+        visit(static_cast<size_t>(channel), elements);
+      }
+      return;
+    }
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t g = 0; g < groups; ++g)
-        for (int64_t i = 0; i < inner; ++i)
-          visit((o * groups + g) * inner + i, (o * extent + g * group) * inner + i,
-                std::min(group, extent - g * group));
+        for (int64_t i = 0; i < inner; ++i) {
+          elements.clear();
+          for (int64_t k = g * group; k < std::min(extent, (g + 1) * group); ++k)
+            elements.push_back(static_cast<size_t>((o * extent + k) * inner + i));
+          visit(static_cast<size_t>((o * groups + g) * inner + i), elements);
+        }
   }
 };
 
@@ -136,36 +129,52 @@ ScaleFit fit_group(std::span<const float> group, const GroupOptions& options, bo
   return {fit.scale, fit.zero_point};
 }
 
-double GroupedWeights::bits_per_weight() const {
-  const auto stored = static_cast<double>(
-      codes.elements() * bits + scale.elements() * bits_of(scale.dtype()) + zero_point.elements() * bits);
-  return codes.elements() == 0 ? 0 : stored / static_cast<double>(codes.elements());
+float half_scale(float scale) {
+  constexpr float kLeast = 6.103515625e-05F;
+  return static_cast<float>(f16(std::max(scale, kLeast)));
 }
 
-GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupOptions& options) {
-  NARROW_CHECK(options.bits >= 2 && options.bits <= 4 && options.group_size > 0);
+GroupOptions options_of(const GroupedWeights& weights) {
+  return {.bits = weights.bits,
+          .group_size = weights.group_size,
+          .symmetric = !weights.zero_point.defined(),
+          .f32_scales = weights.scale.dtype() == DType::f32};
+}
+
+int64_t GroupedWeights::stored_bits() const {
+  const int64_t zeros = zero_point.defined() ? zero_point.elements() : 0;
+  return (codes.elements() + zeros) * bits + scale.elements() * bits_of(scale.dtype());
+}
+
+double GroupedWeights::bits_per_weight() const {
+  return codes.elements() == 0 ? 0
+                               : static_cast<double>(stored_bits()) / static_cast<double>(codes.elements());
+}
+
+GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupOptions& options,
+                               const GroupFit& fit) {
+  NARROW_CHECK(options.bits >= 2 && options.bits <= 4 && options.group_size >= 0);
   const Geometry at(weights.shape(), axis, options.group_size);
   const bool half_scales = !options.f32_scales && scales_fit_half(weights);
-  GroupFitter fitter(options, half_scales);
+  const CodeLevels levels = code_levels(options);
   const DType type = options.symmetric ? DType::s4 : DType::u4;
   Shape groups = weights.shape();
   groups[static_cast<size_t>(axis)] = at.groups;
+  if (options.group_size == 0) groups = {at.groups};
   Tensor codes = Tensor::allocate(type, weights.shape());
   Tensor scale = Tensor::allocate(DType::f32, groups);
   Tensor zero_point = options.symmetric ? Tensor() : Tensor::allocate(type, groups);
   const auto x = weights.data<float>();
   auto* q = static_cast<uint8_t*>(codes.mutable_raw());
-  std::vector<float> group(static_cast<size_t>(std::min(at.group, at.extent)));
-  at.for_groups([&](int64_t parameters, int64_t first, int64_t count) {
-    for (int64_t k = 0; k < count; ++k)
-      group[static_cast<size_t>(k)] = x[static_cast<size_t>(first + k * at.inner)];
-    const Fit fit = fitter.fit({group.data(), static_cast<size_t>(count)});
-    scale.mutable_data<float>()[static_cast<size_t>(parameters)] = fit.scale;
+  std::vector<float> group;
+  at.for_groups([&](size_t parameters, const std::vector<size_t>& elements) {
+    group.clear();
+    for (const size_t i : elements) group.push_back(x[i]);
+    const ScaleFit found = fit(group, options, half_scales);
+    scale.mutable_data<float>()[parameters] = found.scale;
     if (!options.symmetric)
-      static_cast<uint8_t*>(zero_point.mutable_raw())[parameters] = static_cast<uint8_t>(fit.zero_point);
-    for (int64_t k = 0; k < count; ++k)
-      q[first + k * at.inner] = static_cast<uint8_t>(
-          code_of(group[static_cast<size_t>(k)], fit.scale, fit.zero_point, fitter.levels()));
+      static_cast<uint8_t*>(zero_point.mutable_raw())[parameters] = static_cast<uint8_t>(found.zero_point);
+    for (const size_t i : elements) q[i] = static_cast<uint8_t>(code_of(x[i], found, levels));
   });
   return {.codes = std::move(codes),
           .scale = half_scales ? cast(scale, DType::f16) : std::move(scale),
@@ -173,6 +182,10 @@ GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupO
           .axis = axis,
           .group_size = options.group_size,
           .bits = options.bits};
+}
+
+GroupedWeights refit_groups(const Tensor& weights, const GroupedWeights& like, const GroupFit& fit) {
+  return quantize_groups(weights, like.axis, options_of(like), fit);
 }
 
 GroupedWeights quantize_per_channel(const Tensor& weights, int64_t axis) {
@@ -189,17 +202,11 @@ Tensor dequantize_groups(const GroupedWeights& w) {
   const std::vector<float> codes = to_floats(w.codes), scale = to_floats(w.scale),
                            zero = !w.zero_point.defined() ? std::vector<float>(scale.size(), 0.0F)
                                                           : to_floats(w.zero_point);
-  const int64_t extent = w.codes.shape()[static_cast<size_t>(w.axis)];
-  // Per channel of the axis: groups of one index that all share their parameters over the inner elements.
-  const Geometry at(w.codes.shape(), w.axis, w.group_size == 0 ? 1 : w.group_size);
+  const Geometry at(w.codes.shape(), w.axis, w.group_size);
   Tensor out = Tensor::allocate(DType::f32, w.codes.shape());
   const auto y = out.mutable_data<float>();
-  at.for_groups([&](int64_t parameters, int64_t first, int64_t count) {
-    const auto p = static_cast<size_t>(w.group_size == 0 ? parameters / at.inner % extent : parameters);
-    for (int64_t k = 0; k < count; ++k) {
-      const auto i = static_cast<size_t>(first + k * at.inner);
-      y[i] = (codes[i] - zero[p]) * scale[p];
-    }
+  at.for_groups([&](size_t parameters, const std::vector<size_t>& elements) {
+    for (const size_t i : elements) y[i] = (codes[i] - zero[parameters]) * scale[parameters];
   });
   return out;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "tensor/tensor.h"
@@ -10,7 +11,7 @@ namespace narrow::quant {
 
 struct GroupOptions {
   int bits = 4;             // 2, 3 or 4
-  int64_t group_size = 32;  // weights that share a scale, along the contraction
+  int64_t group_size = 32;  // weights that share a scale, along the contraction; 0: all of a result channel
   /// Zero point 0, codes of one sign more than the other (s4): what TensorRT takes. Otherwise a zero point of
   /// as many bits per group (u4).
   bool symmetric = false;
@@ -26,25 +27,38 @@ struct ScaleFit {
 
 /// x' = (code - zero_point) * scale, the parameters of element i of `axis` at i / group_size.
 struct GroupedWeights {
-  Tensor codes;  // u4 or s4 (s8 with one scale per result channel), the weights' shape, `bits` of them used
-  Tensor scale;  // f16 or f32, ceil(extent / group_size) on `axis`; [channels] when group_size is 0
+  Tensor codes;       // u4 or s4 (s8 where `bits` is 8), the weights' shape, `bits` of them used
+  Tensor scale;       // f16 or f32, ceil(extent / group_size) on `axis`; [channels] when group_size is 0
   Tensor zero_point;  // as scale, in the codes' type; empty: all 0
   int64_t axis = 0;
   int64_t group_size = 0;  // 0: per channel of `axis`
   int bits = 4;
 
-  /// Codes, scales and zero points, per weight.
+  /// Codes, scales and zero points as a .narrow file stores them, without the padding of the last byte.
+  int64_t stored_bits() const;
+  /// Those per weight.
   double bits_per_weight() const;
 };
+
+/// Scale and zero point of one group of numbers, not empty; `half_scales`: of those FP16 can hold.
+using GroupFit =
+    std::function<ScaleFit(std::span<const float> group, const GroupOptions& options, bool half_scales)>;
 
 /// Round to nearest. For each group the range with the least squared error among those shrunk by 1.00, 0.96,
 /// ... 0.60, then the scale that fits its codes best in the least-squares sense, if that is better still.
 /// Source of the fit: ggml's k-quants (make_qx_quants); the formula is  s = sum(x (q - z)) / sum((q - z)^2).
-GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupOptions& options);
-
-/// The scale and zero point quantize_groups() gives one group of numbers, not empty; `half_scales`: of those
-/// FP16 can hold.
 ScaleFit fit_group(std::span<const float> group, const GroupOptions& options, bool half_scales);
+
+/// Every weight to the nearest code of its group, groups along `axis`; with group_size 0 `axis` is that of
+/// the result channels, whose weights are one group each.
+GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupOptions& options,
+                               const GroupFit& fit = fit_group);
+/// The same with the format of `like`, from the original weights: another fit.
+GroupedWeights refit_groups(const Tensor& weights, const GroupedWeights& like, const GroupFit& fit);
+/// The options `weights` were made with.
+GroupOptions options_of(const GroupedWeights& weights);
+/// The nearest FP16 number that is normal.
+float half_scale(float scale);
 /// FP16 holds every scale these weights can get.
 bool scales_fit_half(const Tensor& weights);
 

@@ -147,6 +147,26 @@ TEST(GroupsOf, BitsPerWeightCountScalesAndZeroPoints) {
   EXPECT_EQ(quantize_per_channel(w, 1).bits_per_weight(), 8 + 32.0 / 64);
 }
 
+/// Against groups along the only axis of one channel after the other.
+TEST(GroupsOf, WithoutAGroupSizeAChannelIsOneGroup) {
+  for (const bool symmetric : {false, true}) {
+    const Tensor w = random_weights({3, 20, 2, 2}, 7);
+    const GroupedWeights q =
+        quantize_groups(w, 0, {.bits = 3, .group_size = 0, .symmetric = symmetric, .f32_scales = symmetric});
+    EXPECT_EQ(q.scale.shape(), Shape{3});
+    EXPECT_EQ(q.bits_per_weight(), 3 + (symmetric ? 32 : 16 + 3) / 80.0);
+    const auto back = to_floats(dequantize_groups(q));
+    for (int64_t channel = 0; channel < 3; ++channel) {
+      const auto all = w.data<float>().subspan(static_cast<size_t>(channel * 80), 80);
+      const GroupedWeights alone =
+          quantize_groups(Tensor::of(Shape{80}, std::vector<float>(all.begin(), all.end())), 0,
+                          {.bits = 3, .group_size = 80, .symmetric = symmetric, .f32_scales = symmetric});
+      const auto wanted = to_floats(dequantize_groups(alone));
+      for (size_t i = 0; i < 80; ++i) EXPECT_EQ(back[static_cast<size_t>(channel * 80) + i], wanted[i]);
+    }
+  }
+}
+
 TEST(GroupsOf, PerChannelIsOneScalePerIndex) {
   const Tensor w = random_weights({3, 4, 2, 2}, 6);
   const GroupedWeights q = quantize_per_channel(w, 0);

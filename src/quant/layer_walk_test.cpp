@@ -188,6 +188,24 @@ TEST(RoundSequentially, BringsAnswersNearerAtAnyWidth) {
   }
 }
 
+/// One scale for all kernel positions of a result channel; the 1x1 layers are too short and stay int8.
+TEST(RoundSequentially, BringsAnswersNearerWithAScalePerChannel) {
+  const Scene s;
+  const auto plain = plan(s.graph, &s.profile, Precision::int3, {.ranges = {}, .group_size = 0});
+  ASSERT_TRUE(plain.ok());
+  int64_t narrow_layers = 0;
+  for (const auto& [key, weights] : plain->groups) {
+    EXPECT_EQ(weights.group_size, 0);
+    EXPECT_EQ(weights.scale.elements(), 6);
+    narrow_layers += weights.bits == 3 ? 1 : 0;
+  }
+  EXPECT_EQ(narrow_layers, 2);
+  Recipe better = *plain;
+  const auto layers = round_sequentially(s.graph, better, s.samples, s.pool);
+  ASSERT_TRUE(layers.ok()) << layers.error().message();
+  EXPECT_LT(distance_of(s, better), 0.75 * distance_of(s, *plain));
+}
+
 TEST(RoundSequentially, DoesNotDependOnThreads) {
   const Scene s;
   std::vector<std::vector<int64_t>> seen;

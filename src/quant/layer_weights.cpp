@@ -5,25 +5,10 @@
 #include "numerics/fp16.h"
 #include "quant/apply_steps.h"
 #include "quant/regions.h"
+#include "quant/weighted_fit.h"
 #include "quant/weights.h"
 
 namespace narrow::quant {
-namespace {
-
-/// The nearest normal FP16 number.
-float half_scale(float scale) {
-  constexpr float kLeast = 6.103515625e-05F;
-  return static_cast<float>(f16(std::max(scale, kLeast)));
-}
-
-GroupOptions options_of(const GroupedWeights& weights) {
-  return {.bits = weights.bits,
-          .group_size = weights.group_size,
-          .symmetric = !weights.zero_point.defined(),
-          .f32_scales = weights.scale.dtype() == DType::f32};
-}
-
-}  // namespace
 
 bool LayerWeights::stores(const Recipe& recipe, const ir::Node& node) {
   return is_heavy(node) && (recipe.groups.contains(key_of(node)) || recipe.weights.contains(key_of(node)));
@@ -32,7 +17,7 @@ bool LayerWeights::stores(const Recipe& recipe, const ir::Node& node) {
 LayerWeights::LayerWeights(const ir::Node& node, Recipe& recipe)
     : node_(node), recipe_(recipe), shape_(heavy_shape(node)) {
   const auto groups = recipe.groups.find(key_of(node));
-  if (groups != recipe.groups.end() && groups->second.group_size > 0) {
+  if (groups != recipe.groups.end() && groups->second.bits < 8) {
     grouped_ = &groups->second;
     for (Tensor* tensor : {&grouped_->codes, &grouped_->scale, &grouped_->zero_point})
       if (tensor->defined()) *tensor = tensor->clone();
@@ -41,10 +26,14 @@ LayerWeights::LayerWeights(const ir::Node& node, Recipe& recipe)
     const int reach = 1 << options.bits;
     grid_.low = options.symmetric ? -reach / 2 : 0;
     grid_.high = grid_.low + reach - 1;
-    for (int64_t p = 0; p < shape_.positions; ++p)
-      for (int64_t c = 0; c < shape_.channels; c += grouped_->group_size)
-        grid_.begin.push_back(p * shape_.channels + c);
-    grid_.fit = [options, half](std::span<const float> run) { return fit_group(run, options, half); };
+    const bool per_channel = grouped_->group_size == 0;
+    const int64_t size = per_channel ? shape_.k : grouped_->group_size;
+    if (per_channel) grid_.begin.push_back(0);
+    for (int64_t p = 0; p < (per_channel ? 0 : shape_.positions); ++p)
+      for (int64_t c = 0; c < shape_.channels; c += size) grid_.begin.push_back(p * shape_.channels + c);
+    grid_.fit = [options, half](std::span<const float> run, std::span<const float> importance) {
+      return fit_weighted(run, importance, options, half);
+    };
     grid_.storable = [half](float scale) { return half ? half_scale(scale) : scale; };
     codes_ = &grouped_->codes;
   } else if (groups != recipe.groups.end()) {
@@ -61,7 +50,7 @@ LayerWeights::LayerWeights(const ir::Node& node, Recipe& recipe)
 
 /// Of run `run` and column `n` in the scales.
 size_t LayerWeights::parameter(int64_t group, int64_t run, int64_t n) const {
-  if (grouped_ == nullptr) return static_cast<size_t>(group * shape_.n + n);
+  if (grouped_ == nullptr || grouped_->group_size == 0) return static_cast<size_t>(group * shape_.n + n);
   const Shape& whole = grouped_->codes.shape();
   const auto axis = static_cast<size_t>(grouped_->axis);
   const int64_t inner = elements_of(Shape(whole.begin() + grouped_->axis + 1, whole.end())),

@@ -23,7 +23,15 @@ const std::vector<MethodInfo>& table() {
        "smooth",
        "outliers of channels that products read go into their weights (int8, int8-dynamic)",
        {}},
+      {Method::awq,
+       "awq",
+       "channels that matter to products are made large before weights are rounded (int4, int3, int2)",
+       {}},
       {Method::nearest, "nearest", "weights are rounded to the nearest code, whatever the data", {}},
+      {Method::hqq,
+       "hqq",
+       "scales and zero points of groups from the weights alone, by an lp norm of their error",
+       {{"norm", 0.7, 0.1, 4, "p: of |w - w'|^p"}, {"iterations", 20, 1, 1000, "rounds for each group"}}},
       {Method::gptq,
        "gptq",
        "weights are rounded by the error of the layer's result, layer after layer on what is really there",
@@ -110,7 +118,8 @@ Result<MethodUse> parse_use(std::string_view text) {
 std::span<const MethodInfo> all_methods() { return table(); }
 
 bool changes_graph(Method method) {
-  return method == Method::equalize || method == Method::absorb_bias || method == Method::smooth;
+  return method == Method::equalize || method == Method::absorb_bias || method == Method::smooth ||
+         method == Method::awq;
 }
 
 const char* name_of(Method method) {

@@ -28,7 +28,7 @@ TEST(Methods, EveryNameIsReadBack) {
 TEST(Methods, ErrorsNameWhatThereIs) {
   const std::pair<const char*, const char*> cases[] = {
       {"", "at least one method"},
-      {"gptqq", "methods out of equalize, absorb-bias, smooth, nearest, gptq"},
+      {"gptqq", "methods out of equalize, absorb-bias, smooth, awq, nearest, hqq, gptq"},
       {"gptq, equalize", "what changes the graph before what rounds"},
       {"gptq(depth=3)", "damping, samples, residual"},
       {"gptq(damping=2)", "a number from"},

@@ -249,6 +249,16 @@ Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeForm
   return recipe;
 }
 
+GroupOptions group_options(Precision precision, const PlanOptions& options) {
+  const bool symmetric = options.target == Target::tensorrt;
+  return {.bits = precision == Precision::int4   ? 4
+                  : precision == Precision::int3 ? 3
+                                                 : 2,
+          .group_size = options.group_size,
+          .symmetric = symmetric,
+          .f32_scales = symmetric};
+}
+
 Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Precision precision,
                     const PlanOptions& options, const Wide& wide) {
   const bool wants_profile = precision == Precision::int8 || precision == Precision::fp16;
@@ -282,14 +292,8 @@ Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Preci
       return plan_int8_dynamic(graph, profile, wide);
     case Precision::int4:
     case Precision::int3:
-    case Precision::int2: {
-      const int bits = precision == Precision::int4 ? 4 : precision == Precision::int3 ? 3 : 2;
-      const bool symmetric = options.target == Target::tensorrt;
-      return plan_weight_only(
-          graph, profile,
-          {.bits = bits, .group_size = options.group_size, .symmetric = symmetric, .f32_scales = symmetric},
-          options.target, wide);
-    }
+    case Precision::int2:
+      return plan_weight_only(graph, profile, group_options(precision, options), options.target, wide);
     default:
       return Recipe{};
   }

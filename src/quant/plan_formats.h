@@ -48,16 +48,20 @@ std::string half_overflow(const ir::Node& node, const calib::Profile& profile);
 /// run time, a row at a time. `profile` (for bias correction) may be null.
 Recipe plan_int8_dynamic(const ir::Graph& graph, const calib::Profile* profile, const Wide& wide = {});
 
-/// int4, int3, int2: heavy nodes' weights in groups along the contraction; weights whose contraction is
-/// shorter than a group are kept in int8, one scale per channel. `profile` (for bias correction) may be null.
+/// int4, int3, int2: heavy nodes' weights in groups along the contraction, or with one scale per result
+/// channel (group_size 0). A contraction shorter than a group is one group; shorter than 32 too, it is kept
+/// in int8, one scale per channel. `profile` (for bias correction) may be null.
 Recipe plan_weight_only(const ir::Graph& graph, const calib::Profile* profile, const GroupOptions& options,
                         Target target = Target::portable, const Wide& wide = {});
 
 struct PlanOptions {
   calib::RangeOptions ranges;
   Target target = Target::portable;
-  int64_t group_size = 32;
+  int64_t group_size = 32;  // of weight-only formats; 0: a scale per result channel
 };
+
+/// How int4, int3 or int2 stores its weights.
+GroupOptions group_options(Precision precision, const PlanOptions& options);
 
 /// The recipe of a uniform precision; fp32 gives an empty one. Error invalid_argument for mixed, which is a
 /// search, for int8-dynamic with TensorRT as the target, and when int8 or fp16 lack a profile.

@@ -31,6 +31,17 @@ std::optional<Precision> parse_precision(std::string_view name) {
   return std::nullopt;
 }
 
+double StoredWeights::bits_per_weight() const {
+  return weights == 0 ? 0 : static_cast<double>(bits) / static_cast<double>(weights);
+}
+
+StoredWeights stored_weights(const Recipe& recipe) {
+  StoredWeights sum;
+  for (const auto& [name, groups] : recipe.groups)
+    sum.weights += groups.codes.elements(), sum.bits += groups.stored_bits();
+  return sum;
+}
+
 Json to_json(const Recipe& recipe) {
   Json nodes = Json::object(), activations = Json::object();
   for (const auto& [name, choice] : recipe.nodes) {
@@ -49,6 +60,9 @@ Json to_json(const Recipe& recipe) {
                              {"group_size", groups.group_size},
                              {"symmetric", !groups.zero_point.defined()},
                              {"bits_per_weight", groups.bits_per_weight()}};
+  if (const StoredWeights stored = stored_weights(recipe); stored.weights > 0)
+    json["stored_weights"] = {
+        {"weights", stored.weights}, {"bits", stored.bits}, {"bits_per_weight", stored.bits_per_weight()}};
   return json;
 }
 

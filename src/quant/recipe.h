@@ -60,6 +60,14 @@ struct Recipe {
   std::vector<std::string> notes;
 };
 
+/// Weights that are stored in few bits, and what they take with their scales and zero points.
+struct StoredWeights {
+  int64_t weights = 0, bits = 0;
+  double bits_per_weight() const;  // 0 without weights
+};
+/// Of all layers in `recipe.groups`, those in int8 among them.
+StoredWeights stored_weights(const Recipe& recipe);
+
 Json to_json(const Recipe& recipe);
 
 }  // namespace narrow::quant

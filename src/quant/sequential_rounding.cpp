@@ -102,15 +102,24 @@ class Rounder {
     const auto error = [&](const GridWeights& w) { return error_of(problem, values_of(problem, grid, w)); };
     GridWeights best = nearest;
     figures.nearest = figures.chosen = error(nearest);
-    for (const bool from_nearest : {false, true}) {
-      if (from_nearest && problem.k > kFewWeights) continue;
-      GridWeights found =
-          from_nearest ? nearest : gptq(problem, grid, weights.has_groups() ? GridWeights() : nearest, pool_);
+    const auto consider = [&](GridWeights found) {
       refine_codes(problem, grid, {.scales = weights.has_groups()}, found, pool_);
       const double left = error(found);
       if (left < figures.chosen) figures.chosen = left, best = std::move(found);
-    }
+    };
+    consider(gptq(problem, grid, weights.has_groups() ? GridWeights() : nearest, pool_));
+    if (weights.has_groups()) consider(gptq(problem, with_plain_fit(grid), {}, pool_));
+    if (problem.k <= kFewWeights) consider(nearest);
     return best;
+  }
+
+  /// The first scales of groups by the weights alone. By what an error costs is better mostly, not always.
+  static WeightGrid with_plain_fit(const WeightGrid& grid) {
+    WeightGrid plain = grid;
+    plain.fit = [fit = grid.fit](std::span<const float> numbers, std::span<const float>) {
+      return fit(numbers, std::vector<float>(numbers.size(), 1.0F));
+    };
+    return plain;
   }
 
   /// Of each result: w^T mean(x) + mean(r) - v^T mean(x') - mean(r').

@@ -87,8 +87,29 @@ def test_quantize_writes_them_without_calibration(narrow, tmp_path):
         assert (tmp_path / f"{precision}.onnx").stat().st_size < 0.5 * MODEL.stat().st_size
 
 
+def test_a_channel_is_one_group(narrow, tmp_path):
+    """--group-size 0: as many scales as results; both engines answer alike, from codes that hqq chose without data."""
+    files = [tmp_path / f"int4.{kind}" for kind in ("onnx", "narrow")]
+    for file in files:
+        said = narrow("quantize", MODEL, "--precision", "int4", "--group-size", "0", "--recipe", "hqq", "--out", file, "--json").json["recipe"]
+    assert any(note.startswith("hqq: ") for note in said["notes"])
+    model = onnx.load(files[0])
+    tensors = {t.name: t for t in model.graph.initializer}
+    dequantized = [node for node in model.graph.node if node.op_type == "DequantizeLinear"]
+    few = [node for node in dequantized if tensors[node.input[0]].data_type == TensorProto.UINT4]
+    assert few
+    for node in few:
+        codes, zeros = tensors[node.input[0]], tensors[node.input[2]]
+        axis = next(a.i for a in node.attribute if a.name == "axis")
+        assert list(zeros.dims) == [codes.dims[axis]] and not any(a.name == "block_size" for a in node.attribute)
+    assert said["stored_weights"]["weights"] == sum(int(np.prod(tensors[n.input[0]].dims)) for n in dequantized)
+    feeds, _ = digits("eval")
+    ours = narrow.outputs(files[1], feeds, tmp_path)["logits"]
+    assert np.mean(ours.argmax(1) == onnx_runtime(files[0], feeds)["logits"].argmax(1)) >= 0.99
+
+
 def test_wrong_group_size_is_a_usage_error(narrow, tmp_path):
-    for size in ("0", "1", "-4", "x"):
+    for size in ("1", "-4", "x"):
         narrow("quantize", MODEL, "--precision", "int4", "--group-size", size, "--out", tmp_path / "o.onnx", code=2)
 
 

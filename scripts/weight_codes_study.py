@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+"""What other codes than uniform ones in groups would give: the tables of docs/methods/outliers.md and pruning.md.
+
+    scripts/weight_codes_study.py            prints them
+    scripts/weight_codes_study.py --write    and replaces those between the markers of the pages
+Rounds the products of stories260K.onnx (data pack) by GPTQ, every layer on what the original model reads there, and measures the
+perplexity in ONNX Runtime. Uniform codes in groups are compared with: outliers kept in FP16 beside them (SpQR), 16 or 8 codes per
+layer found by k-means, three and two codes, half of the weights pruned (SparseGPT). All share this file's GPTQ, so that only the codes
+differ; narrow's own is better.
+"""
+import os
+import pathlib
+import re
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DATA = pathlib.Path(os.environ.get("NARROW_DATA", ROOT.parent / "shared" / "data"))
+PAGES = ROOT / "docs" / "methods"
+DAMPING = 0.03
+OUTLIER_BITS = 16 + 16  # value, position within a layer
+
+MODEL = onnx.load(DATA / "models" / "stories260K.onnx")
+CONSTANTS = {c.name: numpy_helper.to_array(c) for c in MODEL.graph.initializer}
+LAYERS = {node.input[1]: node.input[0] for node in MODEL.graph.node if node.op_type == "MatMul" and node.input[1] in CONSTANTS}
+
+
+def tokens(name):
+    arrays = np.load(DATA / "tinystories" / name)
+    return arrays[arrays.files[0]]
+
+
+def session(weights, outputs=()):
+    model = onnx.ModelProto()
+    model.CopyFrom(MODEL)
+    for constant in model.graph.initializer:
+        if constant.name in weights:
+            constant.CopyFrom(numpy_helper.from_array(weights[constant.name].astype(np.float32), constant.name))
+    for name in outputs:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    return onnxruntime.InferenceSession(model.SerializeToString())
+
+
+def perplexity(weights):
+    total, ids = 0.0, tokens("eval_tokens.npz")
+    run = session(weights)
+    for first in range(0, len(ids), 16):
+        batch = ids[first:first + 16]
+        logits = run.run(None, {"tokens": batch})[0][:, :-1].astype(np.float64)
+        logits -= logits.max(-1, keepdims=True)
+        loss = np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, batch[:, 1:, None].astype(np.int64), -1)[..., 0]
+        total += loss.mean(1).sum()
+    return np.exp(total / len(ids))
+
+
+def hessians():
+    """Of every layer: the mean of x x^T over the calibration data, damped."""
+    names = sorted(set(LAYERS.values()))
+    values = dict(zip(names, session({}, names).run(names, {"tokens": tokens("calib_tokens.npz")})))
+    result = {}
+    for layer, name in LAYERS.items():
+        x = values[name].reshape(-1, values[name].shape[-1]).astype(np.float64)
+        h = x.T @ x / len(x)
+        result[layer] = h + DAMPING * np.trace(h) / len(h) * np.eye(len(h))
+    return result
+
+
+def half(scale):
+    return np.maximum(scale, 6.2e-5).astype(np.float16).astype(np.float64)
+
+
+class Uniform:
+    """2^bits codes, a scale in FP16 and a zero point of `bits` for every group; the least squared error of 11 ranges."""
+
+    def __init__(self, bits, group):
+        self.levels, self.group = 2**bits - 1, group
+        self.bits = bits + (16 + bits) / group
+
+    def prepare(self, _):
+        return self
+
+    def fit(self, rows, keep):
+        x = np.where(keep, rows, 0)
+        low, high = np.minimum(x.min(0), 0), np.maximum(x.max(0), 0)
+        best = np.full(x.shape[1], np.inf)
+        found = np.ones((2, x.shape[1]))
+        for share in np.linspace(0.6, 1, 11):
+            scale = half(share * (high - low) / self.levels)
+            zero = np.clip(np.round(-share * low / scale), 0, self.levels)
+            error = ((self.round(x, (scale, zero)) - x)**2).sum(0)
+            found[:, error < best] = np.stack([scale, zero])[:, error < best]
+            best = np.minimum(best, error)
+        return found
+
+    def round(self, x, parameters):
+        scale, zero = parameters
+        return (np.clip(np.round(x / scale) + zero, 0, self.levels) - zero) * scale
+
+
+class Codebook:
+    """Codes of a list and a scale in FP16 for every group: of least squared error among 11."""
+
+    def __init__(self, codes, bits, group):
+        self.codes, self.group = np.sort(np.asarray(codes, np.float64)), group
+        self.bits = bits + 16 / group
+
+    def prepare(self, _):
+        return self
+
+    def fit(self, rows, keep):
+        x = np.where(keep, rows, 0)
+        best, found = np.full(x.shape[1], np.inf), np.ones(x.shape[1])
+        for share in np.linspace(0.3, 1, 15):
+            scale = half(share * np.abs(x).max(0) / np.abs(self.codes).max())
+            error = ((self.round(x, scale) - x)**2).sum(0)
+            found = np.where(error < best, scale, found)
+            best = np.minimum(best, error)
+        return found
+
+    def round(self, x, scale):
+        return self.codes[np.abs(x[..., None] / scale[..., None] - self.codes).argmin(-1)] * scale
+
+
+class KMeans(Codebook):
+    """The codes of a layer: k-means of its weights, each divided by the largest of its group. 16 or 8 FP16 numbers a layer are not
+    counted."""
+
+    def __init__(self, bits, group):
+        super().__init__([0, 1], bits, group)
+        self.count = 2**bits
+
+    def prepare(self, weights):
+        x = np.sort(np.concatenate([(weights[k:k + self.group] / np.abs(weights[k:k + self.group]).max(0)).ravel()
+                                    for k in range(0, len(weights), self.group)]))
+        centres = np.quantile(x, (np.arange(self.count) + 0.5) / self.count)
+        for _ in range(50):
+            nearest = np.searchsorted((centres[1:] + centres[:-1]) / 2, x)
+            counts = np.bincount(nearest, minlength=self.count)
+            centres = np.where(counts > 0, np.bincount(nearest, x, self.count) / np.maximum(counts, 1), centres)
+        self.codes = centres.astype(np.float16).astype(np.float64)
+        return self
+
+
+def outliers(weights, inverse, codes, share):
+    """The weights whose absence lowers the group's error most, each by the inverse of its diagonal (SpQR, (2)); at most two a group
+    and sign."""
+    chosen = np.zeros(weights.shape, bool)
+    if share == 0:
+        return chosen
+    gain = np.zeros(weights.shape)
+    importance = 1 / np.diag(inverse)[:, None]
+    for first in range(0, len(weights), codes.group):
+        rows = slice(first, first + codes.group)
+        x, weight = weights[rows], importance[rows]
+        keep = np.ones(x.shape, bool)
+        for _ in range(4):
+            before = ((codes.round(x, codes.fit(x, keep)) - x)**2 * weight * keep).sum(0)
+            trial, columns = keep.copy(), np.arange(x.shape[1])
+            furthest = np.where(keep, np.abs(x), -1).argmax(0)
+            trial[furthest, columns] = False
+            after = ((codes.round(x, codes.fit(x, trial)) - x)**2 * weight * trial).sum(0)
+            gain[first + furthest, columns] = before - after
+            keep = trial
+    count = round(share * weights.size)
+    chosen.ravel()[np.argsort(-gain.ravel(), kind="stable")[:count]] = True
+    return chosen
+
+
+class Exact:
+    """Weights as they are."""
+    group, bits = 16, 32
+
+    def prepare(self, _):
+        return self
+
+    def fit(self, rows, _):
+        return rows
+
+    def round(self, x, _):
+        return x
+
+
+def pruned(left, upper, k, pattern):
+    """Which of the rows from k on go, of as many as the pattern counts together: those whose loss alone, w^2 / [H^-1]_kk of what is
+    not yet fixed, is least (SparseGPT, 3.3), or whose magnitude is."""
+    count, of, by_loss = pattern
+    rows = left[k:k + of]
+    score = rows**2 / (np.diag(upper)[k:k + of, None]**2 if by_loss else 1)
+    order = np.argsort(np.argsort(score, axis=0, kind="stable"), axis=0, kind="stable")
+    return order < count * len(rows) // of
+
+
+def gptq(weights, hessian, codes, share=0.0, pattern=None, reconstruct=True):
+    """pattern: of every so many rows how many become zero, and whether by loss."""
+    inverse = np.linalg.inv(hessian)
+    upper = np.linalg.cholesky(inverse).T
+    apart = outliers(weights, inverse, codes, share)
+    codes = codes.prepare(weights)
+    left, result = weights.astype(np.float64), np.zeros(weights.shape)
+    gone = np.zeros(weights.shape, bool)
+    for first in range(0, len(left), codes.group):
+        last = min(len(left), first + codes.group)
+        for k in range(first, last):
+            if pattern and k % pattern[1] == 0:
+                gone[k:k + pattern[1]] = pruned(left, upper, k, pattern)
+            if k == first:  # what is pruned later in the group shapes its scale no less than what stays
+                parameters = codes.fit(left[first:last], ~apart[first:last])
+            rounded = np.where(apart[k], half_value(left[k]), codes.round(left[k], parameters))
+            rounded = np.where(gone[k], 0, rounded)
+            result[k] = rounded
+            if reconstruct:
+                left[k + 1:] -= np.outer(upper[k, k + 1:], (left[k] - rounded) / upper[k, k])
+    return result
+
+
+def half_value(x):
+    return x.astype(np.float16).astype(np.float64)
+
+
+def measure(all_hessians, codes, **options):
+    return perplexity({layer: gptq(CONSTANTS[layer].astype(np.float64), all_hessians[layer], codes, **options) for layer in LAYERS})
+
+
+def code_cases():
+    """(row, codes, options, bits per weight)"""
+    for bits in (4, 3):
+        for group, shares in ((64, (0, 0.005, 0.01, 0.02)), (32, (0, 0.005, 0.01)), (16, (0,))):
+            for share in shares:
+                name = f"int{bits}, groups of {group}" + (f", {share:.1%} in FP16" if share else "")
+                yield name, Uniform(bits, group), {"share": share}, Uniform(bits, group).bits + share * OUTLIER_BITS
+    others = [(f"{2**bits} codes by k-means, groups of {group}", KMeans(bits, group)) for bits in (4, 3) for group in (64, 32, 16)]
+    others += [(f"int2, groups of {group}", Uniform(2, group)) for group in (32, 16)]
+    others += [(f"-1, 0, 1, groups of {group}", Codebook([-1, 0, 1], np.log2(3), group)) for group in (32, 16)]
+    others += [("-1, 1, groups of 16", Codebook([-1, 1], 1, 16))]
+    for name, codes in others:
+        yield name, codes, {}, codes.bits
+
+
+def pruning_cases():
+    """Half of the weights. Stored: the others with two bits for the place of each among four; nothing less than all for 1 of 2 by
+    column, whose places are anywhere."""
+    two_of_four, half = (2, 4, True), (16, 32, True)
+    yield "FP32, by magnitude", Exact(), {"pattern": (16, 32, False), "reconstruct": False}, None
+    yield "FP32, by loss", Exact(), {"pattern": half}, None
+    yield "FP32, 2 of 4 by magnitude", Exact(), {"pattern": (2, 4, False), "reconstruct": False}, None
+    yield "FP32, 2 of 4 by loss", Exact(), {"pattern": two_of_four}, None
+    for bits in (4,):
+        for group in (32, 16):
+            codes = Uniform(bits, group)
+            yield f"int{bits}, groups of {group}, 2 of 4 by loss", codes, {"pattern": two_of_four}, codes.bits - bits + bits / 2 + 1
+    for group in (32, 16):
+        yield f"int3, groups of {group}, nothing pruned", Uniform(3, group), {}, Uniform(3, group).bits
+
+
+def table(first, all_hessians, cases):
+    lines = [f"| {first} | bits per weight | perplexity |", "| --- | ---: | ---: |"]
+    for name, codes, options, bits in cases:
+        lines.append(f"| {name} | {f'{bits:.3f}' if bits else ''} | {measure(all_hessians, codes, **options):.3f} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
+
+
+def write(page, text):
+    begin, end = "<!-- table: scripts/weight_codes_study.py -->", "<!-- end of table -->"
+    content = page.read_text()
+    if begin not in content or end not in content:
+        sys.exit(f"{page}: expected the markers {begin} and {end}")
+    page.write_text(re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{text}\n{end}", content, flags=re.S))
+
+
+def main():
+    all_hessians = hessians()
+    for page, first, cases in (("pruning", "half of the weights zero", pruning_cases()), ("outliers", "codes", code_cases())):
+        text = table(first, all_hessians, cases)
+        print(text)
+        if sys.argv[1:] == ["--write"]:
+            write(PAGES / f"{page}.md", text)
+
+
+if __name__ == "__main__":
+    main()
