@@ -51,9 +51,9 @@ std::string start_text(const pipeline::DebugResult& r, const Options& o) {
   std::string text = fmt::format("{} on {} samples, {} layers narrower than fp32\n", o.precision, r.samples,
                                  r.narrow_layers);
   for (const verify::GateResult& gate : r.start.gates)
-    text += fmt::format(
-        "gate {}: {} ({})\n", gate.gate.text,
-        gate.verdict == verify::GateResult::Verdict::passed ? "holds" : "does not hold", gate.reason);
+    text += fmt::format("gate {}: {} ({})\n", gate.gate.text,
+                        gate.verdict == verify::GateResult::Verdict::passed ? "holds" : "does not hold",
+                        gate.reason);
   return text + fmt::format("sqnr of the outputs: {:.1f} dB\n", r.start.sqnr_db());
 }
 
@@ -105,9 +105,9 @@ std::string remedy_text(const pipeline::DebugResult& r, const Options& o) {
                         r.culprits->minimal   ? " (without any one of them wide the gates fail)"
                         : r.culprits->stopped ? " (the budget ended the search for fewer)"
                                               : "");
-  return text +
-         fmt::format("remedy, built and judged as below: {}\n\n{}\n\n# narrow.toml\n{}", r.proof->reasons(),
-                     pipeline::command_of(*r.remedy), pipeline::toml_of(*r.remedy));
+  return text + fmt::format("remedy, built and judged as below: {}\n\n{}\n\n# narrow.toml\n{}",
+                            r.proof->reasons(), pipeline::command_of(*r.remedy),
+                            pipeline::toml_of(*r.remedy));
 }
 
 Result<int> run(const Options& o) {

@@ -21,10 +21,10 @@ int main(int argc, char** argv) {
       "  narrow build model.onnx --calib calib.toml --eval eval.toml --gate 'top1.drop<=0.5pp' --out out/\n\n"
       "Exit codes: 0 done, every gate passed; 1 error; 2 wrong usage; 3 a gate failed; 4 a gate is "
       "inconclusive.");
-  const std::vector<Command> commands = {add_build(app),    add_inspect(app), add_calibrate(app),
-                                         add_quantize(app), add_run(app),     add_verify(app),
-                                         add_bench(app),    add_profile(app), add_explain(app),
-                                         add_report(app),   add_doctor(app),  add_data(app), add_debug(app)};
+  const std::vector<Command> commands = {
+      add_build(app),  add_inspect(app), add_calibrate(app), add_quantize(app), add_run(app),
+      add_verify(app), add_bench(app),   add_profile(app),   add_explain(app),  add_report(app),
+      add_doctor(app), add_data(app),    add_debug(app)};
   if (const char* cap = std::getenv("NARROW_MAX_ISA"); cap != nullptr && !narrow::parse_isa(cap)) {
     std::fprintf(stderr,
                  "error: NARROW_MAX_ISA: expected plain, avx2, avx512, avx512_vnni or amx, got '%s'\n",

@@ -263,7 +263,8 @@ class Builder {
                                            .metric_command = options_.metric_command},
                                           pool_, progress_));
     const auto trial = [&](const search::LayerSet& layers) -> Result<search::Outcome> {
-      NARROW_TRY(const quant::Recipe recipe, mixed_recipe(wide, wide_of(suspects, layers, wide), int8_recipe));
+      NARROW_TRY(const quant::Recipe recipe,
+                 mixed_recipe(wide, wide_of(suspects, layers, wide), int8_recipe));
       NARROW_TRY(const Judgement judgement, judge.judge(recipe));
       return search::Outcome{.holds = judgement.holds, .score = judgement.sqnr_db()};
     };
@@ -274,8 +275,7 @@ class Builder {
       found.layers.resize(suspects.size());
       std::iota(found.layers.begin(), found.layers.end(), 0U);
     }
-    NARROW_TRY(quant::Recipe recipe,
-               mixed_recipe(wide, wide_of(suspects, found.layers, wide), int8_recipe));
+    NARROW_TRY(quant::Recipe recipe, mixed_recipe(wide, wide_of(suspects, found.layers, wide), int8_recipe));
     recipe.notes.push_back(fmt::format("{} of {} layers widened to {} in {} trials{}", found.layers.size(),
                                        suspects.size(), to_string(wide), found.trials,
                                        found.holds ? "" : "; the gates do not hold even so"));
@@ -289,8 +289,9 @@ class Builder {
                       NodeFormat format) const {
     quant::Wide wide = wide_;
     for (const size_t i : layers)
-      wide[suspects[i].key] = {.reason = fmt::format("{}: {:.1f} dB alone in int8, number {} of the guiltiest",
-                                                     to_string(format), suspects[i].sqnr_db, i + 1)};
+      wide[suspects[i].key] = {.reason =
+                                   fmt::format("{}: {:.1f} dB alone in int8, number {} of the guiltiest",
+                                               to_string(format), suspects[i].sqnr_db, i + 1)};
     return wide;
   }
 

@@ -43,7 +43,7 @@ struct BuildOptions {
   int64_t group_size = 32;  // weights that share a scale in int4, int3, int2
   std::vector<quant::MethodUse> methods = quant::standard_methods();
   std::vector<std::string> wide;  // quant::parse_wide
-  double bench_seconds = 1;  // per build
+  double bench_seconds = 1;       // per build
   TacticSource tactics = TacticSource::tuned;
   int64_t layer_samples = 4;  // for the per-layer figures
 };

@@ -48,8 +48,8 @@ Result<Judge> Judge::create(const ir::Graph& fp32, const data::Dataset& eval, Ju
   std::erase_if(options.gates, [](const verify::Gate& gate) { return !is_about_answers(gate); });
   Judge judge(fp32, std::move(options), pool);
   NARROW_TRY(runtime::Session reference, runtime::Session::create(fp32, pool));
-  NARROW_TRY(judge.answers_, verify::ReferenceAnswers::create(reference, eval, *pool, judge.options_.samples,
-                                                              progress));
+  NARROW_TRY(judge.answers_,
+             verify::ReferenceAnswers::create(reference, eval, *pool, judge.options_.samples, progress));
   if (!judge.options_.metric_command.empty()) {
     OutputCollector collector;
     NARROW_DO(judge.answers_->show(sink_into(collector)));

@@ -23,11 +23,11 @@ namespace narrow::pipeline {
 bool is_about_answers(const verify::Gate& gate);
 
 struct JudgeOptions {
-  std::vector<verify::Gate> gates;  // those about time and size are left out
+  std::vector<verify::Gate> gates = {};  // those about time and size are left out
   verify::Proof proof = verify::Proof::point;
-  uint64_t seed = 1;           // of the bootstrap
-  std::string metric_command;  // empty: none
-  int64_t samples = 0;         // of the evaluation data, spread over it; 0: all
+  uint64_t seed = 1;                // of the bootstrap
+  std::string metric_command = {};  // empty: none
+  int64_t samples = 0;              // of the evaluation data, spread over it; 0: all
 };
 
 struct Judgement {
@@ -39,7 +39,8 @@ struct Judgement {
   double seconds = 0;         // to build, run and score; 0: remembered
 
   double sqnr_db() const { return figures.by_name.at("sqnr").value; }
-  /// Share of the noise power at the outputs in FP32's power: 10^(-sqnr/10). 1e20 where outputs are NaN or Inf.
+  /// Share of the noise power at the outputs in FP32's power: 10^(-sqnr/10). 1e20 where outputs are NaN or
+  /// Inf.
   double noise() const;
   /// "top1.drop 0.86 pp > 0.5 pp; sqnr 25 dB >= 20 dB".
   std::string reasons() const;

@@ -125,7 +125,8 @@ TEST_P(Apply, MixedWidensWhatItIsTold) {
   for (const ir::Node* node : graph.nodes())
     if (wide.empty() && is_heavy(*node)) wide = key_of(*node);
   for (const NodeFormat format : {NodeFormat::fp32, NodeFormat::bf16}) {
-    const auto recipe = plan_int8(graph, profile, {.ranges = {}, .wide_format = format}, {{wide, {.reason = "because"}}});
+    const auto recipe =
+        plan_int8(graph, profile, {.ranges = {}, .wide_format = format}, {{wide, {.reason = "because"}}});
     ASSERT_TRUE(recipe.ok());
     EXPECT_EQ(recipe->nodes.at(wide).format, format);
     EXPECT_EQ(recipe->nodes.at(wide).reason, "because");

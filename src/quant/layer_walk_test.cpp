@@ -206,8 +206,8 @@ TEST(TakeRounding, KeepsTheCodesOfLayersInCommon) {
   const Scene s;
   auto int8 = plan_int8(s.graph, s.profile, {});
   ASSERT_TRUE(round_sequentially(s.graph, *int8, s.samples, s.pool).ok());
-  auto mixed =
-      plan_int8(s.graph, s.profile, {.ranges = {}, .wide_format = NodeFormat::bf16}, {{"c", {.reason = "asked for"}}});
+  auto mixed = plan_int8(s.graph, s.profile, {.ranges = {}, .wide_format = NodeFormat::bf16},
+                         {{"c", {.reason = "asked for"}}});
   take_rounding(*int8, *mixed);
   EXPECT_FALSE(mixed->codes.contains("c"));
   for (const char* key : {"a", "d", "g"}) {

@@ -140,8 +140,7 @@ void widen_layers(const ir::Graph& graph, const calib::Profile* profile, const W
     const auto layer = wide.find(key_of(*node));
     if (layer == wide.end()) continue;
     recipe.nodes[layer->first] = wide_choice(*node, layer->second, NodeFormat::fp32, half);
-    if (profile != nullptr)
-      correct_half_bias(*node, *profile, recipe.nodes[layer->first].format, recipe);
+    if (profile != nullptr) correct_half_bias(*node, *profile, recipe.nodes[layer->first].format, recipe);
   }
 }
 

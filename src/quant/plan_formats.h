@@ -40,8 +40,8 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
 Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeFormat format,
                  const Wide& wide = {});
 
-/// Why FP16 cannot compute this node, with the largest number: a value it reads or makes, on calibration data,
-/// or a constant reaches beyond half of 65504. Empty: nothing does.
+/// Why FP16 cannot compute this node, with the largest number: a value it reads or makes, on calibration
+/// data, or a constant reaches beyond half of 65504. Empty: nothing does.
 std::string half_overflow(const ir::Node& node, const calib::Profile& profile);
 
 /// int8-dynamic: products and ungrouped convolutions with per-channel s8 weights and data that is scaled at

@@ -36,8 +36,8 @@ Result<std::vector<RoundedLayer>> round_sequentially(const ir::Graph& graph, Rec
                                                      const SequentialOptions& options = {},
                                                      const Progress& progress = {});
 
-/// `to` stores the layers it has in common with `from` (in the same integer format) with the scales, codes and
-/// biases found there.
+/// `to` stores the layers it has in common with `from` (in the same integer format) with the scales, codes
+/// and biases found there.
 void take_rounding(const Recipe& from, Recipe& to);
 
 }  // namespace narrow::quant

@@ -32,9 +32,9 @@ std::vector<std::string> nearest_names(const ir::Graph& graph, const std::string
   constexpr size_t kShown = 3;
   std::vector<std::pair<int64_t, std::string>> names;
   for (const ir::Node* node : graph.nodes())
-    if (!node->outputs().empty())
-      names.emplace_back(edit_distance(wanted, name_of(*node)), name_of(*node));
-  std::stable_sort(names.begin(), names.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    if (!node->outputs().empty()) names.emplace_back(edit_distance(wanted, name_of(*node)), name_of(*node));
+  std::stable_sort(names.begin(), names.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::string> nearest;
   for (size_t i = 0; i < std::min(kShown, names.size()); ++i) nearest.push_back("'" + names[i].second + "'");
   return nearest;

@@ -20,14 +20,14 @@ using LayerSet = std::vector<size_t>;
 using SetTrial = std::function<Result<Outcome>(const LayerSet& widened)>;
 
 struct CulpritOptions {
-  int most_trials = 0;    // 0: no bound
-  size_t probes = 0;      // layers widened alone first, to rank them by what that gives
-  bool shrink = true;     // to a set that cannot lose a member
+  int most_trials = 0;                     // 0: no bound
+  size_t probes = 0;                       // layers widened alone first, to rank them by what that gives
+  bool shrink = true;                      // to a set that cannot lose a member
   std::function<bool()> out_of_time = {};  // asked before every trial; none: never
 };
 
 struct Culprits {
-  LayerSet layers;      // the smallest set that holds; where none does the set with the best score
+  LayerSet layers;  // the smallest set that holds; where none does the set with the best score
   bool holds = false;
   bool minimal = false;  // without any one of `layers` the trial fails
   bool stopped = false;  // trials or time ran out

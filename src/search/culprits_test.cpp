@@ -80,7 +80,8 @@ TEST(Culprits, ASumBelowABoundIsReachedByASetThatCanSpareNobody) {
     ASSERT_TRUE(found.ok());
     if (!found->holds) continue;  // rounding: all widened leaves less than 0 of nothing
     EXPECT_LE(left(found->layers), bound);
-    for (const size_t i : found->layers) EXPECT_GT(left(found->layers) + noise[i], bound) << "round " << round;
+    for (const size_t i : found->layers)
+      EXPECT_GT(left(found->layers) + noise[i], bound) << "round " << round;
     // Probed all: the ranking is by noise, so no set is smaller.
     std::vector<double> sorted = noise;
     std::sort(sorted.rbegin(), sorted.rend());
@@ -121,7 +122,8 @@ TEST(Culprits, ProbesRankWhatTheOrderHadWrong) {
 
 TEST(Culprits, WhenNothingSufficesTheBestScoreIsReturned) {
   const SetTrial never = [](const LayerSet& set) -> Result<Outcome> {
-    return Outcome{.holds = false, .score = contains(set, {0, 1}) ? 10.0 - static_cast<double>(set.size()) : 0};
+    return Outcome{.holds = false,
+                   .score = contains(set, {0, 1}) ? 10.0 - static_cast<double>(set.size()) : 0};
   };
   const auto found = find_culprits(5, never);
   EXPECT_FALSE(found->holds || found->minimal || found->stopped);
@@ -145,7 +147,7 @@ TEST(Culprits, WhenTimeRunsOutTheSmallestSoFarIsReturnedAndSaidSo) {
     // 1 2 4 8 16 fail but the last; then 12 10 hold, 9 fails.
     EXPECT_EQ(found->holds, trials >= 4) << trials;
     EXPECT_EQ(found->minimal, !found->stopped);
-    if (found->holds) EXPECT_TRUE(contains(found->layers, oracle.needed));
+    EXPECT_EQ(found->holds, contains(found->layers, oracle.needed));
   }
 }
 
