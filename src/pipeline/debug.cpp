@@ -198,8 +198,8 @@ class Debugger {
   }
 
   /// Ranges and roundings, no layer wider; ends at the first that holds and keeps the best. Ranges are tried
-  /// with quick roundings first; the slow ones follow in the order that gave. Half of the time is left for
-  /// layers.
+  /// with quick roundings first; the slow ones follow in the order that gave, unless one wide layer is known to
+  /// be enough. Half of the time is left for layers.
   Status try_settings() {
     std::vector<Setting> settings = other_settings(options_.precision, first_.setting);
     std::map<std::string, double> screened;  // by ranges
@@ -210,11 +210,17 @@ class Debugger {
         std::stable_sort(slow, settings.end(), [&](const Setting& x, const Setting& y) {
           return screened[to_string(x.ranges)] > screened[to_string(y.ranges)];
         });
-      if (watch_.seconds() > 30 * options_.budget_minutes) break;
+      if (watch_.seconds() > 30 * options_.budget_minutes || (at >= slow && one_layer_holds())) break;
       NARROW_TRY(const double score, try_setting(*at));
       if (is_quick(*at)) screened[to_string(at->ranges)] = score;
     }
     return {};
+  }
+
+  bool one_layer_holds() const {
+    return std::any_of(result_.trials.begin(), result_.trials.end(), [](const DebugTrial& trial) {
+      return trial.wide.size() == 1 && trial.judgement.holds;
+    });
   }
 
   Result<double> try_setting(const Setting& setting) {
