@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <memory>
 #include <utility>
@@ -52,7 +53,9 @@ class Debugger {
   }
 
  private:
-  bool out_of_time() const { return watch_.seconds() > 60 * options_.budget_minutes; }
+  /// This share of the budget is gone.
+  bool used(double share) const { return watch_.seconds() > share * 60 * options_.budget_minutes; }
+  bool out_of_time() const { return used(1); }
 
   Setting first_setting() const { return {options_.ranges, options_.methods}; }
 
@@ -183,34 +186,56 @@ class Debugger {
     return judgement;
   }
 
-  /// Every layer of the likeliest few wide alone: what it brings to the outputs.
+  /// Every layer of the likeliest few wide alone: what it brings to the outputs; then the worst together.
   Status probe_layers() {
-    const double noise = result_.start.noise();
-    std::vector<search::Contribution> measured;
-    for (size_t i = 0; i < std::min(kProbes, suspects_.size()) && !out_of_time(); ++i) {
-      report(progress_, "probe layers", static_cast<int64_t>(i),
-             static_cast<int64_t>(std::min(kProbes, suspects_.size())));
-      NARROW_TRY(const Judgement judgement, judge_set(first_, {i}, wide_formats().front()));
-      measured.push_back({suspects_[i].node, std::max(0.0, noise - judgement.noise())});
+    const NodeFormat format = wide_formats().front();
+    std::vector<std::pair<search::Contribution, size_t>> probed;
+    const size_t count = std::min(kProbes, suspects_.size());
+    for (size_t i = 0; i < count && !out_of_time(); ++i) {
+      report(progress_, "probe layers", static_cast<int64_t>(i), static_cast<int64_t>(count));
+      NARROW_TRY(const double brought, brought_by({i}, format));
+      probed.push_back({{suspects_[i].node, brought}, i});
     }
-    result_.blame = search::blame(noise, std::move(measured), result_.narrow_layers);
+    std::stable_sort(probed.begin(), probed.end(),
+                     [](const auto& a, const auto& b) { return a.first.noise > b.first.noise; });
+    std::vector<search::Contribution> ranked;
+    std::vector<double> together;
+    search::LayerSet worst;
+    for (const auto& [contribution, layer] : probed) {
+      ranked.push_back(contribution);
+      if (worst.size() == search::kFew || out_of_time()) continue;
+      worst.push_back(layer);
+      std::sort(worst.begin(), worst.end());
+      NARROW_TRY(const double brought, brought_by(worst, format));
+      together.push_back(brought);
+    }
+    result_.blame = search::blame(result_.start.noise(), std::move(ranked), together, result_.narrow_layers);
     return {};
   }
 
+  /// Noise at the outputs that goes when these layers are wide.
+  Result<double> brought_by(const search::LayerSet& layers, NodeFormat format) {
+    NARROW_TRY(const Judgement judgement, judge_set(first_, layers, format));
+    return std::max(0.0, result_.start.noise() - judgement.noise());
+  }
+
   /// Ranges and roundings, no layer wider; ends at the first that holds and keeps the best. Ranges are tried
-  /// with quick roundings first; the slow ones follow in the order that gave, unless one wide layer is known to
-  /// be enough. Half of the time is left for layers.
+  /// with quick roundings first; the slow ones follow in the order that gave, unless one wide layer is known
+  /// to be enough. Half of the time is left for layers.
   Status try_settings() {
     std::vector<Setting> settings = other_settings(options_.precision, first_.setting);
     std::map<std::string, double> screened;  // by ranges
     if (is_quick(first_.setting)) screened[to_string(first_.setting.ranges)] = progress_of(first_.judgement);
+    const auto score_of = [&](const Setting& setting) {  // not screened: last
+      const auto known = screened.find(to_string(setting.ranges));
+      return known == screened.end() ? -std::numeric_limits<double>::infinity() : known->second;
+    };
     auto slow = std::find_if_not(settings.begin(), settings.end(), is_quick);
     for (auto at = settings.begin(); at != settings.end() && !result_.remedy; ++at) {
       if (at == slow)
-        std::stable_sort(slow, settings.end(), [&](const Setting& x, const Setting& y) {
-          return screened[to_string(x.ranges)] > screened[to_string(y.ranges)];
-        });
-      if (watch_.seconds() > 30 * options_.budget_minutes || (at >= slow && one_layer_holds())) break;
+        std::stable_sort(slow, settings.end(),
+                         [&](const Setting& x, const Setting& y) { return score_of(x) > score_of(y); });
+      if (used(kSettingShare) || (at >= slow && one_layer_holds())) break;
       NARROW_TRY(const double score, try_setting(*at));
       if (is_quick(*at)) screened[to_string(at->ranges)] = score;
     }
@@ -281,7 +306,7 @@ class Debugger {
       return search::Outcome{.holds = judgement.holds, .score = progress_of(judgement)};
     };
     return search::find_culprits(suspects_.size(), trial,
-                                 {.probes = kProbes, .out_of_time = [this] { return out_of_time(); }});
+                                 {.probes = kProbes, .out_of_time = [this] { return used(kSearchShare); }});
   }
 
   /// The build anew, as `narrow build` makes it: the remaining layers are rounded knowing which are wide.
@@ -306,6 +331,8 @@ class Debugger {
   }
 
   static constexpr size_t kProbes = 8;  // layers widened alone
+  // Of the budget: until then settings are tried, and sets of layers; the rest is for the proof.
+  static constexpr double kSettingShare = 0.5, kSearchShare = 0.85;
 
   const DebugOptions& options_;
   const Progress& progress_;

@@ -81,7 +81,8 @@ std::string to_string(const Setting& setting) {
 }
 
 bool is_quick(const Setting& setting) {
-  return std::all_of(setting.methods.begin(), setting.methods.end(),
+  return setting.ranges.method != calib::Method::automatic &&
+         std::all_of(setting.methods.begin(), setting.methods.end(),
                      [](const quant::MethodUse& use) { return use.method == quant::Method::nearest; });
 }
 

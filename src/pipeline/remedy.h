@@ -19,7 +19,7 @@ struct Setting {
 std::string to_string(const Setting& setting);
 /// "percentile 99.99".
 std::string to_string(const calib::RangeOptions& ranges);
-/// Weights are rounded without looking at data: quick, and a screen of the ranges.
+/// Neither ranges nor weights are chosen by running the model: quick, and a screen of the ranges.
 bool is_quick(const Setting& setting);
 
 /// The settings to try after `first`: for int8 every calibration method, for every integer precision every
