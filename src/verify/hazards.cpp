@@ -104,18 +104,26 @@ void find_mask(const Node& quantize, const Step& step, const Reports& reports,
 
 void find_shared_concat(const Node& quantize, const Step& step, const Reports& reports,
                         std::vector<std::string>& list) {
-  constexpr double kFew = 2, kMany = 32;
+  constexpr double kFew = 2, kMany = 16;
   const Node* concat = quantize.input(0)->producer();
   if (concat == nullptr || concat->op() != Op::Concat) return;
-  const LayerReport* whole = report_of(reports, concat->output());
-  if (whole == nullptr || rms_of(*whole) < kMany * step.scale) return;
+  // The Concat itself may be no step of the plan: its inputs are written in place.
+  double square = 0, count = 0;
+  for (const Value* part : concat->inputs())
+    if (const LayerReport* report = report_of(reports, original(part))) {
+      const auto elements = static_cast<double>(report->accumulated.distortion.count());
+      square += report->accumulated.distortion.signal_power() * elements;
+      count += elements;
+    }
+  const double whole = count > 0 ? std::sqrt(square / count) : 0;
+  if (whole < kMany * step.scale) return;
   for (const Value* part : concat->inputs()) {
     const LayerReport* report = report_of(reports, original(part));
     if (report == nullptr || rms_of(*report) >= kFew * step.scale) continue;
     list.push_back(fmt::format(
         "shared_concat: {}: '{}' has a root mean square of {:.3g} under steps of {:.3g}, the whole one of "
         "{:.3g}",
-        concat->location(), original(part)->name, rms_of(*report), step.scale, rms_of(*whole)));
+        concat->location(), original(part)->name, rms_of(*report), step.scale, whole));
   }
 }
 

@@ -130,6 +130,45 @@ def test_boxes_and_scores_in_one_concat(narrow, tmp_path, poisoned):
         assert found["shared_concat"]["node"] == "both_node" and "'scores'" in found["shared_concat"]["text"]
 
 
+def named_by(narrow, model, samples, folder, precision="int8"):
+    """What build and verify say of the same model."""
+    built = narrow("build", model, "--calib", samples, "--eval", samples, "--out", folder / "out", "--precisions", f"fp32,{precision}",
+                   "--seconds", "0.02", "--tactics", "pinned", "--json").json
+    verdict = narrow("verify", folder / "out" / f"{precision}.onnx", "--reference", model, "--data", samples, "--json").json
+    return (" ".join(next(b for b in built["builds"] if b["name"] == precision)["findings"]), " ".join(verdict["findings"]))
+
+
+def test_build_and_verify_name_them_too(narrow, tmp_path):
+    for poisoned in (True, False):
+        folder = tmp_path / f"detector_{poisoned}"
+        folder.mkdir()
+        said, verified = named_by(narrow, detector(folder, poisoned), data(folder, x=RNG.standard_normal((32, 3, 8, 8))), folder)
+        assert ("both_node" in said and "mixes ranges" in said) is poisoned
+        assert ("shared_concat: Concat 'both_node'" in verified) is poisoned
+        folder = tmp_path / f"mask_{poisoned}"
+        folder.mkdir()
+        mask = np.where(RNG.random((64, 16)) < 0.2, -1e9 if poisoned else -3, 0)
+        said, verified = named_by(narrow, masked(folder), data(folder, x=RNG.standard_normal((64, 16)), mask=mask), folder)
+        assert ("a mask decides the range of 'm'" in said) is poisoned
+        assert ("mask: 'm'" in verified) is poisoned
+
+
+@pytest.mark.parametrize("code", [2**31 - 1, 1000])
+def test_verify_names_a_bias_another_tool_saturated(narrow, tmp_path, code):
+    """A Q/DQ file whose bias is cut at the end of int32."""
+    scale = 0.01
+    model = save(tmp_path, [node("Gemm", "x w b", "y")], {"x": ["N", 4]}, {"y": ["N", 2]},
+                 {"w": weights(4, 2), "b": np.array([0.1, 0.2], np.float32)})
+    model.rename(tmp_path / "fp32.onnx")
+    nodes = [node("QuantizeLinear", "x s z", "xq"), node("DequantizeLinear", "xq s z", "xd"), node("DequantizeLinear", "wq sw", "wd"),
+             node("DequantizeLinear", "bq sb", "bd"), node("Gemm", "xd wd bd", "y")]
+    quantized = save(tmp_path, nodes, {"x": ["N", 4]}, {"y": ["N", 2]},
+                     {"s": np.float32(scale), "z": np.uint8(128), "wq": np.full((4, 2), 100, np.int8), "sw": np.float32(scale),
+                      "bq": np.array([code, 5], np.int32), "sb": np.float32(scale * scale)})
+    done = narrow("verify", quantized, "--reference", tmp_path / "fp32.onnx", "--data", data(tmp_path, x=RNG.standard_normal((8, 4))), "--json")
+    assert ("bias_overflow: " in " ".join(done.json["findings"])) is (code > 1000)
+
+
 def rms_norm(folder, size):
     """x / sqrt(mean(x^2)) written out, then a product: the squares of large x are beyond 65504."""
     nodes = [node("MatMul", "x w1", "a"), node("Mul", "a a", "squares"), node("ReduceMean", "squares", "mean", axes=[-1]),
@@ -180,23 +219,15 @@ def test_int32_bias_overflow(narrow, tmp_path, poisoned):
         assert found["bias_overflow"]["node"] == "a_node" and "1 of 8 channels" in found["bias_overflow"]["text"]
 
 
-def masked(folder, constant):
-    """A mask added between two products, given as an input or as a constant picked by Where."""
-    nodes = [node("MatMul", "x w1", "a")]
-    constants, inputs = {"w1": weights(16, 16), "w2": weights(16, 8)}, {"x": ["N", 16]}
-    if constant is None:
-        nodes += [node("Add", "a mask", "m")]
-        inputs["mask"] = ["N", 16]
-    else:
-        constants["mask"] = constant
-        nodes += [node("Add", "a mask", "m")]
-    nodes += [node("MatMul", "m w2", "y")]
-    return save(folder, nodes, inputs, {"y": ["N", 8]}, constants)
+def masked(folder):
+    """A mask, an input, added between two products."""
+    nodes = [node("MatMul", "x w1", "a"), node("Add", "a mask", "m"), node("MatMul", "m w2", "y")]
+    return save(folder, nodes, {"x": ["N", 16], "mask": ["N", 16]}, {"y": ["N", 8]}, {"w1": weights(16, 16), "w2": weights(16, 8)})
 
 
 @pytest.mark.parametrize("value", [-1e9, -3])
 def test_masks_in_int8(narrow, tmp_path, value):
-    model = masked(tmp_path, None)
+    model = masked(tmp_path)
     mask = np.where(RNG.random((64, 16)) < 0.2, value, 0)
     samples = data(tmp_path, x=RNG.standard_normal((64, 16)), mask=mask)
     found = kinds(debug(narrow, model, samples, "--budget", 0, gate="sqnr>=-100dB"))
