@@ -44,8 +44,9 @@ class Debugger {
     NARROW_DO(compare_layers());
     if (!result_.start.holds && !given_) {
       NARROW_DO(probe_layers());
-      NARROW_DO(try_settings());
+      NARROW_DO(try_quick_settings());
       if (!result_.remedy) NARROW_DO(try_layers());
+      NARROW_DO(try_slow_settings());
     }
     result_.out_of_time = !result_.start.holds && !result_.remedy && out_of_time();
     result_.seconds = watch_.seconds();
@@ -219,36 +220,37 @@ class Debugger {
     return std::max(0.0, result_.start.noise() - judgement.noise());
   }
 
-  /// Ranges and roundings, no layer wider; ends at the first that holds and keeps the best. Ranges are tried
-  /// with quick roundings first; the slow ones follow in the order that gave, unless one wide layer is known
-  /// to be enough. Half of the time is left for layers.
-  Status try_settings() {
-    std::vector<Setting> settings = other_settings(options_.precision, first_.setting);
-    std::map<std::string, double> screened;  // by ranges
-    if (is_quick(first_.setting)) screened[to_string(first_.setting.ranges)] = progress_of(first_.judgement);
-    const auto score_of = [&](const Setting& setting) {  // not screened: last
-      const auto known = screened.find(to_string(setting.ranges));
-      return known == screened.end() ? -std::numeric_limits<double>::infinity() : known->second;
-    };
-    auto slow = std::find_if_not(settings.begin(), settings.end(), is_quick);
-    for (auto at = settings.begin(); at != settings.end() && !result_.remedy; ++at) {
-      if (at == slow)
-        std::stable_sort(slow, settings.end(),
-                         [&](const Setting& x, const Setting& y) { return score_of(x) > score_of(y); });
-      if (used(kSettingShare) || (at >= slow && one_layer_holds())) break;
-      NARROW_TRY(const double score, try_setting(*at));
-      if (is_quick(*at)) screened[to_string(at->ranges)] = score;
-    }
+  /// Ranges with quick roundings, no layer wider; ends at the first that holds and keeps the best.
+  Status try_quick_settings() {
+    for (const Setting& setting : other_settings(options_.precision, first_.setting))
+      if (is_quick(setting) && !result_.remedy && !used(kSettingShare)) NARROW_DO(try_setting(setting));
     return {};
   }
 
-  bool one_layer_holds() const {
-    return std::any_of(result_.trials.begin(), result_.trials.end(), [](const DebugTrial& trial) {
-      return trial.wide.size() == 1 && trial.judgement.holds;
-    });
+  /// The others, in the order the quick ones gave; one that holds needs no wide layer, and replaces a remedy
+  /// that does. One wide layer is not worth the time.
+  Status try_slow_settings() {
+    if (result_.remedy && result_.remedy->wide.size() <= 1) return {};
+    std::vector<Setting> settings = other_settings(options_.precision, first_.setting);
+    std::erase_if(settings, is_quick);
+    const auto score_of = [&](const Setting& setting) {  // not screened: last
+      const auto known = screened_.find(to_string(setting.ranges));
+      return known == screened_.end() ? -std::numeric_limits<double>::infinity() : known->second;
+    };
+    std::stable_sort(settings.begin(), settings.end(),
+                     [&](const Setting& x, const Setting& y) { return score_of(x) > score_of(y); });
+    const double before = best_ ? progress_of(best_->judgement) : progress_of(first_.judgement);
+    for (const Setting& setting : settings) {
+      const bool automatic = setting.ranges.method == calib::Method::automatic;
+      if (out_of_time() || (automatic && used(kSettingShare))) break;
+      NARROW_DO(try_setting(setting));
+      if (result_.remedy && result_.remedy->wide.empty()) return {};
+    }
+    const bool better = best_ && progress_of(best_->judgement) > before;
+    return result_.remedy || !better || out_of_time() ? Status{} : try_layers();
   }
 
-  Result<double> try_setting(const Setting& setting) {
+  Status try_setting(const Setting& setting) {
     const Stopwatch watch;
     if (setting.ranges.method == calib::Method::automatic && profile_.methods.empty()) {
       NARROW_TRY(profile_, calibrate_model(model_, *calib_, pool_, {.memory = options_.memory},
@@ -260,11 +262,13 @@ class Debugger {
     if (judgement.holds) {  // what was judged is what `narrow build` makes of this setting
       result_.remedy = request(setting, {});
       result_.proof = judgement;
+      result_.culprits.reset();
     }
     const double score = progress_of(judgement);
     if (score > progress_of(best_ ? best_->judgement : first_.judgement))
       best_ = {setting, std::move(recipe), judgement};
-    return score;
+    if (is_quick(setting)) screened_[to_string(setting.ranges)] = score;
+    return {};
   }
 
   BuildRequest request(const Setting& setting, std::vector<std::string> wide) const {
@@ -331,7 +335,8 @@ class Debugger {
   }
 
   static constexpr size_t kProbes = 8;  // layers widened alone
-  // Of the budget: until then settings are tried, and sets of layers; the rest is for the proof.
+  // Of the budget: until then quick settings and `auto` ranges begin, and sets of layers; the rest is for the
+  // proof and for slow settings.
   static constexpr double kSettingShare = 0.5, kSearchShare = 0.85;
 
   const DebugOptions& options_;
@@ -343,9 +348,10 @@ class Debugger {
   std::unique_ptr<data::Dataset> calib_, eval_;
   calib::Profile profile_;
   std::optional<Judge> judge_;
-  Base first_;                             // the build as it would be made
-  std::optional<Base> best_;               // of the other settings, where one is better
-  std::vector<search::Suspect> suspects_;  // of the build as it would be made
+  Base first_;                              // the build as it would be made
+  std::map<std::string, double> screened_;  // scores of quick settings, by ranges
+  std::optional<Base> best_;                // of the other settings, where one is better
+  std::vector<search::Suspect> suspects_;   // of the build as it would be made
   DebugResult result_;
 };
 
