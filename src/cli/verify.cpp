@@ -9,6 +9,7 @@
 #include "pipeline/metric_command.h"
 #include "pipeline/model.h"
 #include "verify/evaluate.h"
+#include "verify/hazards.h"
 #include "verify/layers.h"
 
 namespace narrow::cli {
@@ -129,7 +130,9 @@ Result<int> run(const Options& o) {
   NARROW_TRY(
       const std::vector<verify::LayerReport> layers,
       verify::compare_layers(observed, build, *dataset, o.layer_samples, *pool, make_progress(o.common)));
-  const std::vector<std::string> findings = verify::findings(layers);
+  std::vector<std::string> findings = verify::findings(layers);
+  const std::vector<std::string> hazards = verify::hazards(build.graph(), layers);
+  findings.insert(findings.end(), hazards.begin(), hazards.end());
   std::string text = figures_text(figures) + layers_text(layers) + "\n";
   for (const std::string& finding : findings) text += "finding: " + finding + "\n";
   if (measured.custom)

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <memory>
 #include <utility>
 
 #include "base/clock.h"
@@ -42,8 +44,9 @@ class Debugger {
     NARROW_DO(compare_layers());
     if (!result_.start.holds && !given_) {
       NARROW_DO(probe_layers());
-      NARROW_DO(try_settings());
+      NARROW_DO(try_quick_settings());
       if (!result_.remedy) NARROW_DO(try_layers());
+      NARROW_DO(try_slow_settings());
     }
     result_.out_of_time = !result_.start.holds && !result_.remedy && out_of_time();
     result_.seconds = watch_.seconds();
@@ -51,7 +54,9 @@ class Debugger {
   }
 
  private:
-  bool out_of_time() const { return watch_.seconds() > 60 * options_.budget_minutes; }
+  /// This share of the budget is gone.
+  bool used(double share) const { return watch_.seconds() > share * 60 * options_.budget_minutes; }
+  bool out_of_time() const { return used(1); }
 
   Setting first_setting() const { return {options_.ranges, options_.methods}; }
 
@@ -96,22 +101,21 @@ class Debugger {
 
   Status judge_the_build() {
     const Stopwatch watch;
-    base_.setting = first_setting();
+    first_.setting = first_setting();
     if (given_) {
-      base_.made = {quant::given_recipe(*given_), nullptr};
-      NARROW_TRY(base_.judgement, judge_->judge_graph(*given_));
+      first_.made = {quant::given_recipe(*given_), nullptr};
+      NARROW_TRY(first_.judgement, judge_->judge_graph(*given_));
       result_.notes.emplace_back(
           "the model brings scales of its own, which no setting changes: a remedy is sought for its FP32 "
           "original only");
     } else {
-      NARROW_TRY(base_.made, make(base_.setting, {}));
-      NARROW_TRY(base_.judgement, judge_->judge(base_.made));
+      NARROW_TRY(first_.made, make(first_.setting, {}));
+      NARROW_TRY(first_.judgement, judge_->judge(first_.made));
     }
-    result_.start = base_.judgement;
-    result_.notes.insert(result_.notes.end(), base_.made.recipe.notes.begin(), base_.made.recipe.notes.end());
-    result_.findings =
-        find_hazards(base_.made.graph(model_.graph), base_.made.recipe, base_.made.profile(profile_));
-    note_trial(base_.setting, {}, base_.judgement, watch.seconds());
+    result_.start = first_.judgement;
+    result_.notes.insert(result_.notes.end(), first_.made.recipe.notes.begin(), first_.made.recipe.notes.end());
+    result_.findings = find_hazards(first_.made.graph(model_.graph), first_.made.recipe, first_.made.profile(profile_));
+    note_trial(first_.setting, {}, first_.judgement, watch.seconds());
     return {};
   }
 
@@ -124,29 +128,29 @@ class Debugger {
   Status compare_layers() {
     runtime::SessionOptions observe;
     observe.observe_all = true;
-    NARROW_TRY(runtime::Session observed,
-               runtime::Session::create(base_.made.graph(model_.graph), pool_, observe));
+    NARROW_TRY(runtime::Session observed, runtime::Session::create(first_.made.graph(model_.graph), pool_, observe));
     ir::Graph graph;
     if (given_) {
       graph = given_->clone();
     } else {
-      NARROW_TRY(graph, quant::apply(base_.made.graph(model_.graph), base_.made.recipe));
+      NARROW_TRY(graph, quant::apply(first_.made.graph(model_.graph), first_.made.recipe));
     }
     NARROW_TRY(runtime::Session build, runtime::Session::create(graph, pool_));
     NARROW_TRY(result_.layers,
                verify::compare_layers(observed, build, *eval_, options_.layer_samples, *pool_, progress_));
     for (const std::string& text : verify::findings(result_.layers))
       result_.findings.push_back({.kind = "layer", .node = {}, .text = text});
-    suspects_ = search::rank_suspects(base_.made.graph(model_.graph), base_.made.recipe, result_.layers,
-                                      search::Which::all);
+    suspects_ = search::rank_suspects(first_.made.graph(model_.graph), first_.made.recipe, result_.layers, search::Which::all);
     result_.narrow_layers = static_cast<int64_t>(suspects_.size());
     return {};
   }
 
-  /// What layers are widened to first: BF16 where it is native and wider than the build's own format.
-  NodeFormat wide_format() const {
+  /// What layers are widened to, the cheaper first: BF16 where it is native and wider than the build's own
+  /// format.
+  std::vector<NodeFormat> wide_formats() const {
     const bool half = options_.precision == Precision::bf16 || options_.precision == Precision::fp16;
-    return !half && usable_isa() >= Isa::amx ? NodeFormat::bf16 : NodeFormat::fp32;
+    if (half || usable_isa() < Isa::amx) return {NodeFormat::fp32};
+    return {NodeFormat::bf16, NodeFormat::fp32};
   }
 
   quant::Wide wide_of(const search::LayerSet& layers, NodeFormat format) const {
@@ -173,63 +177,108 @@ class Debugger {
     return worst + 1e-6 * (std::isfinite(sqnr) ? sqnr : -200);
   }
 
-  /// `base_` with some layers wide, codes kept.
-  Result<Judgement> judge_set(const search::LayerSet& layers, NodeFormat format) {
+  /// A base with some layers wide, codes kept.
+  Result<Judgement> judge_set(const Base& base, const search::LayerSet& layers, NodeFormat format) {
     const Stopwatch watch;
-    NARROW_TRY(const Quantized made, widen_recipe(input(), base_.made, options_.precision,
-                                                  plan_options(base_.setting), wide_of(layers, format)));
+    NARROW_TRY(const Quantized made, widen_recipe(input(), base.made, options_.precision,
+                                                        plan_options(base.setting), wide_of(layers, format)));
     NARROW_TRY(const Judgement judgement, judge_->judge(made));
-    if (judgement.seconds > 0)
-      note_trial(base_.setting, names_of(layers, format), judgement, watch.seconds());
+    if (judgement.seconds > 0) note_trial(base.setting, names_of(layers, format), judgement, watch.seconds());
     return judgement;
   }
 
-  /// Every layer of the likeliest few wide alone: what it brings to the outputs.
+  /// Every layer of the likeliest few wide alone: what it brings to the outputs; then the worst together.
   Status probe_layers() {
-    const double noise = result_.start.noise();
-    std::vector<search::Contribution> measured;
-    for (size_t i = 0; i < std::min(kProbes, suspects_.size()) && !out_of_time(); ++i) {
-      report(progress_, "probe layers", static_cast<int64_t>(i),
-             static_cast<int64_t>(std::min(kProbes, suspects_.size())));
-      NARROW_TRY(const Judgement judgement, judge_set({i}, wide_format()));
-      measured.push_back({suspects_[i].node, std::max(0.0, noise - judgement.noise())});
+    const NodeFormat format = wide_formats().front();
+    std::vector<std::pair<search::Contribution, size_t>> probed;
+    const size_t count = std::min(kProbes, suspects_.size());
+    for (size_t i = 0; i < count && !out_of_time(); ++i) {
+      report(progress_, "probe layers", static_cast<int64_t>(i), static_cast<int64_t>(count));
+      NARROW_TRY(const double brought, brought_by({i}, format));
+      probed.push_back({{suspects_[i].node, brought}, i});
     }
-    result_.blame = search::blame(noise, std::move(measured), result_.narrow_layers);
+    std::stable_sort(probed.begin(), probed.end(),
+                     [](const auto& a, const auto& b) { return a.first.noise > b.first.noise; });
+    std::vector<search::Contribution> ranked;
+    std::vector<double> together;
+    search::LayerSet worst;
+    for (const auto& [contribution, layer] : probed) {
+      ranked.push_back(contribution);
+      if (worst.size() == search::kFew || out_of_time()) continue;
+      worst.push_back(layer);
+      std::sort(worst.begin(), worst.end());
+      NARROW_TRY(const double brought, brought_by(worst, format));
+      together.push_back(brought);
+    }
+    result_.blame = search::blame(result_.start.noise(), std::move(ranked), together, result_.narrow_layers);
     return {};
   }
 
-  /// Ranges and roundings, no layer wider; ends at the first that holds and keeps the best. Half of the time
-  /// is left for layers.
-  Status try_settings() {
-    for (const Setting& setting : other_settings(options_.precision, base_.setting)) {
-      if (watch_.seconds() > 30 * options_.budget_minutes) break;
-      const Stopwatch watch;
-      if (setting.ranges.method == calib::Method::automatic && profile_.methods.empty()) {
-        NARROW_TRY(profile_, calibrate_model(model_, *calib_, pool_, {.memory = options_.memory},
-                                             setting.ranges, progress_));
-      }
-      NARROW_TRY(Quantized made, make(setting, {}));
-      NARROW_TRY(Judgement judgement, judge_->judge(made));
-      note_trial(setting, {}, judgement, watch.seconds());
-      const bool better = progress_of(judgement) > progress_of(base_.judgement);
-      if (better || judgement.holds) base_ = {setting, std::move(made), judgement};
-      if (!judgement.holds) continue;
-      // What was judged is what `narrow build` makes of this setting.
-      result_.remedy = request({});
+  /// Noise at the outputs that goes when these layers are wide.
+  Result<double> brought_by(const search::LayerSet& layers, NodeFormat format) {
+    NARROW_TRY(const Judgement judgement, judge_set(first_, layers, format));
+    return std::max(0.0, result_.start.noise() - judgement.noise());
+  }
+
+  /// Ranges with quick roundings, no layer wider; ends at the first that holds and keeps the best.
+  Status try_quick_settings() {
+    for (const Setting& setting : other_settings(options_.precision, first_.setting))
+      if (is_quick(setting) && !result_.remedy && !used(kSettingShare)) NARROW_DO(try_setting(setting));
+    return {};
+  }
+
+  /// The others, in the order the quick ones gave; one that holds needs no wide layer, and replaces a remedy
+  /// that does. One wide layer is not worth the time.
+  Status try_slow_settings() {
+    if (result_.remedy && result_.remedy->wide.size() <= 1) return {};
+    std::vector<Setting> settings = other_settings(options_.precision, first_.setting);
+    std::erase_if(settings, is_quick);
+    const auto score_of = [&](const Setting& setting) {  // not screened: last
+      const auto known = screened_.find(to_string(setting.ranges));
+      return known == screened_.end() ? -std::numeric_limits<double>::infinity() : known->second;
+    };
+    std::stable_sort(settings.begin(), settings.end(),
+                     [&](const Setting& x, const Setting& y) { return score_of(x) > score_of(y); });
+    const double before = best_ ? progress_of(best_->judgement) : progress_of(first_.judgement);
+    for (const Setting& setting : settings) {
+      const bool automatic = setting.ranges.method == calib::Method::automatic;
+      if (out_of_time() || (automatic && used(kSettingShare))) break;
+      NARROW_DO(try_setting(setting));
+      if (result_.remedy && result_.remedy->wide.empty()) return {};
+    }
+    const bool better = best_ && progress_of(best_->judgement) > before;
+    return result_.remedy || !better || out_of_time() ? Status{} : try_layers();
+  }
+
+  Status try_setting(const Setting& setting) {
+    const Stopwatch watch;
+    if (setting.ranges.method == calib::Method::automatic && profile_.methods.empty()) {
+      NARROW_TRY(profile_, calibrate_model(model_, *calib_, pool_, {.memory = options_.memory},
+                                           setting.ranges, progress_));
+    }
+    NARROW_TRY(Quantized made, make(setting, {}));
+    NARROW_TRY(const Judgement judgement, judge_->judge(made));
+    note_trial(setting, {}, judgement, watch.seconds());
+    if (judgement.holds) {  // what was judged is what `narrow build` makes of this setting
+      result_.remedy = request(setting, {});
       result_.proof = judgement;
-      return {};
+      result_.culprits.reset();
     }
+    const double score = progress_of(judgement);
+    if (score > progress_of(best_ ? best_->judgement : first_.judgement))
+      best_ = {setting, std::move(made), judgement};
+    if (is_quick(setting)) screened_[to_string(setting.ranges)] = score;
     return {};
   }
 
-  BuildRequest request(std::vector<std::string> wide) const {
+  BuildRequest request(const Setting& setting, std::vector<std::string> wide) const {
     BuildRequest request{.model = options_.model.string(),
                          .calib = options_.calib.string(),
                          .eval = options_.eval.string(),
                          .metric_command = options_.metric_command,
                          .gates = {},
                          .precision = options_.precision,
-                         .setting = base_.setting,
+                         .setting = setting,
                          .group_size = options_.group_size,
                          .confident = options_.proof == verify::Proof::ci,
                          .wide = std::move(wide)};
@@ -237,34 +286,43 @@ class Debugger {
     return request;
   }
 
+  /// The fewest layers on the build as it would be made, or on the best setting where that needs fewer.
   Status try_layers() {
-    for (const NodeFormat format : {wide_format(), NodeFormat::fp32}) {
-      if (format == NodeFormat::fp32 && result_.culprits && wide_format() == format) break;  // tried
-      const search::SetTrial trial = [&](const search::LayerSet& layers) -> Result<search::Outcome> {
-        NARROW_TRY(const Judgement judgement, judge_set(layers, format));
-        return search::Outcome{.holds = judgement.holds, .score = progress_of(judgement)};
-      };
-      NARROW_TRY(result_.culprits,
-                 search::find_culprits(suspects_.size(), trial,
-                                       {.probes = kProbes, .out_of_time = [this] { return out_of_time(); }}));
+    for (const NodeFormat format : wide_formats()) {
+      NARROW_TRY(search::Culprits found, culprits_on(first_, format));
+      const Base* base = &first_;
+      if (best_ && found.layers.size() != 1) {
+        NARROW_TRY(const search::Culprits other, culprits_on(*best_, format));
+        if (other.holds && (!found.holds || other.layers.size() < found.layers.size()))
+          found = other, base = &*best_;
+      }
+      result_.culprits = found;
       result_.culprit_names.clear();
-      for (const size_t i : result_.culprits->layers) result_.culprit_names.push_back(suspects_[i].node);
-      if (!result_.culprits->holds) continue;
-      return prove(result_.culprits->layers, format);
+      for (const size_t i : found.layers) result_.culprit_names.push_back(suspects_[i].node);
+      if (found.holds) return prove(*base, found.layers, format);
     }
     return {};
   }
 
+  Result<search::Culprits> culprits_on(const Base& base, NodeFormat format) {
+    const search::SetTrial trial = [&](const search::LayerSet& layers) -> Result<search::Outcome> {
+      NARROW_TRY(const Judgement judgement, judge_set(base, layers, format));
+      return search::Outcome{.holds = judgement.holds, .score = progress_of(judgement)};
+    };
+    return search::find_culprits(suspects_.size(), trial,
+                                 {.probes = kProbes, .out_of_time = [this] { return used(kSearchShare); }});
+  }
+
   /// The build anew, as `narrow build` makes it: the remaining layers are rounded knowing which are wide.
   /// When that does not hold, the next suspects are widened too, 1, 2, 4, ...
-  Status prove(search::LayerSet layers, NodeFormat format) {
+  Status prove(const Base& base, search::LayerSet layers, NodeFormat format) {
     for (size_t more = 1;; more *= 2) {
       const Stopwatch watch;
-      NARROW_TRY(const Quantized made, make(base_.setting, wide_of(layers, format)));
+      NARROW_TRY(const Quantized made, make(base.setting, wide_of(layers, format)));
       NARROW_TRY(const Judgement judgement, judge_->judge(made));
-      note_trial(base_.setting, names_of(layers, format), judgement, watch.seconds());
+      note_trial(base.setting, names_of(layers, format), judgement, watch.seconds());
       if (judgement.holds) {
-        result_.remedy = request(names_of(layers, format));
+        result_.remedy = request(base.setting, names_of(layers, format));
         result_.proof = judgement;
         return {};
       }
@@ -277,6 +335,9 @@ class Debugger {
   }
 
   static constexpr size_t kProbes = 8;  // layers widened alone
+  // Of the budget: until then quick settings and `auto` ranges begin, and sets of layers; the rest is for the
+  // proof and for slow settings.
+  static constexpr double kSettingShare = 0.5, kSearchShare = 0.85;
 
   const DebugOptions& options_;
   const Progress& progress_;
@@ -287,75 +348,17 @@ class Debugger {
   std::unique_ptr<data::Dataset> calib_, eval_;
   calib::Profile profile_;
   std::optional<Judge> judge_;
-  Base base_;                              // the best so far without wide layers
-  std::vector<search::Suspect> suspects_;  // of the build as it would be made
+  Base first_;                              // the build as it would be made
+  std::map<std::string, double> screened_;  // scores of quick settings, by ranges
+  std::optional<Base> best_;                // of the other settings, where one is better
+  std::vector<search::Suspect> suspects_;   // of the build as it would be made
   DebugResult result_;
 };
-
-Json gates_json(const Judgement& judgement) {
-  Json list = Json::array();
-  for (const verify::GateResult& gate : judgement.gates) list.push_back(to_json(gate));
-  return list;
-}
-
-const char* to_string(search::Blame::Kind kind) {
-  switch (kind) {
-    case search::Blame::Kind::isolated:
-      return "isolated";
-    case search::Blame::Kind::accumulated:
-      return "accumulated";
-    default:
-      return "none";
-  }
-}
-
-Json blame_json(const search::Blame& blame) {
-  Json worst = Json::array();
-  for (const search::Contribution& c : blame.worst) worst.push_back({{"node", c.node}, {"noise", c.noise}});
-  return {{"kind", to_string(blame.kind)}, {"share", blame.share}, {"text", blame.text}, {"worst", worst}};
-}
 
 }  // namespace
 
 Result<DebugResult> debug(const DebugOptions& options, const Progress& progress) {
   return Debugger(options, progress).run();
-}
-
-Json to_json(const DebugResult& r, const DebugOptions& options) {
-  Json json = {{"model", options.model.string()},
-               {"precision", to_string(options.precision)},
-               {"samples", r.samples},
-               {"holds", r.start.holds},
-               {"gates", gates_json(r.start)},
-               {"figures", to_json(r.start.figures)},
-               {"blame", blame_json(r.blame)},
-               {"notes", r.notes},
-               {"layers", to_json(r.layers)},
-               {"out_of_time", r.out_of_time},
-               {"seconds", r.seconds}};
-  Json findings = Json::array(), trials = Json::array();
-  for (const Finding& f : r.findings)
-    findings.push_back({{"kind", f.kind}, {"node", f.node}, {"text", f.text}});
-  for (const DebugTrial& t : r.trials)
-    trials.push_back({{"setting", t.setting},
-                      {"wide", t.wide},
-                      {"gates", gates_json(t.judgement)},
-                      {"sqnr_db", t.judgement.sqnr_db()},
-                      {"holds", t.judgement.holds},
-                      {"seconds", t.seconds}});
-  json["findings"] = std::move(findings);
-  json["trials"] = std::move(trials);
-  if (r.culprits)
-    json["culprits"] = {{"layers", r.culprit_names},
-                        {"holds", r.culprits->holds},
-                        {"minimal", r.culprits->minimal},
-                        {"stopped", r.culprits->stopped},
-                        {"trials", r.culprits->trials}};
-  if (r.remedy)
-    json["remedy"] = {{"command", command_of(*r.remedy)}, {"toml", toml_of(*r.remedy)},
-                      {"wide", r.remedy->wide},           {"setting", to_string(r.remedy->setting)},
-                      {"gates", gates_json(*r.proof)},    {"sqnr_db", r.proof->sqnr_db()}};
-  return json;
 }
 
 }  // namespace narrow::pipeline

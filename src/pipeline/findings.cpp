@@ -73,14 +73,16 @@ std::string mask_source(const ir::Value* value, const calib::Profile& profile, i
   return "";
 }
 
-/// Of the values that are neither zero nor part of the mask, the share whose code is that of zero.
+/// Of the values that are neither zero nor part of the mask, the share whose code is that of zero. A step
+/// finer than the histogram is the work of another range: 0.
 double crushed_share(const calib::Histogram& h, double step) {
+  if (step < h.bin_width()) return 0;
   int64_t others = -h.zeros(), crushed = -h.zeros();
   for (int64_t bin = 0; bin < static_cast<int64_t>(h.bins().size()); ++bin) {
     const int64_t count = h.bins()[static_cast<size_t>(bin)];
     if (h.center(bin) <= kMask - h.bin_width()) continue;
     others += count;
-    if (std::fabs(h.center(bin)) <= step / 2 + h.bin_width() / 2) crushed += count;
+    if (std::fabs(h.center(bin)) <= step / 2) crushed += count;
   }
   return others > 0 ? static_cast<double>(crushed) / static_cast<double>(others) : 0;
 }
@@ -130,8 +132,29 @@ std::vector<Finding> half_overflows(const ir::Graph& graph, const quant::Recipe&
   return list;
 }
 
+namespace {
+
+/// The largest weight of every result channel.
+std::vector<float> channel_magnitudes(const ir::Node& node) {
+  const Tensor& weights = quant::weights_of(node)->constant();
+  const int64_t axis = quant::channel_axis(node);
+  int64_t inner = 1;
+  for (int64_t a = axis + 1; a < weights.rank(); ++a) inner *= weights.dim(a);
+  std::vector<float> largest(static_cast<size_t>(weights.dim(axis)), 0);
+  const auto values = weights.data<float>();
+  for (size_t i = 0; i < values.size(); ++i) {
+    float& channel = largest[static_cast<size_t>(static_cast<int64_t>(i) / inner % weights.dim(axis))];
+    channel = std::max(channel, std::fabs(values[i]));
+  }
+  return largest;
+}
+
+}  // namespace
+
 std::vector<Finding> bias_overflows(const ir::Graph& graph, const quant::Recipe& recipe) {
   constexpr double kEdge = (1 << 30) * 0.99;  // where fit_bias() leaves a bias that was beyond
+  // Training leaves channels whose weights are all but zero: nothing is lost when theirs are rounded to it.
+  constexpr double kDead = 1e-3;
   std::vector<Finding> list;
   for (const ir::Node* node : graph.nodes()) {
     if (node->outputs().empty() || !recipe.weights.contains(quant::key_of(*node)) ||
@@ -144,12 +167,16 @@ std::vector<Finding> bias_overflows(const ir::Graph& graph, const quant::Recipe&
         bias->constant().elements() != static_cast<int64_t>(weights.scale.size()))
       continue;
     const auto values = bias->constant().data<float>();
+    const std::vector<float> magnitudes = channel_magnitudes(*node);
+    std::vector<float> sorted = magnitudes;
+    std::nth_element(sorted.begin(), sorted.begin() + static_cast<int64_t>(sorted.size() / 2), sorted.end());
+    const double dead = kDead * sorted[sorted.size() / 2];
     int64_t channels = 0;
     double largest = 0;
     for (size_t c = 0; c < values.size(); ++c) {
       const double code = std::fabs(static_cast<double>(values[c])) /
                           (static_cast<double>(input->second.scale[0]) * weights.scale[c]);
-      if (code < kEdge) continue;
+      if (code < kEdge || magnitudes[c] < dead) continue;
       ++channels;
       largest = std::max(largest, std::fabs(static_cast<double>(values[c])));
     }

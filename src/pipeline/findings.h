@@ -35,7 +35,8 @@ std::vector<Finding> half_overflows(const ir::Graph& graph, const quant::Recipe&
                                     const calib::Profile& profile);
 
 /// Layers whose bias does not fit int32 under the scales of data and weights, which raised their weights'
-/// scale: few codes are left to the weights. Kind bias_overflow.
+/// scale: few codes are left to the weights. Channels whose weights are a thousandth of the layer's median do
+/// not count: they are dead. Kind bias_overflow.
 std::vector<Finding> bias_overflows(const ir::Graph& graph, const quant::Recipe& recipe);
 
 /// All of the above.

@@ -23,11 +23,11 @@ namespace narrow::pipeline {
 bool is_about_answers(const verify::Gate& gate);
 
 struct JudgeOptions {
-  std::vector<verify::Gate> gates;  // those about time and size are left out
+  std::vector<verify::Gate> gates = {};  // those about time and size are left out
   verify::Proof proof = verify::Proof::point;
-  uint64_t seed = 1;           // of the bootstrap
-  std::string metric_command;  // empty: none
-  int64_t samples = 0;         // of the evaluation data, spread over it; 0: all
+  uint64_t seed = 1;                // of the bootstrap
+  std::string metric_command = {};  // empty: none
+  int64_t samples = 0;              // of the evaluation data, spread over it; 0: all
 };
 
 struct Judgement {

@@ -17,7 +17,8 @@ Json options_json(const BuildOptions& options) {
           {"seed", options.seed},
           {"calibration", to_string(options.ranges.method)},
           {"percentile", options.ranges.percentile},
-          {"metric_command", options.metric_command}};
+          {"metric_command", options.metric_command},
+          {"wide", options.wide}};
 }
 
 /// The steps and the kernel of each; why not another kernel says `narrow explain`.

@@ -70,11 +70,20 @@ std::string toml_quoted(const std::string& text) {
 
 }  // namespace
 
+std::string to_string(const calib::RangeOptions& ranges) {
+  std::string name = calib::to_string(ranges.method);
+  if (ranges.method == calib::Method::percentile) name += fmt::format(" {}", ranges.percentile);
+  return name;
+}
+
 std::string to_string(const Setting& setting) {
-  std::string ranges = calib::to_string(setting.ranges.method);
-  if (setting.ranges.method == calib::Method::percentile)
-    ranges += fmt::format(" {}", setting.ranges.percentile);
-  return ranges + ", " + quant::to_string(setting.methods);
+  return to_string(setting.ranges) + ", " + quant::to_string(setting.methods);
+}
+
+bool is_quick(const Setting& setting) {
+  return setting.ranges.method != calib::Method::automatic &&
+         std::all_of(setting.methods.begin(), setting.methods.end(),
+                     [](const quant::MethodUse& use) { return use.method == quant::Method::nearest; });
 }
 
 std::vector<Setting> other_settings(Precision precision, const Setting& first) {
@@ -97,6 +106,7 @@ std::vector<Setting> other_settings(Precision precision, const Setting& first) {
   for (const auto& use : methods)
     for (const calib::RangeOptions& range : ranges) settings.push_back({range, use});
   settings.erase(settings.begin());  // `first` itself
+  std::stable_partition(settings.begin(), settings.end(), is_quick);
   return settings;
 }
 

@@ -17,10 +17,13 @@ struct Setting {
 };
 /// "mse, gptq".
 std::string to_string(const Setting& setting);
+/// "percentile 99.99".
+std::string to_string(const calib::RangeOptions& ranges);
+/// Neither ranges nor weights are chosen by running the model: quick, and a screen of the ranges.
+bool is_quick(const Setting& setting);
 
-/// The settings to try after `first`, cheapest and likeliest first: for int8 every calibration method, for
-/// every integer precision every method of the recipe. Those that change nothing for `precision` are not
-/// among them.
+/// The settings to try after `first`: for int8 every calibration method, for every integer precision every
+/// method of the recipe; the quick ones first. Those that change nothing for `precision` are not among them.
 std::vector<Setting> other_settings(quant::Precision precision, const Setting& first);
 
 /// One build as `narrow build` is told of it.

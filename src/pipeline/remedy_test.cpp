@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 namespace narrow::pipeline {
@@ -12,6 +13,9 @@ TEST(OtherSettings, EveryMethodOfTheTwoTablesOnceAndNotTheFirst) {
   std::set<std::string> names;
   for (const Setting& setting : other_settings(quant::Precision::int8, first))
     EXPECT_TRUE(names.insert(to_string(setting)).second) << to_string(setting);
+  const auto settings = other_settings(quant::Precision::int8, first);
+  EXPECT_TRUE(std::is_partitioned(settings.begin(), settings.end(), is_quick));
+  EXPECT_TRUE(is_quick(settings.front()) && !is_quick(settings.back()));
   EXPECT_FALSE(names.contains(to_string(first)));
   EXPECT_EQ(names.size(), 6 * quant::all_methods().size() - 1);
   EXPECT_EQ(other_settings(quant::Precision::int4, first).size(), quant::all_methods().size() - 1);

@@ -2,16 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 
 namespace narrow::search {
 namespace {
 
-constexpr size_t kFew = 3;
 constexpr double kMost = 0.5;
-
-double decibels(double noise) { return -10 * std::log10(noise); }
 
 /// "conv_1 (62%), conv_2 (21%)".
 std::string list(const std::vector<Contribution>& worst, size_t count, double noise) {
@@ -23,30 +19,30 @@ std::string list(const std::vector<Contribution>& worst, size_t count, double no
 
 }  // namespace
 
-Blame blame(double noise, std::vector<Contribution> measured, int64_t layers) {
+Blame blame(double noise, std::vector<Contribution> ranked, const std::vector<double>& together,
+            int64_t layers) {
   Blame result;
-  std::stable_sort(measured.begin(), measured.end(),
-                   [](const Contribution& a, const Contribution& b) { return a.noise > b.noise; });
-  result.worst = std::move(measured);
-  if (!(noise > 0) || result.worst.empty()) {
-    result.text = "no layer was measured alone";
-    if (!(noise > 0)) result.text = "no error at the outputs";
+  result.worst = std::move(ranked);
+  if (!(noise > 0) || together.empty()) {
+    result.text = noise > 0 ? "no layer was measured alone" : "no error at the outputs";
     return result;
   }
-  double sum = 0;
-  size_t few = 0;
-  while (few < std::min(kFew, result.worst.size()) && sum < kMost * noise) sum += result.worst[few++].noise;
-  result.share = std::min(1.0, sum / noise);
-  if (sum >= kMost * noise) {
+  size_t few = 1;
+  while (few < together.size() && together[few - 1] < kMost * noise) ++few;
+  result.share = together[few - 1] / noise;
+  const std::string who = list(result.worst, few, noise);
+  if (result.share >= kMost) {
     result.kind = Blame::Kind::isolated;
-    result.text = fmt::format("isolated: {} of {} layers bring {:.0f}% of the noise at the outputs: {}", few,
-                              layers, 100 * result.share, list(result.worst, few, noise));
+    result.text =
+        fmt::format("isolated: {} of {} layers bring {:.0f}% of the noise at the outputs together; alone: {}",
+                    few, layers, 100 * result.share, who);
   } else {
     result.kind = Blame::Kind::accumulated;
     result.text = fmt::format(
-        "accumulated: the {} worst of {} layers bring {:.0f}% of the noise at the outputs: {}; without them "
-        "{:.1f} dB would be gained, the rest is the sum of many",
-        few, layers, 100 * result.share, list(result.worst, few, noise), decibels(1 - result.share));
+        "accumulated: the {} worst of {} layers bring {:.0f}% of the noise at the outputs together; alone: "
+        "{}; "
+        "without them {:.1f} dB are gained, the rest is the sum of many",
+        few, layers, 100 * result.share, who, -10 * std::log10(1 - result.share));
   }
   return result;
 }

@@ -7,6 +7,9 @@
 
 namespace narrow::search {
 
+/// Layers that may be called a few.
+constexpr size_t kFew = 3;
+
 /// What one layer brings to the outputs of a build, measured by widening it alone.
 struct Contribution {
   std::string node;
@@ -16,19 +19,21 @@ struct Contribution {
 struct Blame {
   enum class Kind : uint8_t { none, isolated, accumulated } kind = Kind::none;
   std::vector<Contribution> worst;  // most first
-  double share = 0;  // of the noise at the outputs that the few worst (isolated), or the worst three, bring
-  std::string text;  // in words, with figures
+  double share = 0;                 // of the noise at the outputs that the few worst bring together
+  std::string text;                 // in words, with figures
 };
 
-/// Errors of different layers are nearly independent, so their powers add at the outputs:
-///   N = sum_i c_i,   c_i = N - N(layer i wide).
-/// isolated: at most three layers whose c_i add up to half of N; then mending them halves the noise, 3 dB.
-/// accumulated: no three do. none: there is no noise.
+/// Errors of different layers are nearly independent, so their powers add at the outputs, N = sum_i c_i with
+/// c_i = N - N(layer i wide); where errors are large they do not quite, so sets are measured as sets.
+/// isolated: at most three layers that bring half of N together; mending them gains 3 dB or more.
+/// accumulated: no three of the worst do. none: there is no noise.
 ///
-/// noise    N, power at the outputs as a share of FP32's.
-/// measured the layers that were widened alone, in any order; layers that were not count as the rest.
-/// layers   how many layers are narrow.
+/// noise     N, power at the outputs as a share of FP32's.
+/// ranked    the layers that were widened alone, ranked.
+/// together  what the first 1, 2, ... kFew of them bring when widened together; as many as were measured.
+/// layers    how many layers are narrow.
 /// Source: additive noise model of quantization, Widrow and Kollar, "Quantization Noise", 2008, chapter 4.
-Blame blame(double noise, std::vector<Contribution> measured, int64_t layers);
+Blame blame(double noise, std::vector<Contribution> ranked, const std::vector<double>& together,
+            int64_t layers);
 
 }  // namespace narrow::search

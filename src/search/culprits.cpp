@@ -4,7 +4,6 @@
 #include <map>
 #include <numeric>
 #include <optional>
-#include <utility>
 
 namespace narrow::search {
 namespace {
@@ -103,21 +102,20 @@ class Search {
     size_t parts = 2;
     while (set.size() >= 2) {
       parts = std::min(parts, set.size());
-      std::optional<std::pair<LayerSet, size_t>> smaller;  // and the parts to cut it into
-      for (const bool complement : {false, true}) {
-        if (complement && parts == 2) break;  // the complement of a half is the other half
-        for (const LayerSet& part : cut(set, parts)) {
-          const LayerSet candidate = complement ? without(set, part) : part;
-          NARROW_TRY(const std::optional<Outcome> outcome, tried(candidate));
-          if (!outcome) return {};
-          if (!outcome->holds) continue;
-          smaller = {candidate, complement ? std::max<size_t>(parts - 1, 2) : 2};
-          break;
-        }
-        if (smaller) break;
+      std::optional<LayerSet> smaller;
+      std::vector<LayerSet> pieces = cut(set, parts);
+      std::reverse(pieces.begin(), pieces.end());  // the least likely culprits are spared first
+      for (const LayerSet& piece : pieces) {
+        const LayerSet candidate = without(set, piece);
+        NARROW_TRY(const std::optional<Outcome> outcome, tried(candidate));
+        if (!outcome) return {};
+        if (!outcome->holds) continue;
+        smaller = candidate;
+        break;
       }
       if (smaller) {
-        std::tie(set, parts) = *smaller;
+        set = *smaller;
+        parts = std::max<size_t>(parts - 1, 2);
       } else if (parts == set.size()) {
         break;
       } else {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -39,7 +40,9 @@ struct Culprits {
 /// 1. Probes: each of the first `probes` layers alone; one that holds ends the search. Otherwise the probed
 ///    are ranked anew by their scores.
 /// 2. Doubling: the first 1, 2, 4, ... of the ranking until they hold; then bisection to the fewest of them.
-/// 3. ddmin over what is left: parts and complements of parts, ever finer, until no member can be spared.
+/// 3. What is left loses parts, ever finer ones, until no member can be spared: ddmin's reduction to
+///    complements. Its reduction to subsets is left out: where errors add up, parts of the fewest
+///    of a ranking rarely hold, and each costs a trial.
 ///    Source: Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", IEEE TSE 28(2),
 ///    2002, section 3; "fails" there is "holds" here.
 /// Errors: those of the trial.

@@ -7,7 +7,7 @@ import pytest
 from conftest import DIGITS, MODEL
 
 COMMANDS = ["build", "inspect", "calibrate", "data", "quantize", "run", "verify", "bench", "profile", "explain", "report",
-            "doctor"]
+            "doctor", "debug"]
 SPEED_KEYS = {"median_ms", "p90_ms", "p99_ms", "throughput", "load_ms", "first_ms", "rss_mb", "arena_bytes", "bytes"}
 
 
@@ -76,8 +76,8 @@ def test_every_calibration_method_quantizes(narrow, built, tmp_path, method):
 def test_nodes_stay_wide_when_asked(narrow, built, tmp_path):
     base = ["quantize", MODEL, "--precision", "int8", "--calibration", built / "calibration.json", "--out"]
     recipes = [narrow(*base, tmp_path / "a.onnx", *extra, "--json").json["recipe"]["nodes"]
-               for extra in ([], ["--keep-wide", "conv_4"])]
-    asked = [name for name, node in recipes[1].items() if "keep-wide" in node.get("reason", "")]
+               for extra in ([], ["--wide", "conv_4"])]
+    asked = [name for name, node in recipes[1].items() if "--wide" in node.get("reason", "")]
     assert len(asked) == 1 and recipes[0][asked[0]]["format"] == "int8" and recipes[1][asked[0]]["format"] == "fp32"
 
 
