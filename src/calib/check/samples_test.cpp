@@ -83,11 +83,28 @@ TEST(MomentsOf, AreThoseOfTheFiniteValues) {
 
 TEST(SwapChannels, ExchangesTheFirstAndTheLast) {
   const Tensor planar = Tensor::of<float>({1, 3, 1, 2}, {1, 2, 3, 4, 5, 6});
-  const Tensor got = swap_channels(planar, 1);
+  const Tensor got = swap_channels(planar, {.axis = 1});
   EXPECT_EQ(to_floats(got), (std::vector<float>{5, 6, 3, 4, 1, 2}));
   EXPECT_EQ(to_floats(planar), (std::vector<float>{1, 2, 3, 4, 5, 6}));
-  EXPECT_EQ(to_floats(swap_channels(Tensor::of<float>({1, 1, 2, 3}, {1, 2, 3, 4, 5, 6}), 3)),
+  EXPECT_EQ(to_floats(swap_channels(Tensor::of<float>({1, 1, 2, 3}, {1, 2, 3, 4, 5, 6}), {.axis = 3})),
             (std::vector<float>{3, 2, 1, 6, 5, 4}));
+}
+
+TEST(SwapChannels, KeepsPixelsWhereChannelsAreScaledEachInItsOwnWay) {
+  // pixels 0, 51 and 255 of a first channel as p / 255, of a last one as (p / 255 - 0.5) / 0.25
+  InputFacts facts;
+  facts.channel_axis = 1;
+  facts.channels = {{.count = 1, .mean = 0, .spread = 1, .min = 0, .max = 1},
+                    {.count = 1, .mean = 0, .spread = 1, .min = 0, .max = 1},
+                    {.count = 1, .mean = 0, .spread = 1, .min = -2, .max = 2}};
+  const ChannelSwap swap = swap_for(facts);
+  const std::vector<float> got = to_floats(
+      swap_channels(Tensor::of<float>({1, 3, 1, 3}, {0, 0.2F, 1, 0.5F, 0.5F, 0.5F, 2, -2, 0}), swap));
+  const std::vector<float> wanted = {1, 0, 0.5F, 0.5F, 0.5F, 0.5F, -2, -1.2F, 2};
+  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 1e-6) << i;
+  // Ends that chance may have moved are the same ends.
+  facts.channels[2].min = -0.03F, facts.channels[2].max = 0.98F;
+  EXPECT_EQ(swap_for(facts).first.low, swap_for(facts).first.high);
 }
 
 TEST(CountCategories, GivesTheFrequentTheirOwnPart) {
@@ -220,11 +237,11 @@ TEST(RunSamples, ChannelsExchanged) {
   const TensorMap data = testing_graphs::inputs_for(graph_from(kImages), 4, 3);
   const auto set = run_samples(
       graph_from(kImages), data::Samples(data), in_order(3), {}, std::make_shared<ThreadPool>(1),
-      {.grouping = {}, .swapped_channels = {{"x", 1}}, .moments_only = true, .snapshots = {}, .ranges = {}});
+      {.grouping = {}, .swapped_channels = {{"x", {.axis = 1}}}, .moments_only = true, .snapshots = {}, .ranges = {}});
   ASSERT_TRUE(set.ok());
   EXPECT_TRUE(set->sketches.empty());
   for (int64_t i = 0; i < 3; ++i) {
-    const TensorMap wanted = values_of(kImages, {{"x", swap_channels(sample_of(data.at("x"), i), 1)}});
+    const TensorMap wanted = values_of(kImages, {{"x", swap_channels(sample_of(data.at("x"), i), {.axis = 1})}});
     const std::vector<float> x = to_floats(wanted.at("m"));
     EXPECT_NEAR(set->values.at("m").moments[static_cast<size_t>(i)].mean,
                 std::accumulate(x.begin(), x.end(), 0.0F) / 4, 1e-5);
