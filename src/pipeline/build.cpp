@@ -175,6 +175,7 @@ class Builder {
     NARROW_TRY(verify::Evaluation evaluation,
                verify::evaluate(reference(), contestants, *eval_, *pool_, progress_, sink));
     reference_scores_ = evaluation.reference;
+    tried_ += static_cast<int64_t>(contestants.size());
     if (first == 0)
       result_.builds[0].figures = verify::make_figures(reference_scores_, reference_scores_, options_.seed);
     for (size_t k = 0; k < contestants.size(); ++k)
@@ -215,22 +216,20 @@ class Builder {
   /// Gates about answers (not speed or size) of one build; without evaluation data they cannot be computed.
   Result<bool> holds_answer_gates(const verify::Figures& figures, const std::optional<double>& custom) const {
     for (const verify::Gate& gate : options_.gates) {
-      if (!is_about_answers(gate)) continue;
+      if (!verify::is_about_answers(gate)) continue;
       verify::Measured measured;
       measured.custom = custom;
       measured.custom_reference = result_.builds[0].custom_metric;
       NARROW_TRY(const verify::GateResult result,
-                 verify::check_gate(gate, figures, measured, options_.proof));
+                 verify::check_gate(gate, figures, measured, options_.proof, level_so_far()));
       if (result.verdict != verify::GateResult::Verdict::passed) return false;
     }
     return true;
   }
 
-  static bool is_about_answers(const verify::Gate& gate) {
-    for (const char* other : {"p50", "p90", "p99", "size", "speedup"})
-      if (gate.metric == other) return false;
-    return true;
-  }
+  /// While it is not known how many builds will be tried: as if those so far were all, each corrected for
+  /// them.
+  double level_so_far() const { return 1 - 0.05 / static_cast<double>(std::max<int64_t>(1, tried_)); }
 
   Status make_mixed() {
     const auto int8 = std::find_if(result_.builds.begin(), result_.builds.end(),
@@ -240,7 +239,7 @@ class Builder {
       result_.skipped.push_back("mixed: the model brings scales of its own");
       return drop_unwanted_int8();
     }
-    const bool any = std::any_of(options_.gates.begin(), options_.gates.end(), is_about_answers);
+    const bool any = std::any_of(options_.gates.begin(), options_.gates.end(), verify::is_about_answers);
     if (!eval_ || !any) {
       result_.skipped.push_back("mixed: no gate about answers to hold it against (--gate with --eval)");
       return drop_unwanted_int8();
@@ -355,8 +354,16 @@ class Builder {
     return repeated;
   }
 
+  void compare_tried_builds() {
+    std::vector<TriedBuild> tried;
+    for (size_t i = 1; i < result_.builds.size(); ++i)
+      tried.push_back({result_.builds[i].name, &result_.builds[i].figures});
+    result_.comparisons = compare_tried(tried, options_.gates, options_.proof, tried_);
+  }
+
   Status choose() {
     const Build& fp32 = result_.builds.front();
+    compare_tried_builds();
     std::vector<Option> candidates;
     for (Build& build : result_.builds) {
       Option option{.name = build.name,
@@ -379,7 +386,8 @@ class Builder {
         // FP32 is what drops are measured from; ratios to itself say nothing.
         if (option.is_reference && (gate.metric == "size" || gate.metric == "speedup")) continue;
         NARROW_TRY(verify::GateResult result,
-                   verify::check_gate(gate, build.figures, measured, options_.proof));
+                   verify::check_gate(gate, build.figures, measured, options_.proof,
+                                      result_.comparisons.level_of(build.name)));
         if (result.verdict == verify::GateResult::Verdict::failed)
           option.failed_gates.push_back(result.reason);
         if (result.verdict == verify::GateResult::Verdict::inconclusive)
@@ -443,6 +451,7 @@ class Builder {
   Shapes shapes_;                  // of one sample
   std::vector<Variant> variants_;  // as result_.builds
   std::vector<verify::SampleScore> reference_scores_;
+  int64_t tried_ = 0;  // builds that were scored on the evaluation data
   TensorMap timed_inputs_;
   BuildResult result_;
 };

@@ -14,6 +14,7 @@
 #include "bench/bench.h"
 #include "bench/profile.h"
 #include "calib/range.h"
+#include "pipeline/comparisons.h"
 #include "pipeline/decision.h"
 #include "pipeline/model.h"
 #include "pipeline/variant.h"
@@ -71,6 +72,7 @@ struct BuildResult {
   std::vector<Build> builds;         // fp32 first
   std::vector<std::string> notes;    // about the model as it came
   std::vector<std::string> skipped;  // precisions not built, with the reason
+  Comparisons comparisons;
   Decision decision;
   Json manifest;
   bool gates_passed() const;

@@ -235,13 +235,18 @@ TEST(RunSamples, DoesNotDependOnThreads) {
 
 TEST(RunSamples, ChannelsExchanged) {
   const TensorMap data = testing_graphs::inputs_for(graph_from(kImages), 4, 3);
-  const auto set = run_samples(
-      graph_from(kImages), data::Samples(data), in_order(3), {}, std::make_shared<ThreadPool>(1),
-      {.grouping = {}, .swapped_channels = {{"x", {.axis = 1}}}, .moments_only = true, .snapshots = {}, .ranges = {}});
+  const auto set =
+      run_samples(graph_from(kImages), data::Samples(data), in_order(3), {}, std::make_shared<ThreadPool>(1),
+                  {.grouping = {},
+                   .swapped_channels = {{"x", {.axis = 1}}},
+                   .moments_only = true,
+                   .snapshots = {},
+                   .ranges = {}});
   ASSERT_TRUE(set.ok());
   EXPECT_TRUE(set->sketches.empty());
   for (int64_t i = 0; i < 3; ++i) {
-    const TensorMap wanted = values_of(kImages, {{"x", swap_channels(sample_of(data.at("x"), i), {.axis = 1})}});
+    const TensorMap wanted =
+        values_of(kImages, {{"x", swap_channels(sample_of(data.at("x"), i), {.axis = 1})}});
     const std::vector<float> x = to_floats(wanted.at("m"));
     EXPECT_NEAR(set->values.at("m").moments[static_cast<size_t>(i)].mean,
                 std::accumulate(x.begin(), x.end(), 0.0F) / 4, 1e-5);

@@ -12,8 +12,8 @@ ChannelSwap swap_for(const InputFacts& facts) {
   const double low = static_cast<double>(first.min), high = static_cast<double>(first.max),
                other_low = static_cast<double>(last.min), other_high = static_cast<double>(last.max),
                width = std::max(high - low, other_high - other_low);
-  const bool same = std::fabs(low - other_low) <= kOtherEnds * width &&
-                    std::fabs(high - other_high) <= kOtherEnds * width;
+  const bool same =
+      std::fabs(low - other_low) <= kOtherEnds * width && std::fabs(high - other_high) <= kOtherEnds * width;
   if (!same && high > low && other_high > other_low)
     swap.first = {first.min, first.max}, swap.last = {last.min, last.max};
   return swap;

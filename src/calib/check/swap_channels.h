@@ -16,8 +16,8 @@ struct ChannelSwap {
 
 /// A copy with the first and the last channel exchanged.
 Tensor swap_channels(const Tensor& image, const ChannelSwap& swap);
-/// What a set of samples says of it: the ends of both channels, where they are more than kOtherEnds of the width
-/// apart (chance moves them less).
+/// What a set of samples says of it: the ends of both channels, where they are more than kOtherEnds of the
+/// width apart (chance moves them less).
 ChannelSwap swap_for(const InputFacts& facts);
 constexpr double kOtherEnds = 0.04;
 
