@@ -136,7 +136,9 @@ Result<int> run(const Options& o) {
   NARROW_TRY(const std::vector<verify::Gate> gates, parse_gates(o.gates));
   NARROW_TRY(const verify::Proof proof, proof_of(o));
   double tolerance = 0;
-  if (!o.tolerance.empty()) NARROW_TRY(tolerance, verify::parse_tolerance(o.tolerance));
+  if (!o.tolerance.empty()) {
+    NARROW_TRY(tolerance, verify::parse_tolerance(o.tolerance));
+  }
   auto pool = std::make_shared<ThreadPool>(o.common.threads);
   NARROW_TRY(runtime::Session build, runtime::Session::open(o.artifact, pool));
   NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.reference));

@@ -120,8 +120,8 @@ TEST(Tango, CoversByExhaustiveEnumeration) {
 }
 
 TEST(Tango, WrongPassesAreAsRareAsPromised) {
-  // Drop at the margin exactly: the share of outcomes that pass a gate at one-sided 2.5%. Score tests are
-  // approximate: what they exceed their level by is part of docs/gates.md.
+  // Drop at the margin exactly: the share of outcomes that pass a gate at one-sided 2.5%, added up exactly.
+  // The test is approximate: docs/gates.md says that it reaches 2.7%.
   double most = 0;
   for (const int64_t n : {50, 120})
     for (const double margin : {0.02, 0.05, 0.1})
@@ -129,7 +129,7 @@ TEST(Tango, WrongPassesAreAsRareAsPromised) {
         most = std::max(most, expectation(n, gained + margin, gained, [&](const PairedCounts& counts) {
                           return noninferiority_p(counts, margin) < 0.025 ? 1.0 : 0.0;
                         }));
-  EXPECT_LE(most, 0.035);
+  EXPECT_LE(most, 0.027);
   EXPECT_GE(most, 0.015);  // and the test is not one that never passes
 }
 
@@ -139,7 +139,7 @@ TEST(Tango, NothingDiffersIsNotCertain) {
   for (const int64_t n : {10, 400, 5000}) {
     const Interval i = tango_interval({n, 0, 0}, 0.95);
     EXPECT_NEAR(i.high, z2 / (static_cast<double>(n) + z2), 1e-9);
-    EXPECT_EQ(i.low, -i.high);
+    EXPECT_NEAR(i.low, -i.high, 1e-12);
     EXPECT_GT(noninferiority_p({n, 0, 0}, 0.9 * i.high), 0.025);
     EXPECT_LT(noninferiority_p({n, 0, 0}, 1.1 * i.high), 0.025);
   }
@@ -154,8 +154,12 @@ TEST(Wilson, SolvesItsScoreTest) {
     for (const double level : {0.9, 0.99}) {
       const Interval i = wilson_interval(share, level);
       const double z = normal_quantile(0.5 + level / 2);
-      if (share.yes > 0) EXPECT_NEAR(wilson_z(share, i.low), z, 1e-6);
-      if (share.yes < share.samples) EXPECT_NEAR(wilson_z(share, i.high), -z, 1e-6);
+      if (share.yes > 0) {
+        EXPECT_NEAR(wilson_z(share, i.low), z, 1e-6);
+      }
+      if (share.yes < share.samples) {
+        EXPECT_NEAR(wilson_z(share, i.high), -z, 1e-6);
+      }
     }
   // Newcombe, Statist. Med. 17, 1998, table I: 81 of 263, 15 of 148, 0 of 20.
   EXPECT_NEAR(wilson_interval({263, 81}, 0.95).low, 0.2553, 5e-5);

@@ -37,7 +37,7 @@ double upper_end(std::span<const double> numbers, double sign, double low, doubl
     for (const double x : numbers) bet.add(sign * x);
     return bet.log_money() >= -std::log(alpha);
   };
-  for (int halved = 0; halved < 30; ++halved) {
+  for (int halved = 0; halved < 20; ++halved) {
     const double middle = 0.5 * (open + refuted);
     (is_refuted(middle) ? refuted : open) = middle;
   }
