@@ -54,7 +54,11 @@ std::string with_bias(const Comparisons& c, const std::vector<TriedBuild>& build
         : unit == "%" ? " pp"
                       : " " + unit);
   }
-  return "";
+  return fmt::format(
+      "{} builds were tried on the same {} samples and judged by measured values. That is not corrected; "
+      "--proof "
+      "ci corrects it.",
+      c.tried, samples);
 }
 
 }  // namespace
