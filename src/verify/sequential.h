@@ -52,17 +52,12 @@ class SequentialGate {
 
  private:
   SequentialGate(Gate gate, double alpha, double high, double bound)
-      : gate_(std::move(gate)),
-        alpha_(alpha),
-        high_(high),
-        bound_(bound),
-        below_(bound, high),
-        above_(-bound, -low()) {}
+      : gate_(std::move(gate)), alpha_(alpha), high_(high), below_(bound, high), above_(-bound, -low()) {}
   double low() const { return gate_.form == Gate::Form::value ? 0 : -1; }
   double number(const SampleScore& build, const SampleScore& reference) const;
 
   Gate gate_;
-  double alpha_, high_, bound_;
+  double alpha_, high_;
   Bet below_, above_;
   std::vector<double> numbers_;
   GateResult::Verdict verdict_ = GateResult::Verdict::inconclusive;
