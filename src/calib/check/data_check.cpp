@@ -137,7 +137,7 @@ Status Checker::compare_orders(DataCheck& check, const SetSamples& mine, const S
     if (const auto other = evaluation_facts.inputs.find(name);
         other != evaluation_facts.inputs.end() && facts.channel_axis >= 0 && facts.channels.size() == 3 &&
         other->second.channels.size() == 3)
-      run.swapped_channels[name] = swap_for(other->second);
+      run.swapped_channels[name] = swap_for(other->second, evaluation.info().pixels);
   if (run.swapped_channels.empty() || mine.selection.sequence || theirs.selection.sequence) return {};
   NARROW_TRY(
       const SetSamples my_swapped,

@@ -91,19 +91,20 @@ TEST(SwapChannels, ExchangesTheFirstAndTheLast) {
 }
 
 TEST(SwapChannels, KeepsPixelsWhereChannelsAreScaledEachInItsOwnWay) {
-  // pixels 0, 51 and 255 of a first channel as p / 255, of a last one as (p / 255 - 0.5) / 0.25
+  // Pixels 0, 51 and 255 by ImageNet's mean and std: black, a fifth and white stay what they are.
+  const std::vector<float> mean = {0.485F, 0.456F, 0.406F}, std = {0.229F, 0.224F, 0.225F};
+  const auto number = [&](size_t c, float share) { return (share - mean[c]) / std[c]; };
   InputFacts facts;
   facts.channel_axis = 1;
-  facts.channels = {{.count = 1, .mean = 0, .spread = 1, .min = 0, .max = 1},
-                    {.count = 1, .mean = 0, .spread = 1, .min = 0, .max = 1},
-                    {.count = 1, .mean = 0, .spread = 1, .min = -2, .max = 2}};
-  const ChannelSwap swap = swap_for(facts);
-  const std::vector<float> got = to_floats(
-      swap_channels(Tensor::of<float>({1, 3, 1, 3}, {0, 0.2F, 1, 0.5F, 0.5F, 0.5F, 2, -2, 0}), swap));
-  const std::vector<float> wanted = {1, 0, 0.5F, 0.5F, 0.5F, 0.5F, -2, -1.2F, 2};
-  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 1e-6) << i;
-  // Ends that chance may have moved are the same ends.
-  facts.channels[2].min = -0.03F, facts.channels[2].max = 0.98F;
+  for (size_t c = 0; c < 3; ++c)
+    facts.channels.push_back({.count = 1, .mean = 0, .spread = 1, .min = number(c, 0), .max = number(c, 1)});
+  const std::vector<float> got = to_floats(swap_channels(
+      Tensor::of<float>({1, 3, 1, 2}, {number(0, 0), number(0, 0.2F), 5, 6, number(2, 1), number(2, 0)}),
+      swap_for(facts)));
+  const std::vector<float> wanted = {number(0, 1), number(0, 0), 5, 6, number(2, 0), number(2, 0.2F)};
+  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 1e-5) << i;
+  // Ends that no known scale has say nothing.
+  facts.channels[2].max = 1.5F;
   EXPECT_EQ(swap_for(facts).first.low, swap_for(facts).first.high);
 }
 

@@ -3,19 +3,28 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <vector>
+
+#include "calib/check/scale.h"
 
 namespace narrow::calib {
 
-ChannelSwap swap_for(const InputFacts& facts) {
+ChannelSwap swap_for(const InputFacts& facts, const std::optional<data::PixelFormat>& description) {
   ChannelSwap swap{.axis = facts.channel_axis};
-  const ChannelFacts &first = facts.channels.front(), &last = facts.channels.back();
-  const double low = static_cast<double>(first.min), high = static_cast<double>(first.max),
-               other_low = static_cast<double>(last.min), other_high = static_cast<double>(last.max),
-               width = std::max(high - low, other_high - other_low);
-  const bool same =
-      std::fabs(low - other_low) <= kOtherEnds * width && std::fabs(high - other_high) <= kOtherEnds * width;
-  if (!same && high > low && other_high > other_low)
-    swap.first = {first.min, first.max}, swap.last = {last.min, last.max};
+  double least = kEndsLimit;
+  for (const PixelScale& scale : known_scales(facts.channels.size(), description)) {
+    double most = 0;
+    std::vector<Range> ends;
+    for (size_t c = 0; c < facts.channels.size(); ++c) {
+      const double low = -scale.offset[c], high = 255 * scale.factor[c] - scale.offset[c];
+      most = std::max({most, std::fabs(static_cast<double>(facts.channels[c].min) - low) / (high - low),
+                       std::fabs(static_cast<double>(facts.channels[c].max) - high) / (high - low)});
+      ends.push_back({static_cast<float>(low), static_cast<float>(high)});
+    }
+    if (most >= least) continue;
+    least = most;
+    swap.first = ends.front(), swap.last = ends.back();
+  }
   return swap;
 }
 
