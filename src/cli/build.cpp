@@ -46,10 +46,16 @@ Result<pipeline::BuildOptions> to_build_options(const Options& o) {
                  .expected = "latency, throughput, size or cost",
                  .got = "'" + o.objective + "'"};
   build.objective = *objective;
-  if (o.proof != "point" && o.proof != "ci")
+  const auto proof = verify::parse_proof(o.proof);
+  if (!proof || *proof == verify::Proof::sequential)
     return Error{
-        .code = Code::usage, .subject = "--proof", .expected = "point or ci", .got = "'" + o.proof + "'"};
-  build.proof = o.proof == "ci" ? verify::Proof::ci : verify::Proof::point;
+        .code = Code::usage,
+        .subject = "--proof",
+        .expected = "point or ci",
+        .got = "'" + o.proof + "'",
+        .hint =
+            proof ? "sequential is for `narrow verify`: build compares all builds on the same samples" : ""};
+  build.proof = *proof;
   build.metric_command = o.metric_command;
   build.batch = o.batch;
   build.group_size = o.group_size;
@@ -139,6 +145,7 @@ std::string closing(const Options& o, const pipeline::BuildResult& result) {
     text += fmt::format(
         "The interval of {} lies on both sides of its bound; about {} more samples would settle it.\n",
         gate_text, more);
+  if (!result.comparisons.sentence.empty()) text += result.comparisons.sentence + "\n";
   for (const pipeline::Build& b : result.builds)
     for (const std::string& finding : b.findings) text += fmt::format("{}: {}\n", b.name, finding);
   text += result.decision.explanation + "\n";
@@ -186,8 +193,10 @@ Command add_build(CLI::App& root) {
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app->add_option("--objective", o->objective, "latency (default), throughput, size or cost");
-  app->add_option("--proof", o->proof,
-                  "point (default): the measured value decides; ci: its whole 95% interval must pass");
+  app->add_option(
+      "--proof", o->proof,
+      "point (default): the measured value decides; ci: its whole 95% interval must pass, wider when several "
+      "builds are tried");
   app->add_option(
       "--metric-cmd", o->metric_command,
       "program that reads the outputs (an .npz, its argument) and prints one number: gate it as `metric`");

@@ -11,13 +11,15 @@
 #include "verify/evaluate.h"
 #include "verify/hazards.h"
 #include "verify/layers.h"
+#include "verify/power.h"
+#include "verify/sequential.h"
 
 namespace narrow::cli {
 namespace {
 
 struct Options {
   Common common;
-  std::string artifact, reference, data, proof = "point", metric_command;
+  std::string artifact, reference, data, proof = "point", metric_command, tolerance;
   std::vector<std::string> gates;
   int64_t layer_samples = 4;
 };
@@ -71,11 +73,73 @@ Result<verify::Measured> measured_for(const Options& o,
   return measured;
 }
 
+/// "top1.drop 0.25 pp <= 1 pp, p = 0.012".
+std::string with_p(const verify::GateResult& result) {
+  return result.p ? fmt::format("{}, p = {:.2g}", result.reason, *result.p) : result.reason;
+}
+
+Result<verify::Proof> proof_of(const Options& o) {
+  const auto proof = verify::parse_proof(o.proof);
+  if (proof) return *proof;
+  return Error{.code = Code::usage,
+               .subject = "--proof",
+               .expected = "point, ci or sequential",
+               .got = "'" + o.proof + "'"};
+}
+
+/// Gates looked at after every sample; of --proof sequential.
+class Sequential {
+ public:
+  static Result<Sequential> create(const std::vector<verify::Gate>& gates, const data::Dataset& dataset) {
+    Sequential sequential;
+    for (const verify::Gate& gate : gates) {
+      sequential.gates_.emplace_back();
+      if (!verify::is_about_answers(gate)) continue;
+      NARROW_TRY(sequential.gates_.back(), verify::SequentialGate::create(gate));
+    }
+    if (std::none_of(sequential.gates_.begin(), sequential.gates_.end(), [](const auto& g) { return !!g; }))
+      return Error{.code = Code::usage,
+                   .subject = "--proof sequential",
+                   .expected = "a gate about answers to decide (--gate)",
+                   .got = "none"};
+    if (!dataset.info().states.empty())
+      return Error{.code = Code::usage,
+                   .subject = "--proof sequential",
+                   .expected = "samples that do not depend on each other",
+                   .got = "a sequence (states in the dataset)",
+                   .hint = "--proof ci decides on all of them"};
+    return sequential;
+  }
+
+  bool enough(const verify::Evaluation& evaluation) {
+    const std::span<const verify::SampleScore> build = evaluation.builds[0], reference = evaluation.reference;
+    bool all = true, failed = false;
+    for (auto& gate : gates_) {
+      if (!gate) continue;
+      gate->add(build.subspan(seen_), reference.subspan(seen_));
+      all = all && gate->verdict() == verify::GateResult::Verdict::passed;
+      failed = failed || gate->verdict() == verify::GateResult::Verdict::failed;
+    }
+    seen_ = build.size();
+    return all || failed;
+  }
+
+  verify::GateResult result(size_t gate, verify::GateResult measured) const {
+    return gates_.empty() || !gates_[gate] ? measured : gates_[gate]->result(std::move(measured));
+  }
+
+ private:
+  std::vector<std::optional<verify::SequentialGate>> gates_;
+  size_t seen_ = 0;
+};
+
 Result<int> run(const Options& o) {
   NARROW_TRY(const std::vector<verify::Gate> gates, parse_gates(o.gates));
-  if (o.proof != "point" && o.proof != "ci")
-    return Error{
-        .code = Code::usage, .subject = "--proof", .expected = "point or ci", .got = "'" + o.proof + "'"};
+  NARROW_TRY(const verify::Proof proof, proof_of(o));
+  double tolerance = 0;
+  if (!o.tolerance.empty()) {
+    NARROW_TRY(tolerance, verify::parse_tolerance(o.tolerance));
+  }
   auto pool = std::make_shared<ThreadPool>(o.common.threads);
   NARROW_TRY(runtime::Session build, runtime::Session::open(o.artifact, pool));
   NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.reference));
@@ -96,19 +160,29 @@ Result<int> run(const Options& o) {
     sink = [&](size_t i, const data::Batch& batch, const TensorMap& outputs) {
       return collectors[i].add(batch, outputs);
     };
-  NARROW_TRY(
-      const verify::Evaluation evaluation,
-      verify::evaluate(reference, {{o.artifact, &build}}, *dataset, *pool, make_progress(o.common), sink));
+  Sequential sequential;
+  verify::EvaluationOrder order;
+  if (proof == verify::Proof::sequential) {
+    NARROW_TRY(sequential, Sequential::create(gates, *dataset));
+    order.units = verify::random_units(*dataset, o.common.seed);
+    order.enough = [&](const verify::Evaluation& so_far) { return sequential.enough(so_far); };
+  }
+  NARROW_TRY(const verify::Evaluation evaluation,
+             verify::evaluate(reference, {{o.artifact, &build}}, *dataset, *pool, make_progress(o.common),
+                              sink, order));
   const verify::Figures figures =
       verify::make_figures(evaluation.builds[0], evaluation.reference, o.common.seed);
   NARROW_TRY(const verify::Measured measured, measured_for(o, collectors));
   int code = kDone;
   Json gate_json = Json::array();
   std::string gate_text;
-  for (const verify::Gate& gate : gates) {
-    NARROW_TRY(const verify::GateResult result,
+  for (size_t i = 0; i < gates.size(); ++i) {
+    const verify::Gate& gate = gates[i];
+    // What samples decided one by one is decided; gates about the file are measured.
+    NARROW_TRY(verify::GateResult checked,
                verify::check_gate(gate, figures, measured,
-                                  o.proof == "ci" ? verify::Proof::ci : verify::Proof::point));
+                                  proof == verify::Proof::ci ? proof : verify::Proof::point));
+    const verify::GateResult result = sequential.result(i, std::move(checked));
     gate_json.push_back(to_json(result));
     const bool failed = result.verdict == verify::GateResult::Verdict::failed,
                open = result.verdict == verify::GateResult::Verdict::inconclusive;
@@ -116,7 +190,7 @@ Result<int> run(const Options& o) {
                              failed ? "FAILED"
                              : open ? "inconclusive"
                                     : "passed",
-                             result.reason);
+                             with_p(result));
     if (result.more_samples > 0)
       gate_text += fmt::format("  about {} more samples would settle it\n", result.more_samples);
     if (failed)
@@ -138,11 +212,18 @@ Result<int> run(const Options& o) {
   if (measured.custom)
     text +=
         fmt::format("metric {:.6g} (fp32 {:.6g})\n", *measured.custom, measured.custom_reference.value_or(0));
+  if (tolerance > 0) text += text_of(verify::plan_samples(figures, tolerance));
+  if (proof == verify::Proof::sequential)
+    text += fmt::format("{} of {} samples were taken, in random order; {} were not needed\n", figures.samples,
+                        dataset->size(), dataset->size() - figures.samples);
   print_text(o.common, text + gate_text);
   Json json = {{"artifact", o.artifact},      {"reference", o.reference}, {"data", o.data},
                {"figures", to_json(figures)}, {"gates", gate_json},       {"passed", code == kDone},
                {"findings", findings},        {"layers", to_json(layers)}};
   if (measured.custom) json["metric"] = *measured.custom;
+  if (tolerance > 0) json["plan"] = to_json(verify::plan_samples(figures, tolerance));
+  if (proof == verify::Proof::sequential)
+    json["sequential"] = {{"samples", figures.samples}, {"spared", dataset->size() - figures.samples}};
   print_json(o.common, json);
   return code;
 }
@@ -162,7 +243,12 @@ Command add_verify(CLI::App& root) {
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app->add_option("--proof", o->proof, "point (default) or ci: the whole 95% interval must pass");
+  app->add_option(
+      "--proof", o->proof,
+      "point (default); ci: the whole 95% interval must pass; sequential: the same, looked at after "
+      "every sample, and no more are taken once it is decided");
+  app->add_option("--tolerance", o->tolerance,
+                  "a drop, as 0.5pp: how many samples would show that this build's is smaller");
   app->add_option(
       "--metric-cmd", o->metric_command,
       "program that reads the outputs (an .npz, its argument) and prints one number: gate it as `metric`");

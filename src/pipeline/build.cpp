@@ -178,6 +178,7 @@ class Builder {
     NARROW_TRY(verify::Evaluation evaluation,
                verify::evaluate(reference(), contestants, *eval_, *pool_, progress_, sink));
     reference_scores_ = evaluation.reference;
+    tried_ += static_cast<int64_t>(contestants.size());
     if (first == 0)
       result_.builds[0].figures = verify::make_figures(reference_scores_, reference_scores_, options_.seed);
     for (size_t k = 0; k < contestants.size(); ++k)
@@ -225,6 +226,10 @@ class Builder {
     return {};
   }
 
+  /// While it is not known how many builds will be tried: as if those so far were all, each corrected for
+  /// them.
+  double level_so_far() const { return 1 - 0.05 / static_cast<double>(std::max<int64_t>(1, tried_)); }
+
   Status make_mixed() {
     const auto int8 = std::find_if(result_.builds.begin(), result_.builds.end(),
                                    [](const Build& b) { return b.precision == Precision::int8; });
@@ -233,7 +238,7 @@ class Builder {
       result_.skipped.push_back("mixed: the model brings scales of its own");
       return drop_unwanted_int8();
     }
-    const bool any = std::any_of(options_.gates.begin(), options_.gates.end(), is_about_answers);
+    const bool any = std::any_of(options_.gates.begin(), options_.gates.end(), verify::is_about_answers);
     if (!eval_ || !any) {
       result_.skipped.push_back("mixed: no gate about answers to hold it against (--gate with --eval)");
       return drop_unwanted_int8();
@@ -241,6 +246,7 @@ class Builder {
     NARROW_TRY(Judge judge, Judge::create(model_.graph, *eval_,
                                           {.gates = options_.gates,
                                            .proof = options_.proof,
+                                           .level = level_so_far(),
                                            .seed = options_.seed,
                                            .metric_command = options_.metric_command},
                                           pool_, progress_));
@@ -260,11 +266,14 @@ class Builder {
                    {.plan = quantize_options().plan, .pinned = wide_, .minutes = options_.budget_minutes},
                    judge, pool_, progress_));
     result_.mix = to_json(found);
+    tried_ += std::ssize(found.trials);
     if (!found.holds || found.is_int8) {
+      if (found.is_int8)
+        result_.skipped.push_back("mixed: int8 holds the gates, and no mix of formats would be faster");
       for (const std::string& note : found.notes) result_.skipped.push_back("mixed: " + note);
-      if (found.is_int8) result_.skipped.back() += "; no mix is faster than int8, which holds the gates";
       return drop_unwanted_int8();
     }
+    --tried_;  // what is evaluated below was tried already
     found.mix.recipe.precision = Precision::mixed;
     found.mix.recipe.notes.insert(found.mix.recipe.notes.end(), found.notes.begin(), found.notes.end());
     NARROW_DO(add_variant(std::move(found.mix)));
@@ -395,8 +404,16 @@ class Builder {
     return repeated;
   }
 
+  void compare_tried_builds() {
+    std::vector<TriedBuild> tried;
+    for (size_t i = 1; i < result_.builds.size(); ++i)
+      tried.push_back({result_.builds[i].name, &result_.builds[i].figures});
+    result_.comparisons = compare_tried(tried, options_.gates, options_.proof, tried_);
+  }
+
   Status choose() {
     const Build& fp32 = result_.builds.front();
+    compare_tried_builds();
     std::vector<Option> candidates;
     for (Build& build : result_.builds) {
       Option option{.name = build.name,
@@ -419,7 +436,8 @@ class Builder {
         // FP32 is what drops are measured from; ratios to itself say nothing.
         if (option.is_reference && (gate.metric == "size" || gate.metric == "speedup")) continue;
         NARROW_TRY(verify::GateResult result,
-                   verify::check_gate(gate, build.figures, measured, options_.proof));
+                   verify::check_gate(gate, build.figures, measured, options_.proof,
+                                      result_.comparisons.level_of(build.name)));
         if (result.verdict == verify::GateResult::Verdict::failed)
           option.failed_gates.push_back(result.reason);
         if (result.verdict == verify::GateResult::Verdict::inconclusive)
@@ -484,6 +502,7 @@ class Builder {
   Shapes shapes_;                  // of one sample
   std::vector<Variant> variants_;  // as result_.builds
   std::vector<verify::SampleScore> reference_scores_;
+  int64_t tried_ = 0;  // builds that were scored on the evaluation data
   TensorMap timed_inputs_;
   BuildResult result_;
 };

@@ -14,6 +14,7 @@
 #include "bench/bench.h"
 #include "bench/profile.h"
 #include "calib/range.h"
+#include "pipeline/comparisons.h"
 #include "pipeline/decision.h"
 #include "pipeline/model.h"
 #include "pipeline/variant.h"
@@ -73,6 +74,7 @@ struct BuildResult {
   std::vector<Build> builds;         // fp32 first
   std::vector<std::string> notes;    // about the model as it came
   std::vector<std::string> skipped;  // precisions not built, with the reason
+  Comparisons comparisons;
   Decision decision;
   Json mix;  // what the search for a mix found (mix_search.h); null: there was none
   Json manifest;

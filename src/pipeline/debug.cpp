@@ -113,8 +113,10 @@ class Debugger {
       NARROW_TRY(first_.judgement, judge_->judge(first_.made));
     }
     result_.start = first_.judgement;
-    result_.notes.insert(result_.notes.end(), first_.made.recipe.notes.begin(), first_.made.recipe.notes.end());
-    result_.findings = find_hazards(first_.made.graph(model_.graph), first_.made.recipe, first_.made.profile(profile_));
+    result_.notes.insert(result_.notes.end(), first_.made.recipe.notes.begin(),
+                         first_.made.recipe.notes.end());
+    result_.findings =
+        find_hazards(first_.made.graph(model_.graph), first_.made.recipe, first_.made.profile(profile_));
     note_trial(first_.setting, {}, first_.judgement, watch.seconds());
     return {};
   }
@@ -128,7 +130,8 @@ class Debugger {
   Status compare_layers() {
     runtime::SessionOptions observe;
     observe.observe_all = true;
-    NARROW_TRY(runtime::Session observed, runtime::Session::create(first_.made.graph(model_.graph), pool_, observe));
+    NARROW_TRY(runtime::Session observed,
+               runtime::Session::create(first_.made.graph(model_.graph), pool_, observe));
     ir::Graph graph;
     if (given_) {
       graph = given_->clone();
@@ -140,7 +143,8 @@ class Debugger {
                verify::compare_layers(observed, build, *eval_, options_.layer_samples, *pool_, progress_));
     for (const std::string& text : verify::findings(result_.layers))
       result_.findings.push_back({.kind = "layer", .node = {}, .text = text});
-    suspects_ = search::rank_suspects(first_.made.graph(model_.graph), first_.made.recipe, result_.layers, search::Which::all);
+    suspects_ = search::rank_suspects(first_.made.graph(model_.graph), first_.made.recipe, result_.layers,
+                                      search::Which::all);
     result_.narrow_layers = static_cast<int64_t>(suspects_.size());
     return {};
   }
@@ -181,7 +185,7 @@ class Debugger {
   Result<Judgement> judge_set(const Base& base, const search::LayerSet& layers, NodeFormat format) {
     const Stopwatch watch;
     NARROW_TRY(const Quantized made, widen_recipe(input(), base.made, options_.precision,
-                                                        plan_options(base.setting), wide_of(layers, format)));
+                                                  plan_options(base.setting), wide_of(layers, format)));
     NARROW_TRY(const Judgement judgement, judge_->judge(made));
     if (judgement.seconds > 0) note_trial(base.setting, names_of(layers, format), judgement, watch.seconds());
     return judgement;

@@ -25,12 +25,6 @@ verify::OutputSink sink_into(OutputCollector& collector) {
 
 }  // namespace
 
-bool is_about_answers(const verify::Gate& gate) {
-  for (const char* other : {"p50", "p90", "p99", "size", "speedup"})
-    if (gate.metric == other) return false;
-  return true;
-}
-
 double Judgement::noise() const {
   constexpr double kBroken = 1e20;
   const double noise = std::pow(10.0, -sqnr_db() / 10);
@@ -45,7 +39,7 @@ std::string Judgement::reasons() const {
 
 Result<Judge> Judge::create(const ir::Graph& fp32, const data::Dataset& eval, JudgeOptions options,
                             std::shared_ptr<ThreadPool> pool, const Progress& progress) {
-  std::erase_if(options.gates, [](const verify::Gate& gate) { return !is_about_answers(gate); });
+  std::erase_if(options.gates, [](const verify::Gate& gate) { return !verify::is_about_answers(gate); });
   Judge judge(fp32, std::move(options), pool);
   NARROW_TRY(runtime::Session reference, runtime::Session::create(fp32, pool));
   NARROW_TRY(judge.answers_,
@@ -92,7 +86,7 @@ Result<Judgement> Judge::judge_graph(const ir::Graph& graph) const {
   judgement.holds = true;
   for (const verify::Gate& gate : options_.gates) {
     NARROW_TRY(verify::GateResult result,
-               verify::check_gate(gate, judgement.figures, measured, options_.proof));
+               verify::check_gate(gate, judgement.figures, measured, options_.proof, options_.level));
     judgement.holds = judgement.holds && result.verdict == verify::GateResult::Verdict::passed;
     judgement.slack.push_back(slack_of(result));
     judgement.gates.push_back(std::move(result));

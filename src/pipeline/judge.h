@@ -19,12 +19,10 @@
 
 namespace narrow::pipeline {
 
-/// A gate about what the model answers, not about time or size.
-bool is_about_answers(const verify::Gate& gate);
-
 struct JudgeOptions {
   std::vector<verify::Gate> gates = {};  // those about time and size are left out
   verify::Proof proof = verify::Proof::point;
+  double level = 0.95;              // of the interval that decides with Proof::ci
   uint64_t seed = 1;                // of the bootstrap
   std::string metric_command = {};  // empty: none
   int64_t samples = 0;              // of the evaluation data, spread over it; 0: all

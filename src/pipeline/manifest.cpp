@@ -12,7 +12,7 @@ Json options_json(const BuildOptions& options) {
   return {{"precisions", precisions},
           {"gates", gates},
           {"objective", to_string(options.objective)},
-          {"proof", options.proof == verify::Proof::ci ? "ci" : "point"},
+          {"proof", to_string(options.proof)},
           {"batch", options.batch},
           {"seed", options.seed},
           {"calibration", to_string(options.ranges.method)},
@@ -109,6 +109,7 @@ Json make_manifest(const BuildOptions& options, const BuildResult& result, const
           {"builds", builds},
           {"skipped", result.skipped},
           {"mix", result.mix},
+          {"comparisons", to_json(result.comparisons)},
           {"decision", to_json(result.decision)}};
 }
 

@@ -27,9 +27,19 @@ struct Evaluation {
   std::vector<std::vector<SampleScore>> builds;  // as the contestants
 };
 
+/// Samples as they lie, or in another order that may end early.
+struct EvaluationOrder {
+  /// Units of Dataset::batch_of(1) samples in the order they are taken; empty: all, as they lie.
+  std::vector<int64_t> units;
+  /// Asked after every unit; true: no more are needed.
+  std::function<bool(const Evaluation&)> enough;
+};
+/// All units, shuffled; a last one that is not full stays out. Not for sequences (DatasetInfo::states).
+std::vector<int64_t> random_units(const data::Dataset& dataset, uint64_t seed);
+
 Result<Evaluation> evaluate(runtime::Session& reference, const std::vector<Contestant>& builds,
                             const data::Dataset& dataset, ThreadPool& pool, const Progress& progress = {},
-                            const OutputSink& sink = {});
+                            const OutputSink& sink = {}, const EvaluationOrder& order = {});
 
 /// The model's inputs in the form data sets are checked against.
 std::vector<data::InputSpec> input_specs(const runtime::Session& session);

@@ -27,6 +27,8 @@ TEST(ParseGate, TheFormsThereAre) {
                         {"top5>70%", "top5", Form::value, Op::gt, 70, "%"},
                         {"f1.rise>=-2pp", "f1", Form::rise, Op::ge, -2, "pp"},
                         {"agreement>=99%", "agreement", Form::value, Op::ge, 99, "%"},
+                        {"margin.drop<=5%", "margin", Form::drop, Op::le, 5, "%"},
+                        {"margin_halved<=2%", "margin_halved", Form::value, Op::le, 2, "%"},
                         {"perplexity.rise<=1%", "perplexity", Form::rise, Op::le, 1, "%"},
                         {"perplexity.rise<0.1", "perplexity", Form::rise, Op::lt, 0.1, ""},
                         {"perplexity<20", "perplexity", Form::value, Op::lt, 20, ""},
@@ -80,6 +82,7 @@ TEST(ParseGate, ErrorsSayWhichPart) {
                                    {"kld.rise<=1%", ".drop"},
                                    {"p99.rise<=1ms", ".drop"},
                                    {"size.drop<=1x", ".drop"},
+                                   {"margin_halved.rise<=1%", ".drop"},
                                    {"agreement.drop<=1%", ".drop"}}) {
     const auto gate = parse_gate(text);
     ASSERT_FALSE(gate.ok()) << text;
@@ -137,6 +140,52 @@ TEST(CheckGate, PointAndIntervalVerdicts) {
   EXPECT_EQ(check("top1.drop<=0.5pp", f)->reason, "top1.drop 1 pp > 0.5 pp");
   EXPECT_EQ(check("top1.drop<=1.5pp", f)->reason, "top1.drop 1 pp <= 1.5 pp");
   EXPECT_EQ(to_json(*check("top1.drop<=1.5pp", f, Proof::ci))["verdict"], "inconclusive");
+}
+
+Figure counted(int64_t samples, int64_t lost, int64_t gained) {
+  Figure f = figure(80, 80 + 100.0 * static_cast<double>(lost - gained) / static_cast<double>(samples), {});
+  f.paired = PairedCounts{samples, lost, gained};
+  f.change_interval = change_interval_of(f, 0.95);
+  return f;
+}
+
+TEST(CheckGate, FewSamplesThatAgreeProveLittle) {
+  // Nothing differs on 100 samples: up to 3.7 pp are open. On 2000: 0.19 pp.
+  const Figures few{.samples = 100, .by_name = {{"top1", counted(100, 0, 0)}}, .mcnemar_p = 1},
+      many{.samples = 2000, .by_name = {{"top1", counted(2000, 0, 0)}}, .mcnemar_p = 1};
+  EXPECT_EQ(check("top1.drop<=0.5pp", few)->verdict, Verdict::passed);
+  EXPECT_EQ(check("top1.drop<=0.5pp", few, Proof::ci)->verdict, Verdict::inconclusive);
+  EXPECT_EQ(check("top1.drop<=0.5pp", many, Proof::ci)->verdict, Verdict::passed);
+  EXPECT_EQ(check("top1.drop<=4pp", few, Proof::ci)->verdict, Verdict::passed);
+}
+
+TEST(CheckGate, VerdictAndPGoTogetherAtEveryLevel) {
+  for (const int64_t lost : {0, 5, 12, 40})
+    for (const double level : {0.9, 0.95, 0.99})
+      for (const char* gate : {"top1.drop<=1pp", "top1.drop<=3pp", "top1.rise>=-2pp", "top1.drop<=4%"}) {
+        const Figures f{.samples = 1000, .by_name = {{"top1", counted(1000, lost, 3)}}, .mcnemar_p = 1};
+        const auto result = check_gate(*parse_gate(gate), f, {}, Proof::ci, level);
+        ASSERT_TRUE(result.ok());
+        EXPECT_EQ(result->verdict == Verdict::passed, *result->p <= (1 - level) / 2) << gate << " " << lost;
+        EXPECT_EQ(result->verdict == Verdict::failed, *result->p > (1 + level) / 2) << gate << " " << lost;
+        EXPECT_EQ(result->level, level);
+      }
+}
+
+TEST(CheckGate, ResampledFiguresHaveAPToo) {
+  Figure f = figure(10, 9, {});
+  for (int i = 0; i < 999; ++i) f.resampled_change.push_back(i / 999.0);
+  const Figures figures{.samples = 100, .by_name = {{"perplexity", f}}, .mcnemar_p = 1};
+  EXPECT_NEAR(*check("perplexity.rise<=0.9", figures)->p, 0.1, 2e-3);
+  EXPECT_NEAR(*check("perplexity.rise>=0.9", figures)->p, 0.9, 2e-3);
+  EXPECT_NEAR(*check("perplexity.rise<=10%", figures)->p, 0.1, 2e-3);  // of 9
+  EXPECT_EQ(*check("perplexity.rise<=2", figures)->p, 1 / 1000.0);     // never 0
+}
+
+TEST(CheckGate, F1WithoutAnyChangeIsOpen) {
+  const Figures f{.samples = 100, .by_name = {{"f1", figure(80, 80, {0, 0})}}, .mcnemar_p = 1};
+  EXPECT_EQ(check("f1.drop<=1pp", f)->verdict, Verdict::passed);
+  EXPECT_EQ(check("f1.drop<=1pp", f, Proof::ci)->verdict, Verdict::inconclusive);
 }
 
 TEST(CheckGate, AnIntervalThatMissesItsOwnValueProvesNothing) {

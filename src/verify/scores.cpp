@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace narrow::verify {
 namespace {
@@ -80,6 +81,25 @@ void score_distance(std::span<const float> actual, std::span<const float> refere
   }
 }
 
+/// How far class `at` lies above the largest of the others.
+double margin_of(std::span<const float> row, size_t at) {
+  double next = -std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < row.size(); ++i)
+    if (i != at && !(row[i] <= next)) next = row[i];
+  return row[at] - next;
+}
+
+void score_margin(std::span<const float> actual, std::span<const float> reference, int64_t answer,
+                  SampleScore& score) {
+  if (answer < 0) return;
+  const double wanted = margin_of(reference, static_cast<size_t>(answer)),
+               given = margin_of(actual, static_cast<size_t>(answer));
+  if (!std::isfinite(wanted)) return;
+  ++score.margin_rows;
+  score.margin += given;
+  score.halved += given >= wanted / 2 ? 0 : 1;
+}
+
 /// Rows of classes: [N,C], or [N,T,C] read as T rows a sample.
 void score_rows(std::span<const float> actual, std::span<const float> reference, int64_t classes,
                 SampleScore& score) {
@@ -87,8 +107,9 @@ void score_rows(std::span<const float> actual, std::span<const float> reference,
        at += static_cast<size_t>(classes)) {
     const auto a = actual.subspan(at, static_cast<size_t>(classes)),
                r = reference.subspan(at, static_cast<size_t>(classes));
-    const int64_t answer = argmax(a);
-    score.agree += answer >= 0 && answer == argmax(r) ? 1 : 0;
+    const int64_t answer = argmax(a), wanted = argmax(r);
+    score.agree += answer >= 0 && answer == wanted ? 1 : 0;
+    score_margin(a, r, wanted, score);
     score.kld += kl_divergence(r, a);
     ++score.rows;
   }

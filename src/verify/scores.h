@@ -20,6 +20,8 @@ struct SampleScore {
   int64_t tokens = 0;
   double kld = 0;               // KL(FP32 || build) summed over rows
   int64_t rows = 0, agree = 0;  // rows of the first output, and those with the FP32 argmax
+  double margin = 0;  // what FP32's answer has more than the next class, summed over rows; < 0 where it lost
+  int64_t margin_rows = 0, halved = 0;  // rows where FP32's is finite; with less than half of FP32's left
   double signal = 0, noise = 0, product = 0,
          power = 0;  // sum ref^2, (build - ref)^2, ref * build, build^2, over the measured outputs
   double abs_error = 0, square_error = 0;  // against targets

@@ -79,6 +79,33 @@ TEST(Scores, DivergenceOfLogitsAndOfProbabilities) {
   EXPECT_NEAR(score(rows({1, 2}, {3e38F, 0}), rows({1, 2}, {3e38F, 0}), {}).build[0].kld, 0, 1e-12);
 }
 
+TEST(Scores, MarginsOfWhatFP32Answers) {
+  // FP32 answers class 0 by 2, class 2 by 1, class 1 by 4; the build has 1.5 of 2 left, less than half of 1,
+  // and -1.
+  const Tensor reference = rows({3, 3}, {5, 3, 1, 0, 1, 2, 0, 4, 0}),
+               build = rows({3, 3}, {5, 3.5F, 1, 0, 2, 2.25F, 3, 2, 0});
+  const auto s = score(reference, build, {});
+  const std::vector<double> wanted = {2, 1, 4}, given = {1.5, 0.25, -1};
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(s.reference[i].margin, wanted[i]);
+    EXPECT_EQ(s.build[i].margin, given[i]);
+    EXPECT_EQ(s.build[i].margin_rows, 1);
+    EXPECT_EQ(s.build[i].halved, i == 0 ? 0 : 1);
+    EXPECT_EQ(s.reference[i].halved, 0);
+  }
+  const Figures f = make_figures(s.build, s.reference, 1);
+  EXPECT_NEAR(f.by_name.at("margin").value, 0.25, 1e-12);
+  EXPECT_NEAR(*f.by_name.at("margin").reference, 7 / 3.0, 1e-12);
+  EXPECT_NEAR(f.by_name.at("margin_halved").value, 200 / 3.0, 1e-12);
+  EXPECT_EQ(f.by_name.at("margin_halved").share->yes, 2);
+  // A tie leaves no margin, which cannot be halved; classes masked with -Inf leave one that is no number.
+  const auto tie = score(rows({1, 2}, {1, 1}), rows({1, 2}, {1, 1}), {}).build[0];
+  EXPECT_EQ(tie.margin_rows, 1);
+  EXPECT_EQ(tie.halved, 0);
+  EXPECT_EQ(score(rows({1, 2}, {1, -kInf}), rows({1, 2}, {1, -kInf}), {}).build[0].margin_rows, 0);
+  EXPECT_EQ(score(rows({1, 2}, {1, 0}), rows({1, 2}, {kNaN, 0}), {}).build[0].halved, 1);
+}
+
 TEST(Scores, PerplexityAgainstTheNaiveSum) {
   // Two samples, three tokens each, a vocabulary of two.
   const std::vector<float> logits = {0, 1, 2, 0, 5, 5, 1, 1, 0, 3, 0, 0};
@@ -176,6 +203,32 @@ TEST(Figures, NaNIsNeverRight) {
     EXPECT_TRUE(std::isnan(f.by_name.at(name).value)) << name;
 }
 
+TEST(Figures, OfFP32AgainstItselfNothingIsUncertain) {
+  std::vector<SampleScore> scores(9);
+  for (SampleScore& s : scores)
+    s.labelled = s.top1 = true, s.label = s.answer = 1, s.rows = s.agree = 1, s.margin_rows = 1, s.margin = 2;
+  const Figures f = make_figures(scores, scores, 1);
+  for (const char* name : {"top1", "f1", "margin"}) {
+    EXPECT_EQ(f.by_name.at(name).change_interval.low, 0) << name;
+    EXPECT_EQ(f.by_name.at(name).change_interval.high, 0) << name;
+  }
+  EXPECT_EQ(f.by_name.at("agreement").interval.low, 100);
+  EXPECT_LT(f.by_name.at("top1").interval.low, 100);  // 9 of 9 right is not "always right"
+  // A build that agrees on all nine may still differ on the tenth.
+  const std::vector<SampleScore> same = scores;
+  const Figures other = make_figures(same, scores, 1);
+  EXPECT_LT(other.by_name.at("top1").change_interval.low, 0);
+  EXPECT_LT(other.by_name.at("agreement").interval.low, 100);
+}
+
+TEST(Figures, SamplesToDetectFollowFromMeanAndDeviation) {
+  Figure f{.value = 0, .interval = {}, .reference = 1.0, .change = 0, .change_interval = {}};
+  f.sample_change = -0.5, f.sample_deviation = 4;
+  EXPECT_EQ(samples_to_detect(f), static_cast<int64_t>(std::ceil(std::pow((1.959964 + 0.841621) * 8, 2))));
+  f.sample_change = 0;
+  EXPECT_EQ(samples_to_detect(f), 0);
+}
+
 TEST(Figures, PairedSharesAndF1) {
   std::vector<SampleScore> reference(4), build(4);
   for (size_t i = 0; i < 4; ++i) {
@@ -194,7 +247,11 @@ TEST(Figures, PairedSharesAndF1) {
   EXPECT_LE(top1.interval.low, 75);
   EXPECT_GE(top1.interval.high, 75);
   EXPECT_LE(top1.change_interval.low, -25);
-  EXPECT_EQ(top1.change_interval.high, 0);
+  // One of four lost: the interval of Tango's score test, beyond what resampling these four could give.
+  const Interval drop = tango_interval({.samples = 4, .lost = 1, .gained = 0}, 0.95);
+  EXPECT_EQ(top1.change_interval.low, -100 * drop.high);
+  EXPECT_EQ(top1.change_interval.high, -100 * drop.low);
+  EXPECT_GT(top1.change_interval.high, 0);
   EXPECT_NEAR(top1.sample_deviation, std::sqrt(0.25 * 0.75) * 100, 1e-9);
   // Class 0: 2 hits of 3 answers and 2 labels; class 1: 1 hit of 1 answer and 2 labels.
   EXPECT_NEAR(f.by_name.at("f1").value, 100 * (4 / 5.0 + 2 / 3.0) / 2, 1e-9);

@@ -7,8 +7,9 @@
 
 namespace narrow::verify {
 
-Interval bootstrap(int64_t samples, const std::function<double(std::span<const int32_t>)>& statistic,
-                   uint64_t seed, int rounds) {
+std::vector<double> resample(int64_t samples,
+                             const std::function<double(std::span<const int32_t>)>& statistic, uint64_t seed,
+                             int rounds) {
   if (samples == 0) return {};
   Random random(seed);
   std::vector<int32_t> drawn(static_cast<size_t>(samples));
@@ -19,10 +20,20 @@ Interval bootstrap(int64_t samples, const std::function<double(std::span<const i
   }
   // A statistic that is not a number sorts last: an interval that holds one ends in it.
   std::sort(values.begin(), values.end(), [](double a, double b) { return a < b || (b != b && a == a); });
+  return values;
+}
+
+Interval percentiles(std::span<const double> resampled, double level) {
+  if (resampled.empty()) return {};
   const auto at = [&](double share) {
-    return values[static_cast<size_t>(std::lround(share * static_cast<double>(rounds - 1)))];
+    return resampled[static_cast<size_t>(std::lround(share * static_cast<double>(resampled.size() - 1)))];
   };
-  return {at(0.025), at(0.975)};
+  return {at((1 - level) / 2), at((1 + level) / 2)};
+}
+
+Interval bootstrap(int64_t samples, const std::function<double(std::span<const int32_t>)>& statistic,
+                   uint64_t seed, int rounds) {
+  return percentiles(resample(samples, statistic, seed, rounds));
 }
 
 double mcnemar(int64_t b, int64_t c) {

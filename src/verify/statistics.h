@@ -12,8 +12,16 @@ struct Interval {
   double low = 0, high = 0;
 };
 
-/// 95% percentile interval of `statistic` under resampling of samples with replacement (Efron & Tibshirani,
+/// `statistic` under resampling of samples with replacement, sorted, not-a-numbers last (Efron & Tibshirani,
 /// "An Introduction to the Bootstrap", 1993). `statistic` gets the drawn indices. Deterministic for a seed.
+/// Empty without samples.
+std::vector<double> resample(int64_t samples,
+                             const std::function<double(std::span<const int32_t> drawn)>& statistic,
+                             uint64_t seed, int rounds = 1000);
+/// The percentile interval of resampled values, two-sided; {0, 0} of none. An end lies beyond all of them
+/// when (1 - level) / 2 is less than one of their number: then it is the outermost of them.
+Interval percentiles(std::span<const double> resampled, double level = 0.95);
+/// Both in one.
 Interval bootstrap(int64_t samples, const std::function<double(std::span<const int32_t> drawn)>& statistic,
                    uint64_t seed, int rounds = 1000);
 

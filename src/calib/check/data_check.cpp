@@ -134,8 +134,10 @@ Status Checker::run_model(DataCheck& check) {
 Status Checker::compare_orders(DataCheck& check, const SetSamples& mine, const SetSamples& theirs) const {
   RunOptions run{.grouping = {}, .swapped_channels = {}, .moments_only = true, .snapshots = {}, .ranges = {}};
   for (const auto& [name, facts] : calibration_facts.inputs)
-    if (facts.channel_axis >= 0 && facts.channels.size() == 3)
-      run.swapped_channels[name] = facts.channel_axis;
+    if (const auto other = evaluation_facts.inputs.find(name);
+        other != evaluation_facts.inputs.end() && facts.channel_axis >= 0 && facts.channels.size() == 3 &&
+        other->second.channels.size() == 3)
+      run.swapped_channels[name] = swap_for(other->second, evaluation.info().pixels);
   if (run.swapped_channels.empty() || mine.selection.sequence || theirs.selection.sequence) return {};
   NARROW_TRY(
       const SetSamples my_swapped,

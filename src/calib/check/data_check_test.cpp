@@ -116,7 +116,7 @@ TEST(CheckData, NamesOneClass) {
 }
 
 TEST(CheckData, NamesExchangedChannels) {
-  const auto got = check(swap_channels(pictures(40, 1), 1), pictures(60, 2));
+  const auto got = check(swap_channels(pictures(40, 1), {.axis = 1}), pictures(60, 2));
   ASSERT_TRUE(got.ok());
   EXPECT_THAT(failing(*got), Contains("channel_order"));
   ASSERT_TRUE(got->channels.has_value());

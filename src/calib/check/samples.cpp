@@ -233,23 +233,6 @@ Moments moments_of(std::span<const float> values, ThreadPool& pool) {
   return {static_cast<float>(mean), static_cast<float>(std::sqrt(variance)), all.low, all.high};
 }
 
-Tensor swap_channels(const Tensor& image, int64_t axis) {
-  Tensor swapped = image.clone();
-  const Shape& shape = image.shape();
-  const int64_t channels = shape[static_cast<size_t>(axis)];
-  int64_t inner = bytes_of(image.dtype());
-  for (size_t i = static_cast<size_t>(axis) + 1; i < shape.size(); ++i) inner *= shape[i];
-  const int64_t outer = inner * channels == 0 ? 0 : image.bytes() / (inner * channels);
-  const auto* src = static_cast<const std::byte*>(image.raw());
-  auto* dst = static_cast<std::byte*>(swapped.mutable_raw());
-  for (int64_t o = 0; o < outer; ++o) {
-    const int64_t first = o * channels * inner, last = first + (channels - 1) * inner;
-    std::copy_n(src + last, inner, dst + first);
-    std::copy_n(src + first, inner, dst + last);
-  }
-  return swapped;
-}
-
 Result<SetSamples> run_samples(const ir::Graph& graph, const data::Dataset& dataset,
                                const Selection& selection, const std::map<std::string, Counting>& counting,
                                std::shared_ptr<ThreadPool> pool, const RunOptions& options,
@@ -267,8 +250,8 @@ Result<SetSamples> run_samples(const ir::Graph& graph, const data::Dataset& data
   for (int64_t at = 0; at < selection.size(); ++at) {
     report(progress, step, at, selection.size());
     NARROW_TRY(data::Batch batch, samples.read(at * selection.unit, selection.unit, *pool));
-    for (const auto& [name, axis] : options.swapped_channels)
-      batch.inputs[name] = swap_channels(batch.inputs.at(name), axis);
+    for (const auto& [name, swap] : options.swapped_channels)
+      batch.inputs[name] = swap_channels(batch.inputs.at(name), swap);
     const TensorMap inputs = states.with(batch.inputs);
     recorder.begin(at);
     for (const auto& [name, tensor] : inputs) {

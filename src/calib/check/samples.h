@@ -15,6 +15,7 @@
 #include "calib/check/convergence.h"
 #include "calib/check/noise.h"
 #include "calib/check/selection.h"
+#include "calib/check/swap_channels.h"
 #include "ir/graph.h"
 #include "parallel/thread_pool.h"
 
@@ -63,8 +64,8 @@ constexpr int64_t kSketch = 16;
 struct RunOptions {
   /// Of samples, that noise is estimated with; samples beyond the last group are in none.
   Grouping grouping;
-  /// The axis of this input's channels, of which the first and the last are exchanged.
-  std::map<std::string, int64_t> swapped_channels;
+  /// Inputs of which the first and the last channel are exchanged.
+  std::map<std::string, ChannelSwap> swapped_channels;
   bool moments_only = false;
   /// After how many samples ranges are noted.
   std::vector<int64_t> snapshots;
@@ -81,8 +82,5 @@ Result<SetSamples> run_samples(const ir::Graph& graph, const data::Dataset& data
 /// Mean, deviation, least and largest of the finite values; pieces go to threads, the result does not depend
 /// on how many.
 Moments moments_of(std::span<const float> values, ThreadPool& pool);
-
-/// A copy with the first and the last channel exchanged.
-Tensor swap_channels(const Tensor& image, int64_t axis);
 
 }  // namespace narrow::calib

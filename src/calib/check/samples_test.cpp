@@ -83,11 +83,29 @@ TEST(MomentsOf, AreThoseOfTheFiniteValues) {
 
 TEST(SwapChannels, ExchangesTheFirstAndTheLast) {
   const Tensor planar = Tensor::of<float>({1, 3, 1, 2}, {1, 2, 3, 4, 5, 6});
-  const Tensor got = swap_channels(planar, 1);
+  const Tensor got = swap_channels(planar, {.axis = 1});
   EXPECT_EQ(to_floats(got), (std::vector<float>{5, 6, 3, 4, 1, 2}));
   EXPECT_EQ(to_floats(planar), (std::vector<float>{1, 2, 3, 4, 5, 6}));
-  EXPECT_EQ(to_floats(swap_channels(Tensor::of<float>({1, 1, 2, 3}, {1, 2, 3, 4, 5, 6}), 3)),
+  EXPECT_EQ(to_floats(swap_channels(Tensor::of<float>({1, 1, 2, 3}, {1, 2, 3, 4, 5, 6}), {.axis = 3})),
             (std::vector<float>{3, 2, 1, 6, 5, 4}));
+}
+
+TEST(SwapChannels, KeepsPixelsWhereChannelsAreScaledEachInItsOwnWay) {
+  // Pixels 0, 51 and 255 by ImageNet's mean and std: black, a fifth and white stay what they are.
+  const std::vector<float> mean = {0.485F, 0.456F, 0.406F}, std = {0.229F, 0.224F, 0.225F};
+  const auto number = [&](size_t c, float share) { return (share - mean[c]) / std[c]; };
+  InputFacts facts;
+  facts.channel_axis = 1;
+  for (size_t c = 0; c < 3; ++c)
+    facts.channels.push_back({.count = 1, .mean = 0, .spread = 1, .min = number(c, 0), .max = number(c, 1)});
+  const std::vector<float> got = to_floats(swap_channels(
+      Tensor::of<float>({1, 3, 1, 2}, {number(0, 0), number(0, 0.2F), 5, 6, number(2, 1), number(2, 0)}),
+      swap_for(facts)));
+  const std::vector<float> wanted = {number(0, 1), number(0, 0), 5, 6, number(2, 0), number(2, 0.2F)};
+  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 1e-5) << i;
+  // Ends that no known scale has say nothing.
+  facts.channels[2].max = 1.5F;
+  EXPECT_EQ(swap_for(facts).first.low, swap_for(facts).first.high);
 }
 
 TEST(CountCategories, GivesTheFrequentTheirOwnPart) {
@@ -218,13 +236,18 @@ TEST(RunSamples, DoesNotDependOnThreads) {
 
 TEST(RunSamples, ChannelsExchanged) {
   const TensorMap data = testing_graphs::inputs_for(graph_from(kImages), 4, 3);
-  const auto set = run_samples(
-      graph_from(kImages), data::Samples(data), in_order(3), {}, std::make_shared<ThreadPool>(1),
-      {.grouping = {}, .swapped_channels = {{"x", 1}}, .moments_only = true, .snapshots = {}, .ranges = {}});
+  const auto set =
+      run_samples(graph_from(kImages), data::Samples(data), in_order(3), {}, std::make_shared<ThreadPool>(1),
+                  {.grouping = {},
+                   .swapped_channels = {{"x", {.axis = 1}}},
+                   .moments_only = true,
+                   .snapshots = {},
+                   .ranges = {}});
   ASSERT_TRUE(set.ok());
   EXPECT_TRUE(set->sketches.empty());
   for (int64_t i = 0; i < 3; ++i) {
-    const TensorMap wanted = values_of(kImages, {{"x", swap_channels(sample_of(data.at("x"), i), 1)}});
+    const TensorMap wanted =
+        values_of(kImages, {{"x", swap_channels(sample_of(data.at("x"), i), {.axis = 1})}});
     const std::vector<float> x = to_floats(wanted.at("m"));
     EXPECT_NEAR(set->values.at("m").moments[static_cast<size_t>(i)].mean,
                 std::accumulate(x.begin(), x.end(), 0.0F) / 4, 1e-5);

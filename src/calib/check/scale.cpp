@@ -126,23 +126,12 @@ double misfit_noise(const InputFacts& calibration, const InputFacts& evaluation,
   return most;
 }
 
-}  // namespace
-
-ScaleRelation relate_scales(const InputFacts& calibration, const InputFacts& evaluation,
-                            const std::optional<data::PixelFormat>& calibration_description,
-                            const std::optional<data::PixelFormat>& evaluation_description, uint64_t seed) {
-  ScaleRelation relation;
+/// Of the pairs of scales known, the one that leaves least.
+void explain(const InputFacts& calibration, const InputFacts& evaluation,
+             const std::optional<data::PixelFormat>& calibration_description,
+             const std::optional<data::PixelFormat>& evaluation_description, ScaleRelation& relation) {
+  if (calibration.channel_axis < 0) return;
   const auto &x = calibration.channels, &y = evaluation.channels;
-  if (x.size() != y.size() || x.empty()) return relation;
-  for (size_t c = 0; c < x.size(); ++c)
-    relation.factor.push_back(x[c].spread > 0 ? y[c].spread / x[c].spread : 0);
-  relation.misfit = misfit(x, y, std::vector<double>(x.size(), 1), std::vector<double>(x.size(), 0));
-  relation.is_off = relation.misfit > kMisfitLimit && span_difference(x, y) > kSpanLimit;
-  if (relation.is_off) {
-    relation.noise = misfit_noise(calibration, evaluation, seed);
-    relation.is_off = relation.misfit > relation.noise;
-  }
-  if (!relation.is_off || calibration.channel_axis < 0) return relation;
   const std::vector<PixelScale> mine =
                                     known_scales(x.size(), evaluation_description ? evaluation_description
                                                                                   : calibration_description),
@@ -155,11 +144,32 @@ ScaleRelation relate_scales(const InputFacts& calibration, const InputFacts& eva
         a.push_back(to.factor[c] / from.factor[c]);
         b.push_back(a[c] * from.offset[c] - to.offset[c]);
       }
-      const double left = misfit(x, y, a, b), all = left + span_misfit(x, from) + span_misfit(y, to);
+      const double left = misfit(x, y, a, b), ends = span_misfit(x, from) + span_misfit(y, to),
+                   all = left + ends;
       if (all >= least) continue;
       least = all;
       relation.calibration = from.text, relation.evaluation = to.text, relation.explained = left;
+      relation.ends = ends;
     }
+}
+
+}  // namespace
+
+ScaleRelation relate_scales(const InputFacts& calibration, const InputFacts& evaluation,
+                            const std::optional<data::PixelFormat>& calibration_description,
+                            const std::optional<data::PixelFormat>& evaluation_description, uint64_t seed) {
+  ScaleRelation relation;
+  const auto &x = calibration.channels, &y = evaluation.channels;
+  if (x.size() != y.size() || x.empty()) return relation;
+  for (size_t c = 0; c < x.size(); ++c)
+    relation.factor.push_back(x[c].spread > 0 ? y[c].spread / x[c].spread : 0);
+  relation.misfit = misfit(x, y, std::vector<double>(x.size(), 1), std::vector<double>(x.size(), 0));
+  relation.is_off = relation.misfit > kMisfitLimit && span_difference(x, y) > kSpanLimit;
+  if (!relation.is_off) return relation;
+  relation.noise = misfit_noise(calibration, evaluation, seed);
+  explain(calibration, evaluation, calibration_description, evaluation_description, relation);
+  relation.is_off =
+      relation.misfit > relation.noise || (!relation.calibration.empty() && relation.ends < kEndsLimit);
   return relation;
 }
 

@@ -32,6 +32,7 @@ struct ScaleRelation {
   /// Where it is: the pair of scales that explains it, or none and only a factor.
   std::string calibration, evaluation;
   double explained = 0;        // misfit that the explanation leaves
+  double ends = 0;             // how far both sets' ends are from those of the explanation (span_misfit)
   std::vector<double> factor;  // evaluation's deviation / calibration's, per channel
 };
 /// Ten photos against twelve others of the same kind miss by 0.3; the mildest mistake met, a mean left out
@@ -40,6 +41,10 @@ constexpr double kMisfitLimit = 0.7;
 /// Other content in the same units keeps the ends of its range: photos reach black and white. Another unit
 /// moves them, by half of the wider range from 0..1 to -1..1.
 constexpr double kSpanLimit = 0.2;
+/// Few photos differ so much that dealing them out again hides another unit. Ends that are black and white of
+/// two known units to so much of their width are no chance: a photo that misses one end by 12 of 255 fits no
+/// more.
+constexpr double kEndsLimit = 0.05;
 
 ScaleRelation relate_scales(const InputFacts& calibration, const InputFacts& evaluation,
                             const std::optional<data::PixelFormat>& calibration_description,

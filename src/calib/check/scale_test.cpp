@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/random.h"
@@ -54,6 +55,43 @@ TEST(RelateScales, NamesEveryPairOfKnownScales) {
         EXPECT_FALSE(got.calibration.empty());
       }
     }
+}
+
+/// Ten photos of one brightness each: dealt out again they miss by as much as another unit does, but both
+/// sets reach black and white of their own.
+TEST(RelateScales, FewPhotosInAnotherUnitAreNamedByTheirEnds) {
+  const std::vector<PixelScale> scales = known_scales(3, std::nullopt);
+  const auto find = [&](const char* text) {
+    return *std::find_if(scales.begin(), scales.end(), [&](const PixelScale& s) { return s.text == text; });
+  };
+  const PixelScale imagenet = find("(pixel / 255 - mean) / std of ImageNet"),
+                   detector = find("(pixel - 127) / 128");
+  const auto with_samples = [](InputFacts facts, const PixelScale& scale) {
+    for (int i = 0; i < 10; ++i) {
+      std::vector<ChannelSums> sample;
+      for (size_t c = 0; c < 3; ++c) {
+        const double mean = scale.factor[c] * (i % 2 == 0 ? 10 : 230) - scale.offset[c],
+                     spread = scale.factor[c] * 15;
+        sample.push_back({.count = 100,
+                          .total = 100 * mean,
+                          .squares = 100 * (mean * mean + spread * spread),
+                          .min = facts.channels[c].min,
+                          .max = facts.channels[c].max});
+      }
+      facts.samples.push_back(std::move(sample));
+    }
+    return facts;
+  };
+  const ScaleRelation got = relate_scales(with_samples(photos(imagenet, 1), imagenet),
+                                          with_samples(photos(detector, 2), detector), {}, {});
+  EXPECT_GT(got.noise, got.misfit);
+  EXPECT_TRUE(got.is_off);
+  EXPECT_EQ(got.calibration, imagenet.text);
+  EXPECT_LT(got.ends, kEndsLimit);
+  // The same numbers with ends that no known unit has are as far apart as chance puts them.
+  InputFacts dim = with_samples(photos(imagenet, 1), imagenet);
+  for (ChannelFacts& channel : dim.channels) channel.max *= 0.6F;
+  EXPECT_FALSE(relate_scales(dim, with_samples(photos(detector, 2), detector), {}, {}).is_off);
 }
 
 TEST(RelateScales, SaysWhichMistake) {

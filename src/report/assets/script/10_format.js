@@ -54,6 +54,8 @@ const kFigures = {
   mae: { title: "MAE", unit: "", digits: 5, less: true, about: "mean absolute error against the targets; less is better" },
   rmse: { title: "RMSE", unit: "", digits: 5, less: true, about: "root of the mean squared error against the targets; less is better" },
   agreement: { title: "agreement", unit: "%", digits: 2, about: "answers whose best class is the one FP32 gives" },
+  margin: { title: "margin", unit: "", digits: 4, about: "how far FP32's answer lies above the next class; more is surer" },
+  margin_halved: { title: "margin halved", unit: "%", digits: 2, less: true, about: "answers with less than half of FP32's margin left" },
   cosine: { title: "cosine", unit: "", digits: 5, about: "cosine of the angle between the outputs and those of FP32; 1 is the same direction" },
   kld: { title: "KLD", unit: "", digits: 5, less: true, about: "Kullback–Leibler divergence from the probabilities of FP32; 0 is none" },
   sqnr: { title: "SQNR", unit: "dB", digits: 1, about: "signal to quantization noise ratio of the outputs; more is better" },

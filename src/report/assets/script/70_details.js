@@ -90,10 +90,14 @@ function drawGates(report) {
   const rows = report.builds.flatMap((b) => (b.gates || []).map((gate) => ({ ...gate, build: b.name })));
   if (rows.length === 0) return [el("p", "notice", "No gate was set (--gate): no build could fail.")];
   const tone = { passed: "good", failed: "bad", inconclusive: "warn" };
-  return [table([
+  const compared = (report.manifest.comparisons || {}).sentence;
+  return [compared ? el("p", "", compared) : null, table([
     { title: "build", text: (g) => g.build }, { title: "gate", text: (g) => g.gate },
     { title: "verdict", text: (g) => g.verdict, style: (g) => tone[g.verdict] || "" },
     { title: "value", number: true, text: (g) => short(g.value), sort: (g) => g.value, note: (g) => g.interval ? g.interval.map(short).join(" … ") : "" },
+    { title: "p", hint: "one-sided: how probable figures as good as these are when the bound is just missed", number: true,
+      text: (g) => typeof g.p === "number" ? (g.p < 0.0001 ? "< 0.0001" : g.p.toFixed(4)) : kDash, sort: (g) => g.p,
+      note: (g) => g.interval && typeof g.level === "number" ? `${(100 * g.level).toFixed(2)}% interval` : "" },
     { title: "more samples", hint: "about how many more would settle a bound that the interval contains", number: true,
       text: (g) => g.more_samples ? count(g.more_samples) : kDash, sort: (g) => g.more_samples },
     { title: "reason", text: (g) => g.reason },
