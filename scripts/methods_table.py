@@ -18,16 +18,17 @@ import calibration_table as shared
 
 PAGES = shared.ROOT / "docs" / "methods"
 # page: the recipe it is about, and what it is compared with
-RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq")}
+RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq"), "equalization": ("gptq", "equalize, gptq")}
 PRECISIONS = ("int8", "int4", "int3")
+ONLY = {"equalization": ("int8",)}  # what else a method leaves as it is
 
 
-def measure(model, calib, evaluation, recipe):
+def measure(model, calib, evaluation, recipe, precisions):
     """precision -> (headline figure, its value, SQNR dB), and the processor seconds of the build."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([shared.BINARY, "build", model, "--calib", calib, "--eval", evaluation, "--out", f"{folder}/out",
-                               "--precisions", ",".join(("fp32",) + PRECISIONS), "--recipe", recipe, "--tactics", "pinned",
+                               "--precisions", ",".join(("fp32",) + precisions), "--recipe", recipe, "--tactics", "pinned",
                                "--seconds", "0.01", "--json", "--quiet"], capture_output=True, text=True, check=False)
     if done.returncode not in (0, 3, 4):
         sys.exit(f"{model} {recipe}: {done.stderr.strip()}")
@@ -44,14 +45,14 @@ def shown(name, value):
     return f"{value:.2f} %" if name == "agreement" else shared.shown(name, value)
 
 
-def table(results, recipes):
+def table(results, recipes, precisions):
     lines = ["| model | figure | precision | " + " | ".join(recipes) + " | " + " | ".join(f"{r}, SQNR dB" for r in recipes) +
              " | processor s |", "| --- | --- | --- |" + " ---: |" * (2 * len(recipes) + 1)]
     for model, by_recipe in results.items():
-        for precision in PRECISIONS:
+        for precision in precisions:
             rows = [by_recipe[recipe][0][precision] for recipe in recipes]
-            seconds = ", ".join(f"{by_recipe[recipe][1]:.0f}" for recipe in recipes) if precision == PRECISIONS[0] else ""
-            lines.append(f"| {model if precision == PRECISIONS[0] else ''} | {rows[0][0]} | {precision} | " +
+            seconds = ", ".join(f"{by_recipe[recipe][1]:.0f}" for recipe in recipes) if precision == precisions[0] else ""
+            lines.append(f"| {model if precision == precisions[0] else ''} | {rows[0][0]} | {precision} | " +
                          " | ".join(shown(r[0], r[1]) for r in rows) + " | " + " | ".join(f"{r[2]:.1f}" for r in rows) +
                          f" | {seconds} |")
     return "\n".join(lines)
@@ -72,11 +73,14 @@ def main():
         if not model.exists():
             print(f"{model.stem}: not there, left out", file=sys.stderr)
             continue
-        for recipe in {recipe for recipes in wanted.values() for recipe in recipes}:
-            results.setdefault(model.stem, {})[recipe] = measure(model, calib, evaluation, recipe)
-            print(f"{model.stem} {recipe}: {results[model.stem][recipe]}", file=sys.stderr)
+        for recipe, precisions in sorted({(recipe, ONLY.get(name, PRECISIONS)) for name, recipes in wanted.items()
+                                          for recipe in recipes}):
+            found = measure(model, calib, evaluation, recipe, precisions)
+            results.setdefault(precisions, {}).setdefault(model.stem, {})[recipe] = found
+            print(f"{model.stem} {recipe}: {found}", file=sys.stderr)
     for name, recipes in wanted.items():
-        text = table(results, recipes)
+        precisions = ONLY.get(name, PRECISIONS)
+        text = table(results.get(precisions, {}), recipes, precisions)
         print(text)
         if "--write" in sys.argv[1:]:
             write(PAGES / f"{name}.md", text)

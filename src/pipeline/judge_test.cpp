@@ -64,7 +64,7 @@ TEST(Judge, FiguresGatesAndSlackOfARecipe) {
   EXPECT_EQ(judge->samples(), 21);
   EXPECT_EQ(judge->options().gates.size(), 3U);  // none about time
   const auto recipe = quant::plan_int8(fp32, profile(), {});
-  const auto verdict = judge->judge(*recipe);
+  const auto verdict = judge->judge({*recipe, nullptr});
   ASSERT_TRUE(verdict.ok()) << verdict.error().message();
   const double sqnr = verdict->sqnr_db();
   EXPECT_GT(sqnr, 30);
@@ -87,13 +87,13 @@ TEST(Judge, ARecipeIsBuiltOnceAndDataAreReadOnce) {
   ASSERT_TRUE(judge.ok());
   EXPECT_EQ(rows.reads, 3);  // 8 + 8 + 5
   auto recipe = *quant::plan_int8(fp32, profile(), {});
-  EXPECT_GT(judge->judge(recipe)->seconds, 0);
+  EXPECT_GT(judge->judge({recipe, nullptr})->seconds, 0);
   recipe.notes.emplace_back("words change nothing");
-  const auto again = judge->judge(recipe);
+  const auto again = judge->judge({recipe, nullptr});
   EXPECT_EQ(again->seconds, 0);
   EXPECT_EQ(judge->judged(), 1);
   recipe.weights.begin()->second.scale[0] *= 2;
-  const auto other = judge->judge(recipe);
+  const auto other = judge->judge({recipe, nullptr});
   EXPECT_EQ(judge->judged(), 2);
   EXPECT_LT(other->sqnr_db(), again->sqnr_db());
   EXPECT_EQ(rows.reads, 3);

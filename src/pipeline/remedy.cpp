@@ -10,10 +10,6 @@ namespace {
 
 using quant::Precision;
 
-bool rounds_weights(Precision precision) {
-  return precision != Precision::fp32 && precision != Precision::fp16 && precision != Precision::bf16;
-}
-
 /// An option and its values, in the order of `narrow build`.
 struct Line {
   std::string name;
@@ -82,8 +78,29 @@ std::string to_string(const Setting& setting) {
 
 bool is_quick(const Setting& setting) {
   return setting.ranges.method != calib::Method::automatic &&
-         std::all_of(setting.methods.begin(), setting.methods.end(),
-                     [](const quant::MethodUse& use) { return use.method == quant::Method::nearest; });
+         std::none_of(setting.methods.begin(), setting.methods.end(),
+                      [](const quant::MethodUse& use) { return use.method == quant::Method::gptq; });
+}
+
+std::vector<const char*> recipes_of(Precision precision) {
+  switch (precision) {
+    case Precision::int8:
+      return {"equalize, gptq",
+              "gptq",
+              "equalize, nearest",
+              "nearest",
+              "smooth, gptq",
+              "smooth, nearest",
+              "equalize, absorb-bias, gptq"};
+    case Precision::int8_dynamic:
+      return {"gptq", "nearest", "smooth, gptq", "smooth, nearest"};
+    case Precision::int4:
+    case Precision::int3:
+    case Precision::int2:
+      return {"gptq", "nearest", "hqq", "awq, gptq", "awq, nearest"};
+    default:
+      return {};
+  }
 }
 
 std::vector<Setting> other_settings(Precision precision, const Setting& first) {
@@ -97,9 +114,8 @@ std::vector<Setting> other_settings(Precision precision, const Setting& first) {
       if (method != first.ranges.method) ranges.push_back(other);
     }
   std::vector<std::vector<quant::MethodUse>> methods = {first.methods};
-  for (const quant::MethodInfo& info : quant::all_methods()) {
-    if (!rounds_weights(precision)) break;
-    const auto use = quant::parse_methods(info.name);
+  for (const char* list : recipes_of(precision)) {
+    const auto use = quant::parse_methods(list);
     if (use.ok() && quant::to_string(*use) != quant::to_string(first.methods)) methods.push_back(*use);
   }
   std::vector<Setting> settings;

@@ -22,6 +22,9 @@ std::string to_string(const calib::RangeOptions& ranges);
 /// Neither ranges nor weights are chosen by running the model: quick, and a screen of the ranges.
 bool is_quick(const Setting& setting);
 
+/// Recipes worth trying in a precision, the likeliest first; none where weights are not rounded to integers.
+std::vector<const char*> recipes_of(quant::Precision precision);
+
 /// The settings to try after `first`: for int8 every calibration method, for every integer precision every
 /// method of the recipe; the quick ones first. Those that change nothing for `precision` are not among them.
 std::vector<Setting> other_settings(quant::Precision precision, const Setting& first);

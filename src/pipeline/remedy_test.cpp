@@ -17,8 +17,12 @@ TEST(OtherSettings, EveryMethodOfTheTwoTablesOnceAndNotTheFirst) {
   EXPECT_TRUE(std::is_partitioned(settings.begin(), settings.end(), is_quick));
   EXPECT_TRUE(is_quick(settings.front()) && !is_quick(settings.back()));
   EXPECT_FALSE(names.contains(to_string(first)));
-  EXPECT_EQ(names.size(), 6 * quant::all_methods().size() - 1);
-  EXPECT_EQ(other_settings(quant::Precision::int4, first).size(), quant::all_methods().size() - 1);
+  EXPECT_EQ(names.size(), 6 * recipes_of(quant::Precision::int8).size() - 1);
+  EXPECT_EQ(other_settings(quant::Precision::int4, first).size(), recipes_of(quant::Precision::int4).size());
+  // Every recipe can be read, and is not said twice.
+  for (const auto precision :
+       {quant::Precision::int8, quant::Precision::int8_dynamic, quant::Precision::int2})
+    for (const char* list : recipes_of(precision)) EXPECT_TRUE(quant::parse_methods(list).ok()) << list;
   EXPECT_TRUE(other_settings(quant::Precision::bf16, first).empty());
 }
 
