@@ -108,18 +108,8 @@ class Rounder {
       if (left < figures.chosen) figures.chosen = left, best = std::move(found);
     };
     consider(gptq(problem, grid, weights.has_groups() ? GridWeights() : nearest, pool_));
-    if (weights.has_groups()) consider(gptq(problem, with_plain_fit(grid), {}, pool_));
     if (problem.k <= kFewWeights) consider(nearest);
     return best;
-  }
-
-  /// The first scales of groups by the weights alone. By what an error costs is better mostly, not always.
-  static WeightGrid with_plain_fit(const WeightGrid& grid) {
-    WeightGrid plain = grid;
-    plain.fit = [fit = grid.fit](std::span<const float> numbers, std::span<const float>) {
-      return fit(numbers, std::vector<float>(numbers.size(), 1.0F));
-    };
-    return plain;
   }
 
   /// Of each result: w^T mean(x) + mean(r) - v^T mean(x') - mean(r').
