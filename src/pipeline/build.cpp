@@ -266,10 +266,8 @@ class Builder {
                    {.plan = quantize_options().plan, .pinned = wide_, .minutes = options_.budget_minutes},
                    judge, pool_, progress_));
     result_.mix = to_json(found);
-    tried_ += std::ssize(found.trials);
+    tried_ += std::ssize(found.trials) - 1;  // the first of them is int8
     if (!found.holds || found.is_int8) {
-      if (found.is_int8)
-        result_.skipped.push_back("mixed: int8 holds the gates, and no mix of formats would be faster");
       for (const std::string& note : found.notes) result_.skipped.push_back("mixed: " + note);
       return drop_unwanted_int8();
     }

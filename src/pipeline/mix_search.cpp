@@ -226,26 +226,33 @@ class MixSearch {
   void describe() {
     const Mix int8 = uniform(NodeFormat::int8), fp32 = uniform(NodeFormat::fp32);
     std::map<NodeFormat, int> counts;
+    found_.is_int8 = found_.holds && (found_.chosen.choice == int8.choice ||
+                                      (found_.trials.front().holds && found_.chosen.ms > kWorthIt * int8.ms));
+    if (found_.is_int8) {
+      found_.notes.push_back(fmt::format(
+          "int8 holds the gates, and no mix would be faster: {:.3f} ms predicted for the fastest, {:.3f} for "
+          "int8",
+          found_.front.front().ms, int8.ms));
+      return;
+    }
     if (found_.holds) {
-      found_.is_int8 = found_.chosen.choice == int8.choice ||
-                       (found_.trials.front().holds && found_.chosen.ms > kWorthIt * int8.ms);
       for (size_t l = 0; l < found_.chosen.choice.size(); ++l)
         ++counts[found_.problem.layers[l].choices[found_.chosen.choice[l]].format];
       std::string formats;
       for (const auto& [format, count] : counts)
         formats += fmt::format("{}{} {}", formats.empty() ? "" : ", ", count, to_string(format));
       found_.notes.push_back(
-          fmt::format("layers: {}; predicted {:.3f} ms, all int8 {:.3f}, all fp32 {:.3f}; {} mixes held "
-                      "against the gates",
+          fmt::format("layers: {}; predicted {:.3f} ms, all int8 {:.3f}, all fp32 {:.3f}; mixes tried: {}",
                       formats, found_.chosen.ms, int8.ms, fp32.ms, found_.trials.size()));
     } else {
-      found_.notes.push_back(fmt::format("none of {} mixes holds the gates; best: {}", found_.trials.size(),
-                                         found_.trials.empty() ? "none tried" : found_.trials.back().gates));
+      found_.notes.push_back(fmt::format("none of the {} mixes that were tried holds the gates; best: {}",
+                                         found_.trials.size(),
+                                         found_.trials.empty() ? "none" : found_.trials.back().gates));
     }
     std::string front;
     for (const Mix& mix : found_.front)
-      front += fmt::format("{}{:.3f} ms {:.0f} dB", front.empty() ? "" : ", ", mix.ms,
-                           mix.noise > 0 ? -10 * std::log10(mix.noise) : 200);
+      front += fmt::format("{}{:.3f} ms {}", front.empty() ? "" : ", ", mix.ms,
+                           mix.noise > 0 ? fmt::format("{:.0f} dB", -10 * std::log10(mix.noise)) : "exact");
     found_.notes.push_back("Pareto front, predicted: " + front);
     if (measured_ < found_.problem.layers.size())
       found_.notes.push_back(

@@ -73,9 +73,10 @@ Status keep_if_better(const QuantizeInput& input, quant::Precision precision, co
   NARROW_TRY(const double after, noise_of(judge, input, precision, options.plan, prepared));
   const double gain = 10 * std::log10(before / after);
   if (!(after < before)) prepared = nullptr;
-  notes.push_back(fmt::format("outputs on {} calibration samples, weights to nearest: {:+.1f} dB{}",
-                              judge.samples(), gain,
-                              prepared == nullptr ? "; the model stays as it was" : ""));
+  notes.push_back(
+      fmt::format("SQNR of the outputs {} by {:.1f} dB ({} calibration samples, weights to nearest){}",
+                  gain > 0 ? "rises" : "falls", std::fabs(gain), judge.samples(),
+                  prepared == nullptr ? ": the model stays as it was" : ""));
   return {};
 }
 
