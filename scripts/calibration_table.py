@@ -9,11 +9,12 @@ there. NARROW_BINARY and NARROW_DATA name another binary and another data pack t
 import json
 import os
 import pathlib
-import re
 import resource
 import subprocess
 import sys
 import tempfile
+
+import marked_table
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = pathlib.Path(os.environ.get("NARROW_BINARY", ROOT / "build" / "release" / "narrow"))
@@ -91,14 +92,6 @@ def of_method(models, results, method):
     return "\n".join(lines)
 
 
-def write(page, table):
-    text = page.read_text()
-    begin, end = "<!-- table: scripts/calibration_table.py -->", "<!-- end of table -->"
-    if begin not in text or end not in text:
-        sys.exit(f"{page}: expected the markers {begin} and {end}")
-    page.write_text(re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{table}\n{end}", text, flags=re.S))
-
-
 def main():
     results = {}
     for model, calib, evaluation in MODELS:
@@ -113,9 +106,9 @@ def main():
     models = list(results)
     print(overview(models, results))
     if sys.argv[1:] == ["--write"]:
-        write(PAGES / "index.md", overview(models, results))
+        marked_table.write(PAGES / "index.md", "calibration_table.py", overview(models, results))
         for method in METHODS:
-            write(PAGES / f"{method}.md", of_method(models, results, method))
+            marked_table.write(PAGES / f"{method}.md", "calibration_table.py", of_method(models, results, method))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,8 @@ import tomllib
 
 import numpy as np
 from PIL import Image
+
+import marked_table
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = pathlib.Path(os.environ.get("NARROW_BINARY", ROOT / "build" / "release" / "narrow"))
@@ -196,10 +197,7 @@ def main():
         print(lines[-1], file=sys.stderr, flush=True)
     print("\n".join(lines))
     if asked.write:
-        text = PAGE.read_text()
-        begin, end = "<!-- table: scripts/data_check_table.py -->", "<!-- end of table -->"
-        table = "\n".join([begin, *lines, end])
-        PAGE.write_text(re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: table, text, flags=re.S))
+        marked_table.write(PAGE, "data_check_table.py", "\n".join(lines))
     sys.exit(f"{wrong} cases are not as they should be" if wrong else 0)
 
 

@@ -8,13 +8,13 @@ Runs `narrow build --recipe RECIPE` on examples/digits and on the models of the 
 NARROW_DATA name another binary and another data pack than build/release/narrow and ../shared/data.
 """
 import json
-import re
 import resource
 import subprocess
 import sys
 import tempfile
 
 import calibration_table as shared
+import marked_table
 
 PAGES = shared.ROOT / "docs" / "methods"
 # page: the recipe it is about, and what it is compared with
@@ -58,14 +58,6 @@ def table(results, recipes, precisions):
     return "\n".join(lines)
 
 
-def write(page, text):
-    begin, end = "<!-- table: scripts/methods_table.py -->", "<!-- end of table -->"
-    content = page.read_text()
-    if begin not in content or end not in content:
-        sys.exit(f"{page}: expected the markers {begin} and {end}")
-    page.write_text(re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{text}\n{end}", content, flags=re.S))
-
-
 def main():
     results, pages = {}, [argument for argument in sys.argv[1:] if argument != "--write"]
     wanted = {name: recipes for name, recipes in RECIPES.items() if not pages or name in pages}
@@ -83,7 +75,7 @@ def main():
         text = table(results.get(precisions, {}), recipes, precisions)
         print(text)
         if "--write" in sys.argv[1:]:
-            write(PAGES / f"{name}.md", text)
+            marked_table.write(PAGES / f"{name}.md", "methods_table.py", text)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ perplexity in ONNX Runtime. Uniform codes in groups are compared with: outliers 
 layer found by k-means, three and two codes, half of the weights pruned (SparseGPT). All share this file's GPTQ, so that only the codes
 differ; narrow's own is better.
 """
-import os
 import pathlib
-import re
 import sys
 
 import numpy as np
@@ -18,49 +16,35 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-DATA = pathlib.Path(os.environ.get("NARROW_DATA", ROOT.parent / "shared" / "data"))
-PAGES = ROOT / "docs" / "methods"
+import marked_table
+import tinystories
+
+PAGES = pathlib.Path(__file__).resolve().parent.parent / "docs" / "methods"
 DAMPING = 0.03
 OUTLIER_BITS = 16 + 16  # value, position within a layer
 
-MODEL = onnx.load(DATA / "models" / "stories260K.onnx")
+MODEL = onnx.load(tinystories.MODEL)
 CONSTANTS = {c.name: numpy_helper.to_array(c) for c in MODEL.graph.initializer}
 LAYERS = {node.input[1]: node.input[0] for node in MODEL.graph.node if node.op_type == "MatMul" and node.input[1] in CONSTANTS}
 
 
-def tokens(name):
-    arrays = np.load(DATA / "tinystories" / name)
-    return arrays[arrays.files[0]]
-
-
-def session(weights, outputs=()):
+def model_with(weights):
     model = onnx.ModelProto()
     model.CopyFrom(MODEL)
     for constant in model.graph.initializer:
         if constant.name in weights:
             constant.CopyFrom(numpy_helper.from_array(weights[constant.name].astype(np.float32), constant.name))
-    for name in outputs:
-        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    return onnxruntime.InferenceSession(model.SerializeToString())
-
-
-def perplexity(weights):
-    total, ids = 0.0, tokens("eval_tokens.npz")
-    run = session(weights)
-    for first in range(0, len(ids), 16):
-        batch = ids[first:first + 16]
-        logits = run.run(None, {"tokens": batch})[0][:, :-1].astype(np.float64)
-        logits -= logits.max(-1, keepdims=True)
-        loss = np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, batch[:, 1:, None].astype(np.int64), -1)[..., 0]
-        total += loss.mean(1).sum()
-    return np.exp(total / len(ids))
+    return model
 
 
 def hessians():
     """Of every layer: the mean of x x^T over the calibration data, damped."""
     names = sorted(set(LAYERS.values()))
-    values = dict(zip(names, session({}, names).run(names, {"tokens": tokens("calib_tokens.npz")})))
+    model = model_with({})
+    for name in names:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    run = onnxruntime.InferenceSession(model.SerializeToString())
+    values = dict(zip(names, run.run(names, {"tokens": tinystories.tokens("calib")})))
     result = {}
     for layer, name in LAYERS.items():
         x = values[name].reshape(-1, values[name].shape[-1]).astype(np.float64)
@@ -222,7 +206,8 @@ def half_value(x):
 
 
 def measure(all_hessians, codes, **options):
-    return perplexity({layer: gptq(CONSTANTS[layer].astype(np.float64), all_hessians[layer], codes, **options) for layer in LAYERS})
+    return tinystories.perplexity(model_with(
+        {layer: gptq(CONSTANTS[layer].astype(np.float64), all_hessians[layer], codes, **options) for layer in LAYERS}))
 
 
 def code_cases():
@@ -264,21 +249,13 @@ def table(first, all_hessians, cases):
     return "\n".join(lines)
 
 
-def write(page, text):
-    begin, end = "<!-- table: scripts/weight_codes_study.py -->", "<!-- end of table -->"
-    content = page.read_text()
-    if begin not in content or end not in content:
-        sys.exit(f"{page}: expected the markers {begin} and {end}")
-    page.write_text(re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{text}\n{end}", content, flags=re.S))
-
-
 def main():
     all_hessians = hessians()
     for page, first, cases in (("pruning", "half of the weights zero", pruning_cases()), ("outliers", "codes", code_cases())):
         text = table(first, all_hessians, cases)
         print(text)
         if sys.argv[1:] == ["--write"]:
-            write(PAGES / f"{page}.md", text)
+            marked_table.write(PAGES / f"{page}.md", "weight_codes_study.py", text)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ name another binary and another data pack than build/release/narrow and ../share
 import logging
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
@@ -18,36 +17,19 @@ import tempfile
 import numpy as np
 import onnx
 import onnx.version_converter
-import onnxruntime
+
+import marked_table
+import tinystories
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = pathlib.Path(os.environ.get("NARROW_BINARY", ROOT / "build" / "release" / "narrow"))
-DATA = pathlib.Path(os.environ.get("NARROW_DATA", ROOT.parent / "shared" / "data"))
+DATA = tinystories.DATA
 PAGE = ROOT / "docs" / "precisions" / "weight-only.md"
-MODEL = DATA / "models" / "stories260K.onnx"
+MODEL = tinystories.MODEL
 SCALE_BITS = 16  # of a scale, and of a zero point that is not a code, whatever a file stores
 
 
-def tokens(name):
-    arrays = np.load(DATA / "tinystories" / name)
-    return arrays[arrays.files[0]]
-
-
-CALIBRATION = tokens("calib_tokens.npz")
-
-
-def perplexity(model):
-    total, ids = 0.0, tokens("eval_tokens.npz")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    run = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    for first in range(0, len(ids), 16):
-        batch = ids[first:first + 16]
-        logits = run.run(None, {"tokens": batch})[0][:, :-1].astype(np.float64)
-        logits -= logits.max(-1, keepdims=True)
-        loss = np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, batch[:, 1:, None].astype(np.int64), -1)[..., 0]
-        total += loss.mean(1).sum()
-    return np.exp(total / len(ids))
+CALIBRATION = tinystories.tokens("calib")
 
 
 def bits_per_weight(model):
@@ -147,7 +129,7 @@ def main():
         for name, make in candidates(group):
             try:
                 model = make()
-                row = f"| {name} | {group} | {bits_per_weight(model):.3f} | {perplexity(model):.3f} |"
+                row = f"| {name} | {group} | {bits_per_weight(model):.3f} | {tinystories.perplexity(model):.3f} |"
             except Exception as error:  # pylint: disable=broad-except
                 print(f"{name}, groups of {group}: left out: {str(error).splitlines()[0] if str(error) else repr(error)}", file=sys.stderr)
                 continue
@@ -156,11 +138,7 @@ def main():
     text = "\n".join(lines)
     print(text)
     if sys.argv[1:] == ["--write"]:
-        begin, end = "<!-- table: scripts/weight_only_peers.py -->", "<!-- end of table -->"
-        content = PAGE.read_text()
-        if begin not in content or end not in content:
-            sys.exit(f"{PAGE}: expected the markers {begin} and {end}")
-        PAGE.write_text(re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{text}\n{end}", content, flags=re.S))
+        marked_table.write(PAGE, "weight_only_peers.py", text)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,6 @@ namespace {
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using ConstMap = Eigen::Map<const Matrix>;
 
-bool is_product(const ir::Node& node) { return node.op() == ir::Op::MatMul || node.op() == ir::Op::Gemm; }
-
-bool only_products_read(const ScaleGroup& group) {
-  return group.clips.empty() &&
-         std::all_of(group.consumers.begin(), group.consumers.end(),
-                     [](const ScaledLayer& l) { return is_product(*l.node) && is_heavy(*l.node); });
-}
-
 /// One reader of the channels.
 struct Reader {
   std::vector<int> factors;  // per channel

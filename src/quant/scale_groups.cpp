@@ -6,6 +6,7 @@
 
 #include "passes/match.h"
 #include "quant/factor_flow.h"
+#include "quant/regions.h"
 
 namespace narrow::quant {
 namespace {
@@ -200,6 +201,14 @@ ScaleGroups find_scale_groups(const Graph& graph) {
   for (const FlowBarrier& barrier : flow.barriers())
     found.barriers.push_back({barrier.value->name, barrier.reason});
   return found;
+}
+
+bool only_products_read(const ScaleGroup& group) {
+  return group.clips.empty() &&
+         std::all_of(group.consumers.begin(), group.consumers.end(), [](const ScaledLayer& layer) {
+           const ir::Op op = layer.node->op();
+           return (op == ir::Op::MatMul || op == ir::Op::Gemm) && is_heavy(*layer.node);
+         });
 }
 
 void rescale(Graph& graph, const ScaleGroup& group, const std::vector<double>& factors) {

@@ -56,6 +56,9 @@ struct ScaleGroups {
 /// `graph`: portable and typed. Groups with clips are only safe where the caller knows what the clips do.
 ScaleGroups find_scale_groups(const ir::Graph& graph);
 
+/// Only products with constant weights read it, and nothing on the way depends on how large it is.
+bool only_products_read(const ScaleGroup& group);
+
 /// Divides every value of the group by its factors: what producers make, and shifts, become 1 / factor times
 /// as large, consumers' weights factor times. Each number is rounded once more (twice in a constant that is
 /// both). Constants with other readers are copied. factors: positive and finite, one per factor of the group.

@@ -18,15 +18,6 @@ const std::string& origin_of(const ir::Value* value) {
   return value->origin.empty() ? value->name : value->origin;
 }
 
-bool is_product(const ir::Node& node) { return node.op() == ir::Op::MatMul || node.op() == ir::Op::Gemm; }
-
-/// Only products read it, and nothing on the way depends on how large it is.
-bool is_smoothable(const ScaleGroup& group) {
-  return group.clips.empty() &&
-         std::all_of(group.consumers.begin(), group.consumers.end(),
-                     [](const ScaledLayer& l) { return is_product(*l.node) && is_heavy(*l.node); });
-}
-
 /// One product: its weights [channels, results], its rows, and what they give.
 struct Product {
   std::vector<int> factors;  // per channel
@@ -200,7 +191,7 @@ double decibels(double noise) { return -10 * std::log10(std::max(noise, 1e-20));
 std::set<std::string> values_to_smooth(const ir::Graph& graph) {
   std::set<std::string> values;
   for (const ScaleGroup& group : find_scale_groups(graph).groups)
-    if (is_smoothable(group))
+    if (only_products_read(group))
       for (const ScaledLayer& layer : group.consumers) values.insert(origin_of(layer.node->input(0)));
   return values;
 }
@@ -210,7 +201,7 @@ Result<SmoothReport> smooth(ir::Graph& graph, const std::map<std::string, Tensor
   SmoothReport report;
   const ScaleGroups found = find_scale_groups(graph);
   for (const ScaleGroup& group : found.groups) {
-    if (!is_smoothable(group)) continue;
+    if (!only_products_read(group)) continue;
     const Judge judge(group, rows, options);
     if (!judge.can_judge()) continue;
     const double before = judge.noise(std::vector<double>(static_cast<size_t>(group.factors), 1.0));
