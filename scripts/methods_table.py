@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The measured tables of docs/methods/: what each recipe makes of the models of the data pack.
+"""The measured tables of docs/methods/ and docs/precisions/w4a8.md: what each recipe makes of the models of the data pack.
 
     scripts/methods_table.py            prints the tables
-    scripts/methods_table.py --write    and replaces those between the markers of docs/methods/*.md
+    scripts/methods_table.py --write    and replaces those between the markers of the pages
     scripts/methods_table.py [--write] hqq    those of some pages only
 Runs `narrow build --recipe RECIPE` on examples/digits and on the models of the data pack that are there. NARROW_BINARY and
 NARROW_DATA name another binary and another data pack than build/release/narrow and ../shared/data.
@@ -16,11 +16,17 @@ import tempfile
 import calibration_table as shared
 import marked_table
 
-PAGES = shared.ROOT / "docs" / "methods"
+DOCS = shared.ROOT / "docs"
 # page: the recipe it is about, and what it is compared with
-RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq"), "equalization": ("gptq", "equalize, gptq")}
+LEARNED = "(iterations=300)"
+RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq"), "equalization": ("gptq", "equalize, gptq"),
+           "sequential-mse": ("nearest", "seqmse", "gptq", "seqmse, gptq"),
+           "learned-rounding": ("nearest", f"nearest, adaround{LEARNED}", f"nearest, brecq{LEARNED}", "gptq"),
+           "w4a8": ("nearest", "gptq", "equalize, gptq")}
 PRECISIONS = ("int8", "int4", "int3")
-ONLY = {"equalization": ("int8",)}  # what else a method leaves as it is
+ONLY = {"equalization": ("int8",), "sequential-mse": ("int8", "w4a8"), "learned-rounding": ("w4a8",),
+        "w4a8": ("w4a8",)}  # what else a method leaves as it is, or would take hours
+FOLDERS = {"w4a8": "precisions"}
 
 
 def measure(model, calib, evaluation, recipe, precisions):
@@ -75,7 +81,7 @@ def main():
         text = table(results.get(precisions, {}), recipes, precisions)
         print(text)
         if "--write" in sys.argv[1:]:
-            marked_table.write(PAGES / f"{name}.md", "methods_table.py", text)
+            marked_table.write(DOCS / FOLDERS.get(name, "methods") / f"{name}.md", "methods_table.py", text)
 
 
 if __name__ == "__main__":

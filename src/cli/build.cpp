@@ -24,10 +24,11 @@ Result<std::vector<quant::Precision>> parse_precisions(const std::string& list) 
   for (const std::string& name : CLI::detail::split(list, ',')) {
     const auto precision = quant::parse_precision(name);
     if (!precision)
-      return Error{.code = Code::usage,
-                   .subject = "--precisions",
-                   .expected = "a list of fp32, bf16, fp16, int8, int8-dynamic, int4, int3, int2, mixed",
-                   .got = "'" + name + "'"};
+      return Error{
+          .code = Code::usage,
+          .subject = "--precisions",
+          .expected = "a list of fp32, bf16, fp16, int8, w4a8, int8-dynamic, int4, int3, int2, mixed",
+          .got = "'" + name + "'"};
     precisions.push_back(*precision);
   }
   return precisions;
@@ -184,8 +185,9 @@ Command add_build(CLI::App& root) {
   app->add_option("--calib", o->calib, "representative inputs: .toml, folder, .npz or .npy")->required();
   app->add_option("--eval", o->eval, "inputs (with labels) to judge the answers on");
   app->add_option("--out", o->out, "folder to write; replaced as a whole")->required();
-  app->add_option("--precisions", o->precisions,
-                  "comma-separated: fp32,bf16,fp16,int8,mixed (the default), int8-dynamic, int4, int3, int2");
+  app->add_option(
+      "--precisions", o->precisions,
+      "comma-separated: fp32,bf16,fp16,int8,mixed (the default), w4a8, int8-dynamic, int4, int3, int2");
   app->add_option("--gate", o->gates,
                   "METRIC[.drop|.rise] OP VALUE[UNIT], repeatable: top1.drop<=0.5pp, sqnr>=20dB, p99<=10ms, "
                   "size<=0.3x")

@@ -28,7 +28,7 @@ Result<pipeline::DebugOptions> to_debug_options(const Options& o) {
   if (!precision || *precision == quant::Precision::mixed || *precision == quant::Precision::fp32)
     return Error{.code = Code::usage,
                  .subject = "--precision",
-                 .expected = "bf16, fp16, int8, int8-dynamic, int4, int3 or int2",
+                 .expected = "bf16, fp16, int8, w4a8, int8-dynamic, int4, int3 or int2",
                  .got = "'" + o.precision + "'"};
   options.precision = *precision;
   if (o.proof != "point" && o.proof != "ci")
@@ -145,7 +145,7 @@ Command add_debug(CLI::App& root) {
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app->add_option("--precision", o->precision,
-                  "bf16, fp16, int8 (default), int8-dynamic, int4, int3 or int2");
+                  "bf16, fp16, int8 (default), w4a8, int8-dynamic, int4, int3 or int2");
   app->add_option("--budget", o->budget, "minutes after which no new trial is begun (default 10)")
       ->check(CLI::Range(0.0, 10000.0));
   app->add_option("--out", o->out, "file for the remedy as narrow.toml");

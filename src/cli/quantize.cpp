@@ -29,7 +29,7 @@ Result<int> run(const Options& o) {
   if (!precision || *precision == quant::Precision::mixed)
     return Error{.code = Code::usage,
                  .subject = "--precision",
-                 .expected = "fp32, bf16, fp16, int8, int8-dynamic, int4, int3 or int2",
+                 .expected = "fp32, bf16, fp16, int8, w4a8, int8-dynamic, int4, int3 or int2",
                  .got = "'" + o.precision + "'",
                  .hint = "mixed needs evaluation data: narrow build"};
   const std::filesystem::path out = o.out;
@@ -45,8 +45,7 @@ Result<int> run(const Options& o) {
   NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.model));
   const pipeline::Model& model = original.model;
   const bool as_given = *precision == quant::Precision::int8 && original.given;
-  const bool wants_profile = *precision == quant::Precision::int8 || *precision == quant::Precision::fp16;
-  if (o.calibration.empty() && wants_profile && !as_given)
+  if (o.calibration.empty() && quant::needs_profile(*precision) && !as_given)
     return Error{.code = Code::usage,
                  .subject = "--calibration",
                  .expected = "the file `narrow calibrate` wrote",
@@ -110,7 +109,8 @@ Command add_quantize(CLI::App& root) {
       "Writes MODEL in one precision: a .narrow file for narrow's engine or a portable .onnx (Q/DQ for "
       "integers).");
   app->add_option("MODEL", o->model, "FP32 .onnx file")->required();
-  app->add_option("--precision", o->precision, "fp32, bf16, fp16, int8, int8-dynamic, int4, int3 or int2")
+  app->add_option("--precision", o->precision,
+                  "fp32, bf16, fp16, int8, w4a8, int8-dynamic, int4, int3 or int2")
       ->required();
   app->add_option("--calibration", o->calibration,
                   "the file `narrow calibrate` wrote (int8 and fp16 need it)");

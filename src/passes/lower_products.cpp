@@ -39,29 +39,46 @@ struct Weights {
   Quantization quant;
 };
 
-/// u8 weights around 128 are s8 weights around 0.
-Tensor shifted_to_s8(const Tensor& u8) {
-  Tensor s8 = Tensor::allocate(DType::s8, u8.shape());
-  const auto src = u8.data<uint8_t>();
+/// Weights around another number are s8 weights around 0: u8 around 128, u4 around 8.
+Tensor shifted_to_s8(const Tensor& stored, int32_t centre) {
+  Tensor s8 = Tensor::allocate(DType::s8, stored.shape());
+  const auto* src = static_cast<const uint8_t*>(stored.raw());  // one byte a code, of any of these types
   const auto dst = s8.mutable_data<int8_t>();
-  for (size_t i = 0; i < src.size(); ++i) dst[i] = static_cast<int8_t>(static_cast<int>(src[i]) - 128);
+  for (size_t i = 0; i < dst.size(); ++i) dst[i] = static_cast<int8_t>(static_cast<int>(src[i]) - centre);
   return s8;
+}
+
+/// What the zero points of weights must be, or nothing where they cannot be s8 around 0.
+std::optional<int32_t> centre_of(DType type) {
+  switch (type) {
+    case DType::s8:
+    case DType::s4:
+    case DType::s2:
+      return 0;
+    case DType::u8:
+      return 128;
+    case DType::u4:
+      return 8;
+    case DType::u2:
+      return 2;
+    default:
+      return {};
+  }
 }
 
 std::optional<Weights> symmetric_weights(const Value* value, int64_t channel_axis) {
   const Node* dequantize = producer_of(value, Op::DequantizeLinear);
-  if (dequantize == nullptr || !dequantize->input(0)->is_constant() ||
-      !is_int8(dequantize->input(0)->type.dtype))
-    return {};
+  if (dequantize == nullptr || !dequantize->input(0)->is_constant()) return {};
+  const auto centre = centre_of(dequantize->input(0)->type.dtype);
+  if (!centre) return {};
   auto quant = linear_parameters(dequantize);
   if (!quant || (!quant->per_tensor() && quant->axis != channel_axis)) return {};
   const Tensor& stored = dequantize->input(0)->constant();
-  const int32_t centre = stored.dtype() == DType::u8 ? 128 : 0;
   for (int32_t& zero : quant->zero_point) {
-    if (zero != centre) return {};
+    if (zero != *centre) return {};
     zero = 0;
   }
-  return Weights{stored.dtype() == DType::u8 ? shifted_to_s8(stored) : stored, std::move(*quant)};
+  return Weights{stored.dtype() == DType::s8 ? stored : shifted_to_s8(stored, *centre), std::move(*quant)};
 }
 
 // ---------------------------------------------------------------- bias

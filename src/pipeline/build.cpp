@@ -119,8 +119,8 @@ class Builder {
   /// FP32 is always made: it is the reference. Its files are shipped only when asked for.
   Status make_builds() {
     for (const Precision precision :
-         {Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8, Precision::int8_dynamic,
-          Precision::int4, Precision::int3, Precision::int2}) {
+         {Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8, Precision::w4a8,
+          Precision::int8_dynamic, Precision::int4, Precision::int3, Precision::int2}) {
       if (precision != Precision::fp32 && !wants(precision) &&
           !(precision == Precision::int8 && wants(Precision::mixed)))
         continue;

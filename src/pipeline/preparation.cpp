@@ -21,14 +21,18 @@ bool concerns(Method method, Precision precision) {
   switch (method) {
     case Method::equalize:
     case Method::absorb_bias:
-      return precision == Precision::int8;
+      return precision == Precision::int8 || precision == Precision::w4a8;
     case Method::smooth:
-      return precision == Precision::int8 || precision == Precision::int8_dynamic;
+      return precision == Precision::int8 || precision == Precision::w4a8 ||
+             precision == Precision::int8_dynamic;
     case Method::awq:
       return precision == Precision::int4 || precision == Precision::int3 || precision == Precision::int2;
     case Method::nearest:
     case Method::hqq:
+    case Method::seqmse:
     case Method::gptq:
+    case Method::adaround:
+    case Method::brecq:
       return false;
   }
   return false;
@@ -63,7 +67,9 @@ class Preparation {
   Result<std::string> change(const quant::MethodUse& use) {
     if (use.method == Method::equalize) {
       NARROW_TRY(quant::EqualizeReport report,
-                 quant::equalize(prepared_->graph, &prepared_->profile, {.trust = use.settings.at("trust")}));
+                 quant::equalize(prepared_->graph, &prepared_->profile,
+                                 {.trust = use.settings.at("trust"),
+                                  .weight_bits = precision_ == Precision::w4a8 ? 4 : 8}));
       return std::move(report.note);
     }
     if (use.method == Method::absorb_bias) {

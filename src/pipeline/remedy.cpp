@@ -85,6 +85,7 @@ bool is_quick(const Setting& setting) {
 std::vector<const char*> recipes_of(Precision precision) {
   switch (precision) {
     case Precision::int8:
+    case Precision::w4a8:
       return {"equalize, gptq",
               "gptq",
               "equalize, nearest",
@@ -105,7 +106,7 @@ std::vector<const char*> recipes_of(Precision precision) {
 
 std::vector<Setting> other_settings(Precision precision, const Setting& first) {
   std::vector<calib::RangeOptions> ranges = {first.ranges};
-  if (precision == Precision::int8)
+  if (precision == Precision::int8 || precision == Precision::w4a8)
     for (const calib::Method method :
          {calib::Method::mse, calib::Method::percentile, calib::Method::minmax, calib::Method::entropy,
           calib::Method::moving_average, calib::Method::automatic}) {

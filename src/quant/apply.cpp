@@ -30,7 +30,8 @@ Value* add_dequantize(Graph& graph, Value* codes, const Quantization& quant, DTy
 Tensor weight_codes(const Recipe& recipe, const Node& node) {
   const auto chosen = recipe.codes.find(key_of(node));
   if (chosen != recipe.codes.end()) return chosen->second;
-  return quantize_weights(node.input(1)->constant(), recipe.weights.at(key_of(node)));
+  return quantize_weights(node.input(1)->constant(), recipe.weights.at(key_of(node)),
+                          recipe.four_bit.contains(key_of(node)) ? 4 : 8);
 }
 
 std::optional<Tensor> corrected_bias(const Recipe& recipe, const Node& node, int64_t channels) {

@@ -45,10 +45,12 @@ void quantize_parameters(Graph& graph, const Recipe& recipe,
     if (weights == recipe.weights.end() || format_of(recipe, *node) != NodeFormat::int8) continue;
     const Quantization& quant = weights->second;
     const Value* original = node->input(1);
-    Value* codes = graph.add_constant(original->name + "_quantized", weight_codes(recipe, *node));
+    const DType stored = recipe.four_bit.contains(key_of(*node)) ? DType::s4 : DType::s8;
+    Value* codes =
+        graph.add_constant(original->name + "_quantized", cast(weight_codes(recipe, *node), stored));
     Value* bias = node->op() == Op::MatMul ? nullptr : node->input(2);
     const std::string bias_name = bias != nullptr ? bias->name : original->name + "_bias";
-    graph.set_input(node, 1, add_dequantize(graph, codes, quant, DType::s8, original->name));
+    graph.set_input(node, 1, add_dequantize(graph, codes, quant, stored, original->name));
     const std::optional<Tensor> real =
         corrected_bias(recipe, *node, static_cast<int64_t>(quant.scale.size()));
     if (!real) continue;

@@ -64,7 +64,7 @@ Result<EqualizeReport> equalize(ir::Graph& graph, const calib::Profile* profile,
   const IntegerRegions regions = integer_regions(graph, {});
   const ScaleGroups found = find_scale_groups(graph);
   for (const ScaleGroup& group : found.groups) {
-    const ScaleCost cost(group, profile, regions, options.trust);
+    const ScaleCost cost(group, profile, regions, options.trust, options.weight_bits);
     if (!cost.known()) continue;
     std::vector<FactorBounds> bounds(static_cast<size_t>(group.factors));
     for (const ScaledClip& clip : group.clips) bound_by_clip(clip, profile, options.clip_margin, bounds);

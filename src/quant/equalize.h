@@ -21,6 +21,8 @@ struct EqualizeOptions {
   /// How far to believe the extent a channel showed on the calibration data: 1, it will not grow; 0, it may
   /// become as large as the largest, and nothing moves (scale_cost.h).
   double trust = 0.5;
+  /// 4: weights will be stored in 4 bits where enough of them are summed (w4a8).
+  int weight_bits = 8;
   /// Groups whose expected error would not fall by this many dB are left as they are.
   double least_gain_db = 0.05;
 };

@@ -1,8 +1,7 @@
 // Walks the heavy layers of a model in order, with what each reads in the original and in the model quantized
 // so far.
 //
-// The graph is cut where a layer's input is ready. Both models run from cut to cut, so every node runs once
-// for every sample, and only values that later parts read are kept.
+// The graph is cut where a layer's input is ready, and both models run from cut to cut (model_pair.h).
 #pragma once
 
 #include <memory>
@@ -11,24 +10,14 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
-#include "data/dataset.h"
-#include "ir/graph.h"
-#include "parallel/thread_pool.h"
-#include "quant/fake_quantize.h"
+#include "quant/model_pair.h"
 
 namespace narrow::quant {
-
-struct WalkOptions {
-  int64_t samples = 256;  // at most, spread evenly over the data
-  int64_t batch = 8;
-  int64_t memory = int64_t{3} << 29;  // bytes of values kept at a cut: fewer samples where more would not fit
-};
 
 /// Layers that read the same value.
 struct Stage {
   const ir::Value* input = nullptr;
-  std::vector<const ir::Node*> nodes;  // of LayerWalk::graph()
+  std::vector<const ir::Node*> nodes;
 };
 
 class LayerWalk {
@@ -41,8 +30,8 @@ class LayerWalk {
                                   std::shared_ptr<ThreadPool> pool, const WalkOptions& options = {});
 
   const std::vector<Stage>& stages() const { return stages_; }
-  int64_t batches() const { return static_cast<int64_t>(original_.size()); }
-  int64_t samples() const { return samples_; }
+  int64_t batches() const { return pair_.batches(); }
+  int64_t samples() const { return pair_.samples(); }
 
   /// Runs both models up to the input of stage `index`; stages are taken in order.
   Status advance(size_t index);
@@ -50,43 +39,26 @@ class LayerWalk {
   const Tensor& original_input(int64_t batch) const { return *original(stages_[reached_].input, batch); }
   const Tensor& quantized_input(int64_t batch) const { return *quantized(stages_[reached_].input, batch); }
   /// Any value in both models, where it is known by now and still needed; else null.
-  const Tensor* original(const ir::Value* value, int64_t batch) const {
-    return find(original_, value, batch);
-  }
+  const Tensor* original(const ir::Value* value, int64_t batch) const { return pair_.original(value, batch); }
   const Tensor* quantized(const ir::Value* value, int64_t batch) const {
-    return find(quantized_, value, batch);
+    return pair_.quantized(value, batch);
   }
   /// From now on the quantized model computes layer `key` with these weights (FP32, as the original's shape)
   /// and this bias, where there is one.
-  void set_parameters(const std::string& key, Tensor weights, std::optional<Tensor> bias);
+  void set_parameters(const std::string& key, Tensor weights, std::optional<Tensor> bias) {
+    pair_.set_parameters(key, std::move(weights), std::move(bias));
+  }
 
  private:
-  /// What is run between two cuts.
-  struct Segment {
-    std::vector<const ir::Value*> inputs, outputs;
-  };
-
-  LayerWalk(const FakeQuantize& rounding, std::shared_ptr<ThreadPool> pool)
-      : rounding_(&rounding), pool_(std::move(pool)) {}
-  Status bind(const ir::Graph& graph, const data::Dataset& dataset, const WalkOptions& options);
+  explicit LayerWalk(ModelPair pair) : pair_(std::move(pair)) {}
   void find_stages(const std::set<std::string>& layers);
   Status cut();
   int64_t bytes_at_cuts() const;
-  Status read(const data::Dataset& dataset, const WalkOptions& options);
-  /// `rounding`: null for the original.
-  Status run_segment(const Segment& segment, const ir::Graph& graph, const FakeQuantize* rounding,
-                     std::vector<TensorMap>& values);
   void forget(size_t stage);
-  static const Tensor* find(const std::vector<TensorMap>& values, const ir::Value* value, int64_t batch);
 
-  const FakeQuantize* rounding_;
-  std::shared_ptr<ThreadPool> pool_;
-  ir::Graph graph_, student_;  // static shapes, constants folded; `student_` has the rounded weights
-  std::map<std::string, Shape> shapes_;
-  int64_t samples_ = 0, batch_ = 1;
+  ModelPair pair_;
   std::vector<Stage> stages_;
-  std::vector<Segment> segments_;
-  std::vector<TensorMap> original_, quantized_;  // per batch: values that are still needed, by name
+  std::vector<GraphPart> segments_;
   size_t reached_ = 0;
 };
 

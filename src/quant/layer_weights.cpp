@@ -1,6 +1,7 @@
 #include "quant/layer_weights.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "numerics/fp16.h"
 #include "quant/apply_steps.h"
@@ -42,10 +43,38 @@ LayerWeights::LayerWeights(const ir::Node& node, Recipe& recipe)
     codes_ = &(groups->second.codes = groups->second.codes.clone());
   } else {
     grid_.begin.push_back(0);
-    scale_ = recipe.weights.at(key_of(node)).scale;
     codes_ = &(recipe.codes[key_of(node)] = weight_codes(recipe, node).clone());
+    Quantization& quant = recipe.weights.at(key_of(node));
+    if (recipe.four_bit.contains(key_of(node)))
+      fit_four_bit(quant);
+    else
+      scale_ = quant.scale;
   }
   grid_.begin.push_back(shape_.k);
+}
+
+/// With smaller scales some bias of the layer would not fit int32 (fit_bias()); corrections may double it.
+float LayerWeights::least_scale() const {
+  const auto stored = recipe_.activations.find(node_.input(0)->name);
+  const ir::Value* bias = node_.op() == ir::Op::MatMul ? nullptr : node_.input(2);
+  if (stored == recipe_.activations.end() || bias == nullptr || !bias->is_constant()) return 0;
+  float largest = 0;
+  for (const float b : bias->constant().data<float>()) largest = std::max(largest, std::fabs(b));
+  return 2 * largest / (static_cast<float>(1 << 30) * stored->second.scale[0]);
+}
+
+/// s4: one code more below zero than above.
+void LayerWeights::fit_four_bit(Quantization& quant) {
+  four_bit_ = &quant;
+  grid_.low = -8, grid_.high = 7;
+  const float least = least_scale();
+  grid_.fit = [least](std::span<const float> run, std::span<const float> importance) {
+    ScaleFit fit = fit_weighted(run, importance,
+                                {.bits = 4, .group_size = 0, .symmetric = true, .f32_scales = true}, false);
+    fit.scale = std::max(fit.scale, least);
+    return fit;
+  };
+  grid_.storable = [least](float scale) { return std::max(scale, least); };
 }
 
 /// Of run `run` and column `n` in the scales.
@@ -75,7 +104,9 @@ GridWeights LayerWeights::stored(int64_t group) const {
   const auto* bytes = static_cast<const int8_t*>(codes_->raw());
   for (int64_t k = 0; k < shape_.k; ++k)
     for (int64_t n = 0; n < shape_.n; ++n) weights.codes.push_back(bytes[shape_.index(group, k, n)]);
-  const std::vector<float> scale = grouped_ != nullptr ? to_floats(grouped_->scale) : scale_;
+  const std::vector<float> scale = grouped_ != nullptr    ? to_floats(grouped_->scale)
+                                   : four_bit_ != nullptr ? four_bit_->scale
+                                                          : scale_;
   const bool has_zero = grouped_ != nullptr && grouped_->zero_point.defined();
   const std::vector<int64_t> zero = has_zero ? to_ints(grouped_->zero_point) : std::vector<int64_t>();
   for (int64_t run = 0; run < grid_.groups(); ++run)
@@ -93,6 +124,8 @@ void LayerWeights::store(int64_t group, const GridWeights& weights) {
     for (int64_t n = 0; n < shape_.n; ++n)
       bytes[shape_.index(group, k, n)] =
           static_cast<int8_t>(weights.codes[static_cast<size_t>(k * shape_.n + n)]);
+  if (four_bit_ != nullptr)
+    std::copy(weights.scale.begin(), weights.scale.end(), four_bit_->scale.begin() + group * shape_.n);
   if (grouped_ == nullptr) return;
   for (int64_t run = 0; run < grid_.groups(); ++run)
     for (int64_t n = 0; n < shape_.n; ++n) {

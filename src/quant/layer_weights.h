@@ -19,8 +19,8 @@ class LayerWeights {
 
   const HeavyShape& shape() const { return shape_; }
   const WeightGrid& grid() const { return grid_; }
-  /// Scales belong to groups and are not fixed.
-  bool has_groups() const { return grouped_ != nullptr; }
+  /// Scales are found with the codes: those of groups and of 4-bit weights.
+  bool fits_scales() const { return grid_.fit != nullptr; }
   /// The original numbers of a group: [k, n].
   std::vector<float> original(int64_t group) const;
   /// As they are stored now.
@@ -30,6 +30,8 @@ class LayerWeights {
   Tensor real() const;
 
  private:
+  void fit_four_bit(Quantization& quant);
+  float least_scale() const;
   size_t parameter(int64_t group, int64_t run, int64_t n) const;
 
   const ir::Node& node_;
@@ -37,7 +39,8 @@ class LayerWeights {
   HeavyShape shape_;
   WeightGrid grid_;
   GroupedWeights* grouped_ = nullptr;  // null: one scale per result channel, fixed
-  std::vector<float> scale_;           // those
+  std::vector<float> scale_;           // those, where they are fixed
+  Quantization* four_bit_ = nullptr;   // one scale per result channel, not fixed
   Tensor* codes_ = nullptr;
 };
 

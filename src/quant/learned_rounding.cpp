@@ -26,6 +26,18 @@ class Layer {
   int64_t size() const { return static_cast<int64_t>(v_.size()); }
   std::span<float> gradient() { return gradient_; }
 
+  /// The two codes: the start's, and its neighbour where gradient() says that the loss falls.
+  void aim() {
+    const CodeRange range = code_range(start_.start);
+    const std::vector<float> codes = to_floats(start_.start.codes);
+    for (size_t i = 0; i < codes.size(); ++i) {
+      const float floor =
+          std::clamp(gradient_[i] > 0 ? codes[i] - 1.0F : codes[i], range.low, range.high - 1.0F);
+      floor_[i] = floor - zero_[i];
+      v_[i] = inverse_share(codes[i] - floor);
+    }
+  }
+
   /// Writes the weights as they are now: `pressure` etc. are not looked at where rate is 0.
   void step(std::span<float> weights, float rate, float square_scale, float pressure, int sharpness, Isa isa,
             ThreadPool& pool) {
@@ -198,6 +210,11 @@ class Learner {
     const float factor = gradient_factor(start, batch);
     std::vector<std::span<float>> gradients;
     for (Layer& layer : layers_) gradients.push_back(layer.gradient());
+    if (options_.neighbour == Neighbour::downhill) {
+      NARROW_TRY([[maybe_unused]] const double loss,
+                 reconstruction_.loss_and_gradients(split_.learn, 1, gradients));
+      for (Layer& layer : layers_) layer.aim();
+    }
     update(0, 1, 0, 2);  // only writes the weights
     const auto warm = static_cast<int64_t>(options_.warm_up * static_cast<double>(options_.iterations));
     for (int64_t t = 0; t < options_.iterations; ++t) {

@@ -54,6 +54,10 @@ struct ReconstructionTask {
   std::vector<StoredValue> stored;  // values inside the block, its inputs or outputs
 };
 
+/// Which code a weight may take beside the start's: the next one on the weight's side (AdaRound's two, where
+/// the start is the nearest), or the next one where the loss falls, for starts that are good already.
+enum class Neighbour : uint8_t { weight, downhill };
+
 struct RoundingOptions {
   int64_t iterations = 2000;
   int64_t batch = 32;  // samples in a step; as many as there are when there are fewer
@@ -64,7 +68,9 @@ struct RoundingOptions {
   int first_sharpness = 20, last_sharpness = 2;  // exponents beta of the push, annealed
   /// 0: h starts where the weights lie between their two codes, so that nothing is lost at first. 1: at the
   /// start's codes. In between: between (from 0.5 on, h rounds to the start's codes).
+  /// Neighbours downhill: always 1.
   float trust = 0;
+  Neighbour neighbour = Neighbour::weight;
   /// The part of the samples that judges only: where the loss on it did not fall, the start is kept. 0: all
   /// samples learn and judge.
   double held_out = 0.125;

@@ -9,6 +9,15 @@
 namespace narrow::quant {
 namespace {
 
+std::vector<MethodSetting> learned_settings(double layers) {
+  return {{"iterations", 1000, 1, 1e6, "steps of gradient descent for each block"},
+          {"batch", 16, 1, 1024, "samples in a step"},
+          {"samples", 256, 1, 1e6, "of the calibration data, at most"},
+          {"rate", 0.01, 1e-6, 1, "of Adam"},
+          {"trust", 0.3, 0, 1, "0: begins where the weights lie, 1: at the codes that were found before"},
+          {"layers", layers, 1, 64, "of a block, at most"}};
+}
+
 const std::vector<MethodInfo>& table() {
   static const std::vector<MethodInfo> methods = {
       {Method::equalize,
@@ -32,12 +41,21 @@ const std::vector<MethodInfo>& table() {
        "hqq",
        "scales and zero points of groups from the weights alone, by an lp norm of their error",
        {{"norm", 0.7, 0.1, 4, "p: of |w - w'|^p"}, {"iterations", 20, 1, 1000, "rounds for each group"}}},
+      {Method::seqmse,
+       "seqmse",
+       "scales of weights by the error of the layer's result, rounded to nearest, layer after layer",
+       {{"samples", 64, 1, 1e6, "of the calibration data, at most"},
+        {"candidates", 31, 2, 1000, "factors from 0.5 to 1.1 that each channel's scale is tried with"}}},
       {Method::gptq,
        "gptq",
        "weights are rounded by the error of the layer's result, layer after layer on what is really there",
        {{"damping", 0.03, 1e-6, 1, "of the mean square of the data, added to each square"},
         {"samples", 256, 1, 1e6, "of the calibration data, at most"},
         {"residual", 1, 0, 1, "1: what a residual lost is made up for by the layer it is added to"}}},
+      {Method::adaround, "adaround", "rounding learned by gradient descent on the outputs of each layer",
+       learned_settings(1)},
+      {Method::brecq, "brecq", "rounding learned by gradient descent on the outputs of blocks of layers",
+       learned_settings(4)},
   };
   return methods;
 }

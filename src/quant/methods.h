@@ -13,7 +13,18 @@
 namespace narrow::quant {
 
 /// Those that change the model's constants before it is planned, and those that round its weights.
-enum class Method : uint8_t { equalize, absorb_bias, smooth, awq, nearest, hqq, gptq };
+enum class Method : uint8_t {
+  equalize,
+  absorb_bias,
+  smooth,
+  awq,
+  nearest,
+  hqq,
+  seqmse,
+  gptq,
+  adaround,
+  brecq
+};
 bool changes_graph(Method method);
 const char* name_of(Method method);
 

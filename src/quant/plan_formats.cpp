@@ -49,11 +49,18 @@ void correct_half_bias(const ir::Node& node, const calib::Profile& profile, Node
   correct_bias(node, profile, cast(cast(weights_of(node)->constant(), stored), DType::f32), recipe);
 }
 
+/// The bits that `weights` are stored in: as few as asked for, where so many are summed.
+int bits_of_weights(const Tensor& weights, int64_t axis, const Int8Options& options) {
+  return weights.elements() / weights.dim(axis) < kFewestInFourBits ? 8 : options.weight_bits;
+}
+
 /// `overflows` gathers the layers with channels whose bias did not fit int32, with their number.
-Status plan_weights(const ir::Node& node, const calib::Profile& profile, const TieFreeScales& tie_free,
-                    Recipe& recipe, std::vector<std::string>& overflows) {
+Status plan_weights(const ir::Node& node, const calib::Profile& profile, const Int8Options& options,
+                    const TieFreeScales& tie_free, Recipe& recipe, std::vector<std::string>& overflows) {
   const ir::Value* weights = weights_of(node);
-  Quantization quant = weight_scales(weights->constant(), channel_axis(node));
+  const int64_t axis = channel_axis(node);
+  const int bits = bits_of_weights(weights->constant(), axis, options);
+  Quantization quant = weight_scales(weights->constant(), axis, bits);
   tie_free.move_weights(node, quant);
   const ir::Value* bias = node.op() == ir::Op::MatMul ? nullptr : node.input(2);
   const auto input = recipe.activations.find(node.input(0)->name);
@@ -65,9 +72,11 @@ Status plan_weights(const ir::Node& node, const calib::Profile& profile, const T
     const int64_t raised = fit_bias(bias->constant(), input->second.scale[0], quant);
     if (raised > 0) overflows.emplace_back(fmt::format("{} ({})", node.location(), raised));
   }
-  correct_bias(node, profile, dequantize_weights(quantize_weights(weights->constant(), quant), quant),
-               recipe);
+  Tensor codes = quantize_weights(weights->constant(), quant, bits);
+  correct_bias(node, profile, dequantize_weights(codes, quant), recipe);
   recipe.weights[key_of(node)] = std::move(quant);
+  if (options.weight_bits == 4) recipe.codes[key_of(node)] = std::move(codes);  // they are counted
+  if (bits == 4) recipe.four_bit.insert(key_of(node));
   return {};
 }
 
@@ -174,7 +183,7 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
     const std::string& key = key_of(*node);
     if (regions.nodes.contains(node)) {
       recipe.nodes[key] = {NodeFormat::int8, ""};
-      if (is_heavy(*node)) NARROW_DO(plan_weights(*node, profile, tie_free, recipe, overflows));
+      if (is_heavy(*node)) NARROW_DO(plan_weights(*node, profile, options, tie_free, recipe, overflows));
     } else if (is_large_table(*node) && !wide.contains(key) && options.target == Target::portable) {
       recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
     } else if (wide.contains(key)) {
@@ -259,9 +268,36 @@ GroupOptions group_options(Precision precision, const PlanOptions& options) {
           .f32_scales = symmetric};
 }
 
+bool needs_profile(Precision precision) {
+  return precision == Precision::int8 || precision == Precision::fp16 || precision == Precision::w4a8;
+}
+
+namespace {
+
+Result<Recipe> plan_w4a8(const ir::Graph& graph, const calib::Profile& profile, const PlanOptions& options,
+                         const Wide& wide) {
+  if (options.target == Target::tensorrt)
+    return Error{.code = Code::invalid_argument,
+                 .subject = "w4a8",
+                 .expected = "int8, int4, fp16, bf16 or fp32 for TensorRT",
+                 .got = "weights of 4 bits for data of 8",
+                 .hint = "TensorRT takes int4 for weights only"};
+  NARROW_TRY(Recipe recipe, plan_int8(graph, profile, {.ranges = options.ranges, .weight_bits = 4}, wide));
+  recipe.precision = Precision::w4a8;
+  recipe.notes.push_back(
+      fmt::format("w4a8: {} of {} layers with 4-bit weights, the others sum fewer than {} and keep 8; {:.4g} "
+                  "bits a weight "
+                  "with scales; computed in int8",
+                  recipe.four_bit.size(), recipe.weights.size(), kFewestInFourBits,
+                  stored_weights(recipe).bits_per_weight()));
+  return recipe;
+}
+
+}  // namespace
+
 Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Precision precision,
                     const PlanOptions& options, const Wide& wide) {
-  const bool wants_profile = precision == Precision::int8 || precision == Precision::fp16;
+  const bool wants_profile = needs_profile(precision);
   if (precision == Precision::mixed || (wants_profile && profile == nullptr))
     return Error{.code = Code::invalid_argument,
                  .subject = to_string(precision),
@@ -290,6 +326,8 @@ Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Preci
                      .got = "scales that are computed at run time",
                      .hint = "TensorRT takes constant scales only"};
       return plan_int8_dynamic(graph, profile, wide);
+    case Precision::w4a8:
+      return plan_w4a8(graph, *profile, options, wide);
     case Precision::int4:
     case Precision::int3:
     case Precision::int2:

@@ -27,7 +27,13 @@ struct Int8Options {
   Target target = Target::portable;
   /// What nodes in `wide` compute in that name no format, and heavy nodes that integers cannot do.
   NodeFormat wide_format = NodeFormat::fp32;
+  /// 4: weights are stored in 4 bits where at least kFewestInFourBits of them are summed (w4a8).
+  int weight_bits = 8;
 };
+
+/// Fewer weights of a result than that stay in 8 bits: there are few of them (depthwise convolutions, first
+/// layers), and their errors do not average out.
+inline constexpr int64_t kFewestInFourBits = 32;
 
 /// int8: integer regions (regions.h), ranges from the profile, per-channel weights; data movement and max
 /// pooling take their input's scale. Error invalid_data when the profile lacks a value the regions need.
@@ -63,8 +69,11 @@ struct PlanOptions {
 /// How int4, int3 or int2 stores its weights.
 GroupOptions group_options(Precision precision, const PlanOptions& options);
 
+/// int8, fp16 and w4a8 cannot be planned without a calibration profile.
+bool needs_profile(Precision precision);
+
 /// The recipe of a uniform precision; fp32 gives an empty one. Error invalid_argument for mixed, which is a
-/// search, for int8-dynamic with TensorRT as the target, and when int8 or fp16 lack a profile.
+/// search, for int8-dynamic and w4a8 with TensorRT as the target, and when needs_profile() and there is none.
 Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Precision precision,
                     const PlanOptions& options, const Wide& wide = {});
 

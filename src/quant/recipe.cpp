@@ -5,7 +5,7 @@
 namespace narrow::quant {
 namespace {
 constexpr std::array kPrecisions = {"fp32",         "fp16", "bf16", "int8", "mixed",
-                                    "int8-dynamic", "int4", "int3", "int2"};
+                                    "int8-dynamic", "int4", "int3", "int2", "w4a8"};
 constexpr std::array kFormats = {"fp32", "fp16", "bf16", "int8", "int8-dynamic", "int4", "int3", "int2"};
 }  // namespace
 
@@ -39,6 +39,12 @@ StoredWeights stored_weights(const Recipe& recipe) {
   StoredWeights sum;
   for (const auto& [name, groups] : recipe.groups)
     sum.weights += groups.codes.elements(), sum.bits += groups.stored_bits();
+  if (recipe.four_bit.empty()) return sum;
+  for (const auto& [name, codes] : recipe.codes) {
+    const auto scales = static_cast<int64_t>(recipe.weights.at(name).scale.size());
+    sum.weights += codes.elements();
+    sum.bits += codes.elements() * (recipe.four_bit.contains(name) ? 4 : 8) + scales * 32;
+  }
   return sum;
 }
 

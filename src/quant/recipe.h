@@ -16,7 +16,8 @@
 
 namespace narrow::quant {
 
-enum class Precision : uint8_t { fp32, fp16, bf16, int8, mixed, int8_dynamic, int4, int3, int2 };
+/// w4a8: int8 whose weights are stored in 4 bits where enough of them are summed.
+enum class Precision : uint8_t { fp32, fp16, bf16, int8, mixed, int8_dynamic, int4, int3, int2, w4a8 };
 
 const char* to_string(Precision precision);
 std::optional<Precision> parse_precision(std::string_view name);
@@ -46,6 +47,8 @@ struct Recipe {
   /// Heavy nodes' weights, by the name of the node's first output: s8, zero points 0, axis 0 of the result
   /// channel.
   std::map<std::string, Quantization> weights;
+  /// Those of `weights` whose codes lie in [-8, 7] and are stored in 4 bits.
+  std::set<std::string> four_bit;
   /// Codes (s8, the weights' shape) of `weights` where they are not the nearest: by the node's first output.
   std::map<std::string, Tensor> codes;
   /// Large tables that a Gather takes rows of, by the name of the Gather's output: s8, zero points 0, one
@@ -65,7 +68,7 @@ struct StoredWeights {
   int64_t weights = 0, bits = 0;
   double bits_per_weight() const;  // 0 without weights
 };
-/// Of all layers in `recipe.groups`, those in int8 among them.
+/// Of all layers in `recipe.groups`, those in int8 among them; of w4a8 all heavy layers in integers.
 StoredWeights stored_weights(const Recipe& recipe);
 
 Json to_json(const Recipe& recipe);

@@ -6,6 +6,7 @@
 
 #include "passes/match.h"
 #include "quant/channel_profile.h"
+#include "quant/plan_formats.h"
 
 namespace narrow::quant {
 namespace {
@@ -14,7 +15,7 @@ using ir::Node;
 using ir::Op;
 using ir::Value;
 
-constexpr double kValueSteps = 255, kWeightSteps = 127;
+constexpr double kValueSteps = 255;
 /// A channel that calibration saw doing next to nothing may do more later: it grows by a byte's range at
 /// most.
 constexpr double kMostGrowth = 256;
@@ -123,8 +124,9 @@ double typical_ratio(const calib::ValueProfile& seen, const std::vector<double>&
 }  // namespace
 
 ScaleCost::ScaleCost(const ScaleGroup& group, const calib::Profile* profile, const IntegerRegions& regions,
-                     double trust)
+                     double trust, int weight_bits)
     : trust_(trust),
+      weight_bits_(weight_bits),
       count_(static_cast<size_t>(group.factors)),
       gain_(count_ + 1, 0),
       extent_(count_ + 1, 0),
@@ -193,8 +195,15 @@ void ScaleCost::add_reader(const ScaledLayer& layer, const calib::Profile* profi
                            const std::vector<double>& reach) {
   if (!has_weight_view(*layer.node)) return;  // numbers that stay FP32
   const WeightView w = weight_view(*layer.node);
-  Reader reader{
-      {}, w.outputs, w.inputs, w.groups, {}, {}, std::vector<double>(static_cast<size_t>(w.outputs), 1.0)};
+  const bool few_bits = weight_bits_ == 4 && w.inputs * w.positions >= kFewestInFourBits;
+  Reader reader{.factor = {},
+                .outputs = w.outputs,
+                .inputs = w.inputs,
+                .groups = w.groups,
+                .steps = few_bits ? 7.0 : 127.0,
+                .largest = {},
+                .power = {},
+                .importance = std::vector<double>(static_cast<size_t>(w.outputs), 1.0)};
   for (const int id : layer.factors) reader.factor.push_back(id == kFixed ? count_ : static_cast<size_t>(id));
   std::vector<double> gain(layer.factors.size(), 0);
   for (int64_t o = 0; o < w.outputs; ++o)
@@ -257,7 +266,7 @@ ScaleCost::Parts ScaleCost::parts_at(const std::vector<double>& factors) const {
                            s[reader.factor[c]] * reader.largest[static_cast<size_t>(o * reader.inputs + i)]);
         carried += reader.power[c] / squared(s[reader.factor[c]]);
       }
-      parts.weights += reader.importance[static_cast<size_t>(o)] * squared(largest / kWeightSteps) * carried;
+      parts.weights += reader.importance[static_cast<size_t>(o)] * squared(largest / reader.steps) * carried;
     }
   return parts;
 }
@@ -304,7 +313,7 @@ void ScaleCost::pulls(const std::vector<double>& s, std::vector<double>& up,
       if (largest == 0) continue;
       for (int64_t i = 0; i < reader.inputs; ++i)
         sum += power16(s[reader.factor[static_cast<size_t>(first + i)]] * m[i] / largest);
-      const double step = reader.importance[static_cast<size_t>(o)] * squared(largest / kWeightSteps);
+      const double step = reader.importance[static_cast<size_t>(o)] * squared(largest / reader.steps);
       for (int64_t i = 0; i < reader.inputs; ++i) {
         const auto c = static_cast<size_t>(first + i);
         const size_t f = reader.factor[c];

@@ -10,7 +10,8 @@
 //         result channel o
 //
 //   D_v(s)  = ( max_c high_vc / s_c - min_c low_vc / s_c ) / 255      the step of v's bytes; both ends hold 0
-//   d_Bo(s) = max_c s_c m_oc / 127,  m_oc = max_k |W[o,c,k]|          the step of the weights of result o
+//   d_Bo(s) = max_c s_c m_oc / e_B,  m_oc = max_k |W[o,c,k]|          the step of the weights of result o
+//   e_B     = 127, or 7 of weights that will be stored in 4 bits
 //   a_c     = sum_B sum_o i_o sum_k W[o,c,k]^2                        what an error of channel c does to the
 //   results p_c     = K E[(x_c - mean_c)^2]                                   what an error of the weights
 //   that read it does min     rounding errs by no more than the number itself: a channel of (nearly) zeros
@@ -49,8 +50,9 @@ struct FactorBounds {
 class ScaleCost {
  public:
   /// `profile` may be null: then the extent of a channel is guessed from the weights that make it.
+  /// `weight_bits`: of weights where enough of them are summed (Int8Options).
   ScaleCost(const ScaleGroup& group, const calib::Profile* profile, const IntegerRegions& regions,
-            double trust);
+            double trust, int weight_bits = 8);
 
   /// False when nothing of the group is stored in bytes, or calibration knows nothing of what is.
   bool known() const { return !stored_.empty(); }
@@ -74,6 +76,7 @@ class ScaleCost {
   struct Reader {
     std::vector<size_t> factor;  // per input channel
     int64_t outputs, inputs, groups;
+    double steps;                    // e_B
     std::vector<double> largest;     // [outputs, inputs of a group]
     std::vector<double> power;       // per input channel
     std::vector<double> importance;  // per output
@@ -90,6 +93,7 @@ class ScaleCost {
   void pulls(const std::vector<double>& s, std::vector<double>& up, std::vector<double>& down) const;
 
   double trust_;
+  int weight_bits_;
   size_t count_;  // of factors; number count_ is the one that stays 1
   std::vector<Stored> stored_;
   std::vector<Reader> readers_;

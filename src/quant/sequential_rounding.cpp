@@ -103,11 +103,11 @@ class Rounder {
     GridWeights best = nearest;
     figures.nearest = figures.chosen = error(nearest);
     const auto consider = [&](GridWeights found) {
-      refine_codes(problem, grid, {.scales = weights.has_groups()}, found, pool_);
+      refine_codes(problem, grid, {.scales = weights.fits_scales()}, found, pool_);
       const double left = error(found);
       if (left < figures.chosen) figures.chosen = left, best = std::move(found);
     };
-    consider(gptq(problem, grid, weights.has_groups() ? GridWeights() : nearest, pool_));
+    consider(gptq(problem, grid, weights.fits_scales() ? GridWeights() : nearest, pool_));
     if (problem.k <= kFewWeights) consider(nearest);
     return best;
   }

@@ -21,11 +21,14 @@ void for_each_channel(const Tensor& weights, int64_t axis, F&& f) {
     f(static_cast<size_t>(static_cast<int64_t>(i) / inner % channels), values[i], i);
 }
 
-float clamp_code(float x) { return std::clamp(x, -127.0F, 127.0F); }
+/// The largest code: as many below zero as above.
+constexpr int32_t largest_code(int bits) { return (1 << (bits - 1)) - 1; }
+
+float clamp_code(float x, float largest) { return std::clamp(x, -largest, largest); }
 
 }  // namespace
 
-Quantization weight_scales(const Tensor& weights, int64_t axis) {
+Quantization weight_scales(const Tensor& weights, int64_t axis, int bits) {
   const auto channels = static_cast<size_t>(weights.dim(axis));
   std::vector<float> largest(channels, 0);
   for_each_channel(weights, axis,
@@ -33,14 +36,16 @@ Quantization weight_scales(const Tensor& weights, int64_t axis) {
   Quantization quant{
       .scale = std::vector<float>(channels), .zero_point = std::vector<int32_t>(channels, 0), .axis = axis};
   std::vector<double> least(channels, -1);
+  const IntegerRange range{-largest_code(bits), largest_code(bits)};
+  const auto end = static_cast<float>(range.high);
   for (int step = 0; step <= 15; ++step) {
     const float factor = 1.0F - 0.02F * static_cast<float>(step);
     std::vector<float> scale(channels), inverse(channels);
     std::vector<double> error(channels, 0);
     for (size_t c = 0; c < channels; ++c)
-      scale[c] = symmetric_from_magnitude(largest[c] * factor, kRangeS8).scale, inverse[c] = 1.0F / scale[c];
+      scale[c] = symmetric_from_magnitude(largest[c] * factor, range).scale, inverse[c] = 1.0F / scale[c];
     for_each_channel(weights, axis, [&](size_t c, float w, size_t) {
-      const double d = static_cast<double>(clamp_code(round_half_even(w * inverse[c]))) * scale[c] - w;
+      const double d = static_cast<double>(clamp_code(round_half_even(w * inverse[c]), end)) * scale[c] - w;
       error[c] += d * d;
     });
     for (size_t c = 0; c < channels; ++c)
@@ -49,11 +54,12 @@ Quantization weight_scales(const Tensor& weights, int64_t axis) {
   return quant;
 }
 
-Tensor quantize_weights(const Tensor& weights, const Quantization& quant) {
+Tensor quantize_weights(const Tensor& weights, const Quantization& quant, int bits) {
+  const auto end = static_cast<float>(largest_code(bits));
   Tensor codes = Tensor::allocate(DType::s8, weights.shape());
   auto out = codes.mutable_data<int8_t>();
   for_each_channel(weights, quant.axis, [&](size_t c, float w, size_t i) {
-    out[i] = static_cast<int8_t>(clamp_code(round_half_even(w / quant.scale[c])));
+    out[i] = static_cast<int8_t>(clamp_code(round_half_even(w / quant.scale[c]), end));
   });
   return codes;
 }

@@ -9,11 +9,11 @@
 namespace narrow::quant {
 
 /// Symmetric scales along `axis`: for each channel the clip with the least squared rounding and clipping
-/// error among factors 1.00, 0.98, ... 0.70 of the largest magnitude.
-Quantization weight_scales(const Tensor& weights, int64_t axis);
+/// error among factors 1.00, 0.98, ... 0.70 of the largest magnitude. `bits`: 8 or 4.
+Quantization weight_scales(const Tensor& weights, int64_t axis, int bits = 8);
 
-/// s8 codes in [-127, 127]; `quant.axis` may be -1 (one scale).
-Tensor quantize_weights(const Tensor& weights, const Quantization& quant);
+/// s8 codes in [-127, 127], for 4 bits in [-7, 7]; `quant.axis` may be -1 (one scale).
+Tensor quantize_weights(const Tensor& weights, const Quantization& quant, int bits = 8);
 
 /// `rounded`: the weights as they will be, w', in FP32. What rounding them does to the mean of each result
 /// channel, negated:  -sum_k (w'_k - w_k) * mean_k, with the mean of each input channel on calibration data;
