@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "pipeline/judge.h"
+#include "pipeline/pruning.h"
 #include "quant/half_quadratic.h"
 #include "quant/sequential_rounding.h"
 
@@ -28,8 +29,10 @@ std::string summary(const std::vector<quant::RoundedLayer>& layers) {
       layers.size(), factor);
 }
 
-Status run_gptq(const QuantizeInput& input, const quant::MethodUse& use, const QuantizeOptions& options,
-                std::shared_ptr<ThreadPool> pool, const Progress& progress, quant::Recipe& recipe) {
+/// `answers`: what the layers of the input's graph should answer like.
+Status run_gptq(const QuantizeInput& input, const ir::Graph& answers, const quant::MethodUse& use,
+                const QuantizeOptions& options, std::shared_ptr<ThreadPool> pool, const Progress& progress,
+                quant::Recipe& recipe) {
   if (recipe.weights.empty() && recipe.groups.empty()) return {};
   if (input.dataset == nullptr) {
     recipe.notes.emplace_back("weights are rounded to the nearest codes: gptq needs calibration data");
@@ -38,6 +41,7 @@ Status run_gptq(const QuantizeInput& input, const quant::MethodUse& use, const Q
   quant::SequentialOptions sequential;
   sequential.damping = use.settings.at("damping");
   sequential.residual = use.settings.at("residual") != 0;
+  sequential.original = &answers;
   sequential.walk.samples = static_cast<int64_t>(use.settings.at("samples"));
   if (options.memory > 0) sequential.walk.memory = options.memory;
   const auto layers =
@@ -50,16 +54,6 @@ Status run_gptq(const QuantizeInput& input, const quant::MethodUse& use, const Q
   if (!layers.ok()) return layers.error();
   recipe.notes.push_back(summary(*layers));
   return {};
-}
-
-/// Rounded to nearest, on the calibration data: what a build of this precision loses, in noise over signal.
-Result<double> noise_of(Judge& judge, const QuantizeInput& input, quant::Precision precision,
-                        const quant::PlanOptions& options, std::shared_ptr<const Prepared> prepared) {
-  Quantized build{{}, std::move(prepared)};
-  const calib::Profile& profile = build.profile(*input.profile);
-  NARROW_TRY(build.recipe, quant::plan(build.graph(input.graph), &profile, precision, options, {}));
-  NARROW_TRY(const Judgement judgement, judge.judge(build));
-  return judgement.noise();
 }
 
 /// What was prepared is kept where the outputs lose less by it, and a note says how much less.
@@ -102,23 +96,26 @@ Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision preci
   NARROW_TRY(result.prepared, prepare(input, precision, options, pool, notes, progress));
   if (result.prepared != nullptr)
     NARROW_DO(keep_if_better(input, precision, options, pool, result.prepared, notes));
+  NARROW_DO(run_prune(input, precision, options, pool, result.prepared, notes, progress));
   const QuantizeInput base{.graph = result.graph(input.graph),
-                           .profile = result.prepared != nullptr ? &result.prepared->profile : input.profile,
+                           .profile = profile_of(input, result.prepared),
                            .dataset = input.dataset};
   NARROW_TRY(result.recipe, quant::plan(base.graph, base.profile, precision, options.plan, wide));
+  if (result.prepared != nullptr) result.recipe.pruned = result.prepared->pruned;
   result.recipe.notes.insert(result.recipe.notes.begin(), notes.begin(), notes.end());
   for (const quant::MethodUse& use : options.methods) {
     if (use.method == quant::Method::hqq) run_hqq(base, use, *pool, result.recipe);
     if (use.method == quant::Method::gptq)
-      NARROW_DO(run_gptq(base, use, options, pool, progress, result.recipe));
+      NARROW_DO(run_gptq(base, result.answers(input.graph), use, options, pool, progress, result.recipe));
   }
   return result;
 }
 
 Result<Quantized> widen_recipe(const QuantizeInput& input, const Quantized& base, quant::Precision precision,
                                const quant::PlanOptions& plan, const quant::Wide& wide) {
-  const calib::Profile* profile = base.prepared != nullptr ? &base.prepared->profile : input.profile;
-  NARROW_TRY(quant::Recipe recipe, quant::plan(base.graph(input.graph), profile, precision, plan, wide));
+  NARROW_TRY(quant::Recipe recipe,
+             quant::plan(base.graph(input.graph), profile_of(input, base.prepared), precision, plan, wide));
+  recipe.pruned = base.recipe.pruned;
   quant::take_rounding(base.recipe, recipe);
   return Quantized{std::move(recipe), base.prepared};
 }

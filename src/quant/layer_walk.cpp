@@ -41,15 +41,21 @@ int64_t bytes_of_value(const ir::Value* value) {
 
 }  // namespace
 
+Result<ir::Graph> LayerWalk::bound(const ir::Graph& graph) const {
+  ir::Graph copy = graph.clone();
+  NARROW_DO(ir::bind_shapes(copy, shapes_));
+  const passes::Pass steps[] = {*passes::find_pass("fold_constants"), *passes::find_pass("resolve_auto_pad")};
+  NARROW_DO(passes::run_passes(copy, steps, {.evaluate = runtime::reference::evaluate}));
+  NARROW_DO(copy.sort());
+  return copy;
+}
+
 Status LayerWalk::bind(const ir::Graph& graph, const data::Dataset& dataset, const WalkOptions& options) {
   batch_ = dataset.batch_of(std::min(options.batch, dataset.size()));
   NARROW_TRY(const data::Batch first, dataset.read(0, batch_, *pool_));
   for (const auto& [name, tensor] : first.inputs) shapes_[name] = tensor.shape();
-  graph_ = graph.clone();
-  NARROW_DO(ir::bind_shapes(graph_, shapes_));
-  const passes::Pass steps[] = {*passes::find_pass("fold_constants"), *passes::find_pass("resolve_auto_pad")};
-  NARROW_DO(passes::run_passes(graph_, steps, {.evaluate = runtime::reference::evaluate}));
-  NARROW_DO(graph_.sort());
+  NARROW_TRY(graph_, bound(graph));
+  NARROW_TRY(student_, bound(options.start != nullptr ? *options.start : graph));
   return {};
 }
 
@@ -147,7 +153,6 @@ Result<LayerWalk> LayerWalk::create(const ir::Graph& graph, const std::set<std::
   walk.find_stages(layers);
   NARROW_DO(walk.cut());
   NARROW_DO(walk.read(dataset, options));
-  walk.student_ = walk.graph_.clone();
   return walk;
 }
 

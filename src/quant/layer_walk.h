@@ -23,6 +23,9 @@ struct WalkOptions {
   int64_t samples = 256;  // at most, spread evenly over the data
   int64_t batch = 8;
   int64_t memory = int64_t{3} << 29;  // bytes of values kept at a cut: fewer samples where more would not fit
+  /// The quantized model starts from these constants: the same nodes and names as the graph that is walked.
+  /// Null: from that graph.
+  const ir::Graph* start = nullptr;
 };
 
 /// Layers that read the same value.
@@ -56,6 +59,10 @@ class LayerWalk {
   const Tensor* quantized(const ir::Value* value, int64_t batch) const {
     return find(quantized_, value, batch);
   }
+  /// Node `key` of the quantized model.
+  const ir::Node& quantized_node(const std::string& key) const {
+    return *student_.find_value(key)->producer();
+  }
   /// From now on the quantized model computes layer `key` with these weights (FP32, as the original's shape)
   /// and this bias, where there is one.
   void set_parameters(const std::string& key, Tensor weights, std::optional<Tensor> bias);
@@ -68,6 +75,7 @@ class LayerWalk {
 
   LayerWalk(const FakeQuantize& rounding, std::shared_ptr<ThreadPool> pool)
       : rounding_(&rounding), pool_(std::move(pool)) {}
+  Result<ir::Graph> bound(const ir::Graph& graph) const;
   Status bind(const ir::Graph& graph, const data::Dataset& dataset, const WalkOptions& options);
   void find_stages(const std::set<std::string>& layers);
   Status cut();
@@ -81,7 +89,7 @@ class LayerWalk {
 
   const FakeQuantize* rounding_;
   std::shared_ptr<ThreadPool> pool_;
-  ir::Graph graph_, student_;  // static shapes, constants folded; `student_` has the rounded weights
+  ir::Graph graph_, student_;  // static shapes, constants folded; `student_` has the changed weights
   std::map<std::string, Shape> shapes_;
   int64_t samples_ = 0, batch_ = 1;
   std::vector<Stage> stages_;
