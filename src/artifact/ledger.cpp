@@ -121,7 +121,8 @@ class Regions {
 };
 
 /// One of the header's list: sparse, or as a kernel reads it.
-Status add_packed(const Json& json, const Role& role, const Sections& sections, const std::string& subject,
+Status add_packed(const Json& json, const Role& role, const Sections& sections,
+                  const std::shared_ptr<const MappedFile>& file, const std::string& subject,
                   Regions& regions) {
   if (is_sparse(json)) {
     NARROW_TRY(const SparsePlaces places, places_of(json, sections.blob, subject));
@@ -129,7 +130,7 @@ Status add_packed(const Json& json, const Role& role, const Sections& sections, 
     regions.add(places.kept_offset, places.kept_bytes, role.kind, role.node);
     return {};
   }
-  NARROW_TRY(const PackedConstant packed, packed_from_json(json, sections.blob, nullptr, subject));
+  NARROW_TRY(const PackedConstant packed, packed_from_json(json, sections.blob, file, subject));
   for (const AlignedBuffer& part : packed.parts)
     regions.add(part.data() - sections.blob.data(), part.bytes(), role.kind, role.node);
   return {};
@@ -154,7 +155,8 @@ Result<Placed> placed_by(std::string_view text, const Sections& sections, const 
   return placed;
 }
 
-Result<Ledger> ledger_of(std::span<const std::byte> bytes, const std::string& subject) {
+Result<Ledger> ledger_of(const std::shared_ptr<const MappedFile>& file, const std::string& subject) {
+  const std::span<const std::byte> bytes = file->bytes();
   NARROW_TRY(const Sections sections, unpack(bytes, subject));
   const auto found = sections.header.find("packed");
   const Json packed = found != sections.header.end() && found->is_array() ? *found : Json(Json::array());
@@ -164,7 +166,8 @@ Result<Ledger> ledger_of(std::span<const std::byte> bytes, const std::string& su
     const Value* constant = portable.graph.find_value(placement.constant);
     const Role role = constant != nullptr ? role_of(*constant) : Role{Bytes::scales, nullptr};
     if (placement.packed >= 0)
-      NARROW_DO(add_packed(packed[static_cast<size_t>(placement.packed)], role, sections, subject, regions));
+      NARROW_DO(
+          add_packed(packed[static_cast<size_t>(placement.packed)], role, sections, file, subject, regions));
     else
       regions.add(placement.offset, placement.bytes, role.kind, role.node);
   }
@@ -190,7 +193,7 @@ Result<Ledger> read_ledger(const std::filesystem::path& path) {
   return within_memory(path.string(), [&]() -> Result<Ledger> {
     NARROW_DO(read(path));  // what is no artifact is refused as everywhere
     NARROW_TRY(const auto file, MappedFile::open(path, true));
-    return ledger_of(file->bytes(), path.string());
+    return ledger_of(file, path.string());
   });
 }
 

@@ -310,9 +310,10 @@ class Description {
     Shape found;
     const Json dims = json.contains("shape") && json["shape"].is_array() ? json["shape"] : Json::array();
     for (const Json& dim : dims) found.push_back(dim.is_number_unsigned() ? dim.get<int64_t>() : -1);
-    NARROW_TRY(const int64_t count, checked_elements(found, 1));
+    const Result<int64_t> count = checked_elements(found, 1);
+    if (!count.ok()) return wrong(count.error().expected, to_string(found));
     // A bit stands for at most kLongestRun elements.
-    if (count / (8 * kLongestRun) > static_cast<int64_t>(blob_.size()))
+    if (*count / (8 * kLongestRun) > static_cast<int64_t>(blob_.size()))
       return wrong(fmt::format("a constant within a blob of {} bytes", blob_.size()), to_string(found));
     return found;
   }
