@@ -23,7 +23,7 @@ PRECISIONS = ("int8", "int4", "int3")
 # pruning.md: name of a pattern and its recipe
 PRUNING = {"none": "equalize, gptq", "30%": "equalize, prune(sparsity=0.3), gptq", "50%": "equalize, prune, gptq",
            "50%, blocks of 16": "equalize, prune(block=16), gptq", "2 of 4": "equalize, prune(m=4), gptq",
-           "50%, smallest": "equalize, prune(loss=0,compensate=0), gptq"}
+           "50%, the smallest alone": "equalize, prune(loss=0,compensate=0), nearest"}
 PRUNED_MODELS = ("resnet20_cifar10", "mobilenet_v1_0.75", "squeezenet1.1", "stories260K")
 PRUNED_PRECISIONS = ("int8", "int4", "int3")  # int3 with all weights only: what else makes files smaller
 ONLY = {"equalization": ("int8",)}  # what else a method leaves as it is
@@ -69,7 +69,7 @@ def pruning_table(results):
     for model, by_recipe in results.items():
         for precision in PRUNED_PRECISIONS:
             for zeros, recipe in PRUNING.items():
-                if precision not in by_recipe[recipe][0]:
+                if recipe not in by_recipe or precision not in by_recipe[recipe][0]:
                     continue
                 name, value, sqnr, size = by_recipe[recipe][0][precision]
                 first = zeros == "none"

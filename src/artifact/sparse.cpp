@@ -52,15 +52,14 @@ Tensor background(DType dtype, const Shape& shape, const SparseFill* fill) {
   auto* out = static_cast<std::byte*>(zero.mutable_raw());
   const int64_t count = fill->zero_point.elements();
   const Lines lines(shape, {.axis = fill->axis, .run = 1});
-  for (int64_t e = 0; e < zero.elements(); ++e) {
-    const int64_t at = e / lines.inner % lines.extent, line = e / lines.inner / lines.extent,
-                  groups = fill->block > 0 ? (lines.extent + fill->block - 1) / fill->block : 0;
-    const int64_t from = count == 1 ? 0
-                         : fill->block > 0
-                             ? (line * groups + at / fill->block) * lines.inner + e % lines.inner
-                             : at;
-    out[e] = points[from];
-  }
+  const int64_t groups = fill->block > 0 ? (lines.extent + fill->block - 1) / fill->block : 0;
+  for (int64_t o = 0; o < lines.outer; ++o)
+    for (int64_t at = 0; at < lines.extent; ++at, out += lines.inner) {
+      if (count == 1 || groups == 0)
+        std::fill_n(out, lines.inner, points[count == 1 ? 0 : at]);
+      else
+        std::copy_n(points + (o * groups + at / fill->block) * lines.inner, lines.inner, out);
+    }
   return zero;
 }
 
@@ -216,6 +215,9 @@ std::optional<SparseFill> fill_of(const ir::Value& value) {
     SparseFill fill{zero->constant(), axis < 0 ? axis + rank : axis, node.int_attr("block_size", 0)};
     if (fill.zero_point.elements() == 1) fill.axis = 0;
     if (!fits(fill, value.constant().dtype(), value.constant().shape())) return std::nullopt;
+    const auto* points = static_cast<const std::byte*>(fill.zero_point.raw());
+    const auto is_zero = [](std::byte point) { return point == std::byte{0}; };
+    if (std::all_of(points, points + fill.zero_point.elements(), is_zero)) return std::nullopt;
     return fill;
   }
   return std::nullopt;
