@@ -24,7 +24,7 @@ PRECISIONS = ("int8", "int4", "int3")
 PRUNING = {"none": "equalize, gptq", "30%": "equalize, prune(sparsity=0.3), gptq", "50%": "equalize, prune, gptq",
            "50%, blocks of 16": "equalize, prune(block=16), gptq", "2 of 4": "equalize, prune(m=4), gptq",
            "50%, the smallest alone": "equalize, prune(loss=0,compensate=0), nearest"}
-PRUNED_MODELS = ("resnet20_cifar10", "mobilenet_v1_0.75", "squeezenet1.1", "stories260K")
+PRUNED_MODELS = ("resnet20_cifar10", "stories260K")
 PRUNED_PRECISIONS = ("int8", "int4", "int3")  # int3 with all weights only: what else makes files smaller
 ONLY = {"equalization": ("int8",)}  # what else a method leaves as it is
 
