@@ -43,7 +43,8 @@ Result<quant::PruneReport> prune_graph(ir::Graph& graph, const QuantizeInput& in
 /// What pruning costs, in words.
 Status note_cost(const QuantizeInput& input, quant::Precision precision, const QuantizeOptions& options,
                  const std::shared_ptr<ThreadPool>& pool, const std::shared_ptr<const Prepared>& dense,
-                 const std::shared_ptr<const Prepared>& pruned, std::vector<std::string>& notes) {
+                 const std::shared_ptr<const Prepared>& pruned, bool fitted,
+                 std::vector<std::string>& notes) {
   if (input.dataset == nullptr || input.profile == nullptr) return {};
   JudgeOptions ungated;
   ungated.samples = 32;
@@ -52,8 +53,9 @@ Status note_cost(const QuantizeInput& input, quant::Precision precision, const Q
   NARROW_TRY(const double after, noise_of(judge, input, precision, options.plan, pruned));
   notes.push_back(
       fmt::format("SQNR of the outputs: {:.1f} dB with all weights, {:.1f} dB with these zeros "
-                  "({} calibration samples, weights to nearest)",
-                  -10 * std::log10(before), -10 * std::log10(after), judge.samples()));
+                  "({} calibration samples{}; weights to nearest)",
+                  -10 * std::log10(before), -10 * std::log10(after), judge.samples(),
+                  fitted ? " that the fit has seen: others lose more" : ""));
   return {};
 }
 
@@ -98,7 +100,7 @@ Status run_prune(const QuantizeInput& input, quant::Precision precision, const Q
       pruned->profile.methods = known.methods;
     }
   }
-  NARROW_DO(note_cost(input, precision, options, pool, prepared, pruned, notes));
+  NARROW_DO(note_cost(input, precision, options, pool, prepared, pruned, prune.wants_data(), notes));
   prepared = std::move(pruned);
   return {};
 }
