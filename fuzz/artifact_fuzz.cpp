@@ -3,6 +3,7 @@
 
 #include "artifact/artifact.h"
 #include "artifact/container.h"
+#include "artifact/ledger.h"
 #include "base/json_text.h"
 #include "fuzz.h"
 #include "ir/text.h"
@@ -15,10 +16,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const uint64_t sum = artifact::checksum(std::as_bytes(std::span(bytes)));
     std::memcpy(bytes.data() + kChecksumAt, &sum, sizeof(sum));
   }
-  const Result<artifact::Package> package = artifact::read(fuzz::file_of(bytes, ".narrow"));
+  const std::filesystem::path& file = fuzz::file_of(bytes, ".narrow");
+  const Result<artifact::Package> package = artifact::read(file);
   fuzz::check_error(package);
   if (!package.ok()) return 0;
   NARROW_CHECK(is_utf8(json_text(package->about)));
+  const Result<artifact::Ledger> ledger = artifact::read_ledger(file);
+  fuzz::check_error(ledger);
   ir::Blob blob;
   (void)ir::print(package->graph, &blob);
   if (package->engine) {

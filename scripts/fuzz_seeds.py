@@ -32,12 +32,14 @@ def graphs():
             yield f"{path.parent.name}-{path.stem}-{i}", text.encode()
 
 
-# The two constants of artifact()'s header.
+# The constants of artifact()'s header.
 PACKED = b'''graph g(%x: f32[1,16]) {
   @v: s8[3,8,3,3] = packed 0
   @w: f32[16,9] = packed 1
+  @s: s8[16,16] = packed 2
+  @t: u4[16,16] = packed 3
   %y = MatMul(%x, @w)
-  return %y as "y", @v as "v"
+  return %y as "y", @v as "v", @s as "s", @t as "t"
 }
 '''
 
@@ -47,12 +49,15 @@ def artifact(text):
     blob = bytes(range(128)) + bytes(64 * 64)
     header = {"format": "narrow", "about": {"recipe": {"nodes": {}}}, "metadata": {"opset": "17"},
               "packed": [{"kernel": "conv_int8_avx2", "dtype": "s8", "dims": [3, 8, 3, 3, 1, 1, 1], "parts": [128, 0]},
-                         {"kernel": "conv_f32_avx2", "dtype": "f32", "dims": [9, 16, 1, 1, 1, 1, 1], "parts": [0], "transposed": True}],
+                         {"kernel": "conv_f32_avx2", "dtype": "f32", "dims": [9, 16, 1, 1, 1, 1, 1], "parts": [0], "transposed": True},
+                         {"sparse": "mask", "dtype": "s8", "shape": [16, 16], "bits": 8, "axis": 0, "run": 1, "mask": 0, "kept": 128},
+                         {"sparse": "two of four", "dtype": "u4", "shape": [16, 16], "bits": 4, "axis": 1, "run": 1, "mask": 128,
+                          "kept": 192, "fill": {"offset": 0, "shape": [2, 16], "bits": 4, "axis": 0, "block": 8}}],
               "blob": {"offset": 4096, "size": len(blob)}, "graph": {"offset": 4096 + len(blob), "size": len(text)},
               "engine": {"offset": 4096 + len(blob), "size": len(text), "shapes": {"x": [1, 16]}}}
     encoded = json.dumps(header).encode()
     encoded += b" " * (1 if (4096 + len(blob) + len(text) + len(encoded)) % 16 == 0 else 0)
-    fixed = b"NARROW\0\2" + struct.pack("<QQQ", 4096 + len(blob) + len(text), len(encoded), 0)
+    fixed = b"NARROW\0\4" + struct.pack("<QQQ", 4096 + len(blob) + len(text), len(encoded), 0)
     return fixed.ljust(4096, b"\0") + blob + text + encoded
 
 

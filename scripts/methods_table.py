@@ -27,10 +27,16 @@ PRECISIONS = ("int8", "int4", "int3")
 ONLY = {"equalization": ("int8",), "sequential-mse": ("int8", "w4a8"), "learned-rounding": ("w4a8",),
         "w4a8": ("w4a8",)}  # what else a method leaves as it is, or would take hours
 FOLDERS = {"w4a8": "precisions"}
+# pruning.md: name of a pattern and its recipe
+PRUNING = {"none": "equalize, gptq", "30%": "equalize, prune(sparsity=0.3), gptq", "50%": "equalize, prune, gptq",
+           "50%, blocks of 16": "equalize, prune(block=16), gptq", "2 of 4": "equalize, prune(m=4), gptq",
+           "50%, the smallest alone": "equalize, prune(loss=0,compensate=0), nearest"}
+PRUNED_MODELS = ("resnet20_cifar10", "stories260K")
+PRUNED_PRECISIONS = ("int8", "int4", "int3")  # int3 with all weights only: what else makes files smaller
 
 
 def measure(model, calib, evaluation, recipe, precisions):
-    """precision -> (headline figure, its value, SQNR dB), and the processor seconds of the build."""
+    """precision -> (headline figure, its value, SQNR dB, bytes of the .narrow file), and the processor seconds of the build."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([shared.BINARY, "build", model, "--calib", calib, "--eval", evaluation, "--out", f"{folder}/out",
@@ -43,7 +49,7 @@ def measure(model, calib, evaluation, recipe, precisions):
     for build in json.loads(done.stdout.splitlines()[-1])["builds"]:
         figures = build["figures"]
         name = "agreement" if "top1" in figures else shared.headline(figures)
-        rows[build["name"]] = (name, figures[name]["value"], figures["sqnr"]["value"])
+        rows[build["name"]] = (name, figures[name]["value"], figures["sqnr"]["value"], build["bytes"])
     return rows, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
@@ -64,8 +70,39 @@ def table(results, recipes, precisions):
     return "\n".join(lines)
 
 
+def pruning_table(results):
+    lines = ["| model | figure | precision | zeros | figure | SQNR dB | file kB |", "| --- | --- | --- | --- | ---: | ---: | ---: |"]
+    for model, by_recipe in results.items():
+        for precision in PRUNED_PRECISIONS:
+            for zeros, recipe in PRUNING.items():
+                if recipe not in by_recipe or precision not in by_recipe[recipe][0]:
+                    continue
+                name, value, sqnr, size = by_recipe[recipe][0][precision]
+                first = zeros == "none"
+                lines.append(f"| {model if first and precision == PRUNED_PRECISIONS[0] else ''} | {name if first else ''} | "
+                             f"{precision if first else ''} | {zeros} | {shown(name, value)} | {sqnr:.1f} | {size / 1000:.0f} |")
+    return "\n".join(lines)
+
+
+def write_pruning():
+    results = {}
+    for model, calib, evaluation in shared.MODELS:
+        if model.stem not in PRUNED_MODELS or not model.exists():
+            continue
+        for recipe in PRUNING.values():
+            precisions = PRUNED_PRECISIONS if "prune" not in recipe else PRUNED_PRECISIONS[:2]
+            results.setdefault(model.stem, {})[recipe] = measure(model, calib, evaluation, recipe, precisions)
+            print(f"{model.stem} {recipe}: {results[model.stem][recipe]}", file=sys.stderr, flush=True)
+    text = pruning_table(results)
+    print(text)
+    if "--write" in sys.argv[1:]:
+        marked_table.write(DOCS / "methods" / "pruning.md", "methods_table.py", text)
+
+
 def main():
     results, pages = {}, [argument for argument in sys.argv[1:] if argument != "--write"]
+    if not pages or "pruning" in pages:
+        write_pruning()
     wanted = {name: recipes for name, recipes in RECIPES.items() if not pages or name in pages}
     for model, calib, evaluation in shared.MODELS:
         if not model.exists():

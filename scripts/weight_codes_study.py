@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""What other codes than uniform ones in groups would give: the tables of docs/methods/outliers.md and pruning.md.
+"""What other codes than uniform ones in groups would give: the table of docs/methods/outliers.md.
 
-    scripts/weight_codes_study.py            prints them
-    scripts/weight_codes_study.py --write    and replaces those between the markers of the pages
+    scripts/weight_codes_study.py            prints it
+    scripts/weight_codes_study.py --write    and replaces the one between the markers of the page
 Rounds the products of stories260K.onnx (data pack) by GPTQ, every layer on what the original model reads there, and measures the
 perplexity in ONNX Runtime. Uniform codes in groups are compared with: outliers kept in FP16 beside them (SpQR), 16 or 8 codes per
-layer found by k-means, three and two codes, half of the weights pruned (SparseGPT). All share this file's GPTQ, so that only the codes
-differ; narrow's own is better.
+layer found by k-means, three and two codes. All share this file's GPTQ, so that only the codes differ; narrow's own is better.
 """
 import pathlib
 import sys
@@ -154,50 +153,20 @@ def outliers(weights, inverse, codes, share):
     return chosen
 
 
-class Exact:
-    """Weights as they are."""
-    group, bits = 16, 32
-
-    def prepare(self, _):
-        return self
-
-    def fit(self, rows, _):
-        return rows
-
-    def round(self, x, _):
-        return x
-
-
-def pruned(left, upper, k, pattern):
-    """Which of the rows from k on go, of as many as the pattern counts together: those whose loss alone, w^2 / [H^-1]_kk of what is
-    not yet fixed, is least (SparseGPT, 3.3), or whose magnitude is."""
-    count, of, by_loss = pattern
-    rows = left[k:k + of]
-    score = rows**2 / (np.diag(upper)[k:k + of, None]**2 if by_loss else 1)
-    order = np.argsort(np.argsort(score, axis=0, kind="stable"), axis=0, kind="stable")
-    return order < count * len(rows) // of
-
-
-def gptq(weights, hessian, codes, share=0.0, pattern=None, reconstruct=True):
-    """pattern: of every so many rows how many become zero, and whether by loss."""
+def gptq(weights, hessian, codes, share=0.0):
     inverse = np.linalg.inv(hessian)
     upper = np.linalg.cholesky(inverse).T
     apart = outliers(weights, inverse, codes, share)
     codes = codes.prepare(weights)
     left, result = weights.astype(np.float64), np.zeros(weights.shape)
-    gone = np.zeros(weights.shape, bool)
     for first in range(0, len(left), codes.group):
         last = min(len(left), first + codes.group)
         for k in range(first, last):
-            if pattern and k % pattern[1] == 0:
-                gone[k:k + pattern[1]] = pruned(left, upper, k, pattern)
-            if k == first:  # what is pruned later in the group shapes its scale no less than what stays
+            if k == first:
                 parameters = codes.fit(left[first:last], ~apart[first:last])
             rounded = np.where(apart[k], half_value(left[k]), codes.round(left[k], parameters))
-            rounded = np.where(gone[k], 0, rounded)
             result[k] = rounded
-            if reconstruct:
-                left[k + 1:] -= np.outer(upper[k, k + 1:], (left[k] - rounded) / upper[k, k])
+            left[k + 1:] -= np.outer(upper[k, k + 1:], (left[k] - rounded) / upper[k, k])
     return result
 
 
@@ -225,37 +194,19 @@ def code_cases():
         yield name, codes, {}, codes.bits
 
 
-def pruning_cases():
-    """Half of the weights. Stored: the others with two bits for the place of each among four; nothing less than all for 1 of 2 by
-    column, whose places are anywhere."""
-    two_of_four, half = (2, 4, True), (16, 32, True)
-    yield "FP32, by magnitude", Exact(), {"pattern": (16, 32, False), "reconstruct": False}, None
-    yield "FP32, by loss", Exact(), {"pattern": half}, None
-    yield "FP32, 2 of 4 by magnitude", Exact(), {"pattern": (2, 4, False), "reconstruct": False}, None
-    yield "FP32, 2 of 4 by loss", Exact(), {"pattern": two_of_four}, None
-    for bits in (4,):
-        for group in (32, 16):
-            codes = Uniform(bits, group)
-            yield f"int{bits}, groups of {group}, 2 of 4 by loss", codes, {"pattern": two_of_four}, codes.bits - bits + bits / 2 + 1
-    for group in (32, 16):
-        yield f"int3, groups of {group}, nothing pruned", Uniform(3, group), {}, Uniform(3, group).bits
-
-
-def table(first, all_hessians, cases):
-    lines = [f"| {first} | bits per weight | perplexity |", "| --- | ---: | ---: |"]
-    for name, codes, options, bits in cases:
-        lines.append(f"| {name} | {f'{bits:.3f}' if bits else ''} | {measure(all_hessians, codes, **options):.3f} |")
+def table(all_hessians):
+    lines = ["| codes | bits per weight | perplexity |", "| --- | ---: | ---: |"]
+    for name, codes, options, bits in code_cases():
+        lines.append(f"| {name} | {bits:.3f} | {measure(all_hessians, codes, **options):.3f} |")
         print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)
 
 
 def main():
-    all_hessians = hessians()
-    for page, first, cases in (("pruning", "half of the weights zero", pruning_cases()), ("outliers", "codes", code_cases())):
-        text = table(first, all_hessians, cases)
-        print(text)
-        if sys.argv[1:] == ["--write"]:
-            marked_table.write(PAGES / f"{page}.md", "weight_codes_study.py", text)
+    text = table(hessians())
+    print(text)
+    if sys.argv[1:] == ["--write"]:
+        marked_table.write(PAGES / "outliers.md", "weight_codes_study.py", text)
 
 
 if __name__ == "__main__":

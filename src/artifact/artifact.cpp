@@ -7,6 +7,7 @@
 #include <set>
 
 #include "artifact/container.h"
+#include "artifact/sparse.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "ir/schema.h"
@@ -38,12 +39,27 @@ Error in_file(Error error, const std::filesystem::path& path) {
 
 namespace {
 
+/// Constants that are smaller without their zeros.
+void append_sparse(const Package& package, ir::Blob& blob, Json& list) {
+  constexpr int64_t kFewest = 1024;  // fewer elements are not worth a line of the header
+  for (const ir::Value* value : package.graph.values()) {
+    if (!value->is_constant() || value->constant().elements() < kFewest ||
+        !can_be_sparse(value->constant().dtype()) || blob.packed.contains(value->constant().identity()))
+      continue;
+    const std::optional<SparseFill> fill = fill_of(*value);
+    const SparseFill* zero = fill ? &*fill : nullptr;
+    const std::optional<SparseConstant> sparse = make_sparse(value->constant(), zero);
+    if (!sparse) continue;
+    blob.packed.emplace(value->constant().identity(), list.size());
+    list.push_back(append_sparse(*sparse, zero, blob));
+  }
+}
+
 /// Appends the parts of what is packed to the blob; describes it for the header.
-Json append_packed(const Package& package, ir::Blob& blob) {
+void append_packed(const Package& package, ir::Blob& blob, Json& list) {
   std::set<const void*> constants;
   for (const ir::Value* value : package.graph.values())
     if (value->is_constant()) constants.insert(value->constant().identity());
-  Json list = Json::array();
   for (const PackedConstant& packed : package.packed) {
     const void* identity = packed.constant.identity();
     if (!constants.contains(identity) || !blob.packed.emplace(identity, list.size()).second) continue;
@@ -55,14 +71,15 @@ Json append_packed(const Package& package, ir::Blob& blob) {
     }
     list.push_back(to_json(packed, offsets));
   }
-  return list;
 }
 
 }  // namespace
 
 Status write(const std::filesystem::path& path, const Package& package) {
   ir::Blob blob;
-  const Json packed = append_packed(package, blob);
+  Json packed = Json::array();
+  append_sparse(package, blob, packed);
+  append_packed(package, blob, packed);
   const std::string text = ir::print(package.graph, &blob);
   Json header = {{"format", "narrow"}, {"about", package.about}, {"metadata", metadata_json(package.graph)}};
   if (!packed.empty()) header["packed"] = packed;
@@ -86,20 +103,30 @@ Status write(const std::filesystem::path& path, const Package& package) {
 
 namespace {
 
+/// One of the header's list: as a kernel reads it, or without its zeros and put together when the file is
+/// opened.
+struct PackedOrWidened {
+  std::optional<PackedConstant> packed;
+  Tensor widened;
+};
+
 /// Constants that are kept packed, as the graphs of a file name them.
 class PackedConstants {
  public:
-  PackedConstants(const std::vector<PackedConstant>& list, std::string subject)
-      : tensors_(list.size()), subject_(std::move(subject)) {}
+  PackedConstants(const std::vector<PackedOrWidened>& list, std::string subject)
+      : subject_(std::move(subject)) {
+    for (const PackedOrWidened& one : list) tensors_.push_back(one.widened);
+  }
 
   /// The first graph that names one makes it; others share it.
   Result<Tensor> get(int64_t number, DType dtype, const Shape& shape,
-                     const std::vector<PackedConstant>* list) {
+                     const std::vector<PackedOrWidened>* list) {
     const std::string name = subject_ + ": packed " + std::to_string(number);
     const bool known = number >= 0 && number < static_cast<int64_t>(tensors_.size());
     Tensor* tensor = known ? &tensors_[static_cast<size_t>(number)] : nullptr;
     if (tensor != nullptr && !tensor->defined() && list != nullptr) {
-      NARROW_TRY(*tensor, deferred_constant((*list)[static_cast<size_t>(number)], dtype, shape, name));
+      NARROW_TRY(*tensor,
+                 deferred_constant(*(*list)[static_cast<size_t>(number)].packed, dtype, shape, name));
     }
     if (tensor == nullptr || tensor->dtype() != dtype || tensor->elements() != elements_of(shape))
       return Error{Code::invalid_model, name,
@@ -115,15 +142,19 @@ class PackedConstants {
   std::string subject_;
 };
 
-Result<std::vector<PackedConstant>> read_packed(const Sections& sections,
-                                                const std::shared_ptr<const MappedFile>& file,
-                                                const std::string& subject) {
-  std::vector<PackedConstant> packed;
+Result<std::vector<PackedOrWidened>> read_packed(const Sections& sections,
+                                                 const std::shared_ptr<const MappedFile>& file,
+                                                 const std::string& subject) {
+  std::vector<PackedOrWidened> packed;
   const auto list = sections.header.find("packed");
   if (list == sections.header.end() || !list->is_array()) return packed;
   for (const Json& json : *list) {
-    NARROW_TRY(PackedConstant one, packed_from_json(json, sections.blob, file, subject));
-    packed.push_back(std::move(one));
+    PackedOrWidened& one = packed.emplace_back();
+    if (is_sparse(json)) {
+      NARROW_TRY(one.widened, read_sparse(json, sections.blob, subject));
+    } else {
+      NARROW_TRY(one.packed, packed_from_json(json, sections.blob, file, subject));
+    }
   }
   return packed;
 }
@@ -152,13 +183,17 @@ Result<ir::Graph> parse_verified(std::string_view text, std::span<const std::byt
 Result<Package> from_sections(Sections sections, const std::shared_ptr<const MappedFile>& file,
                               const std::filesystem::path& path) {
   Package package;
-  NARROW_TRY(package.packed, read_packed(sections, file, path.string()));
-  const auto constants = std::make_shared<PackedConstants>(package.packed, path.string());
+  NARROW_TRY(std::vector<PackedOrWidened> packed, read_packed(sections, file, path.string()));
+  const auto constants = std::make_shared<PackedConstants>(packed, path.string());
   const ir::PackedSource source = [&](int64_t number, DType dtype, const Shape& shape) {
-    return constants->get(number, dtype, shape, &package.packed);
+    return constants->get(number, dtype, shape, &packed);
   };
   NARROW_TRY(package.graph, parse_verified(sections.graph, sections.blob, file, source, path));
-  for (size_t i = 0; i < package.packed.size(); ++i) package.packed[i].constant = constants->at(i);
+  for (size_t i = 0; i < packed.size(); ++i) {
+    if (!packed[i].packed) continue;
+    packed[i].packed->constant = constants->at(i);
+    package.packed.push_back(std::move(*packed[i].packed));
+  }
   read_metadata(sections.header, package.graph);
   if (!sections.engine.empty())
     package.engine =

@@ -1,11 +1,11 @@
 // The .narrow container: one memory-mappable file with the graph as text, constants in a blob, and JSON about
 // its origin.
 //
-//   bytes 0..7    magic "NARROW\0\2" (the last byte is the format version)
+//   bytes 0..7    magic "NARROW\0\4" (the last byte is the format version)
 //   8..15         u64 offset and 16..23 u64 size of the header JSON; 24..31 u64 checksum of all that follows
 //   the header blob at 4096  constants at 64-byte offsets, weights as the kernel named beside them reads them
-//   (packed.h); then the graph text; perhaps that of the engine's graph; then the header JSON, which names
-//   all of it
+//   (packed.h) or without their zeros (sparse.h); then the graph text; perhaps that of the engine's graph;
+//   then the header JSON, which names all of it
 #pragma once
 
 #include <filesystem>
@@ -41,7 +41,8 @@ struct Package {
   std::optional<EngineGraph> engine;
 };
 
-/// Deterministic: same package, same bytes.
+/// Constants of many zeros are kept without them where that is smaller. Deterministic: same package, same
+/// bytes.
 Status write(const std::filesystem::path& path, const Package& package);
 /// Constants borrow from the mapped file. Errors: not_found, io, invalid_model (what is wrong where).
 Result<Package> read(const std::filesystem::path& path);

@@ -103,6 +103,8 @@ Status check_sum(std::span<const std::byte> bytes, const std::string& subject) {
   return damaged(subject, fmt::format("checksum {:016x}", wanted), fmt::format("{:016x}", found));
 }
 
+size_t header_bytes(std::span<const std::byte> bytes) { return get_u64(bytes, kHeaderSizeAt); }
+
 Result<Sections> unpack(std::span<const std::byte> bytes, const std::string& subject) {
   NARROW_DO(check_magic(bytes, subject));
   if (bytes.size() < static_cast<size_t>(kBlobAt))

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "artifact/artifact.h"
+#include "artifact/ledger.h"
 #include "base/file.h"
 #include "base/json_text.h"
 #include "cli/command.h"
@@ -89,6 +90,32 @@ Result<Json> explain_plan(const Options& o, const fs::path& file, std::string& t
               {"arena_bytes", info.arena_bytes},
               {"arena_lower_bound", info.arena_lower_bound},
               {"weight_bytes", info.weight_bytes}};
+}
+
+/// Where the bytes of an artifact go: by kind, and the largest layers.
+Result<Json> explain_bytes(const fs::path& file, std::string& text) {
+  NARROW_TRY(const artifact::Ledger ledger, artifact::read_ledger(file));
+  const auto share = [&](int64_t bytes) {
+    return fmt::format("{:.1f} %", 100 * static_cast<double>(bytes) / static_cast<double>(ledger.file));
+  };
+  std::vector<std::vector<std::string>> kinds, layers;
+  for (const auto& [kind, bytes] : ledger.kinds)
+    if (bytes > 0) kinds.push_back({to_string(kind), fmt::format("{}", bytes), share(bytes)});
+  kinds.push_back({"the file", fmt::format("{}", ledger.file), ""});
+  constexpr size_t kShown = 5;
+  for (size_t i = 0; i < std::min(kShown, ledger.layers.size()); ++i) {
+    const artifact::LayerBytes& layer = ledger.layers[i];
+    std::vector<std::string> parts;
+    for (const auto& [kind, bytes] : layer.kinds)
+      parts.push_back(fmt::format("{} {}", to_string(kind), bytes));
+    layers.push_back({layer.name, layer.op, fmt::format("{}", layer.total), share(layer.total),
+                      fmt::format("{}", fmt::join(parts, ", "))});
+  }
+  text += "\n" + table({"bytes of", "", ""}, kinds, {false, true, true});
+  if (!layers.empty())
+    text += "\n" + table({"largest layers", "op", "bytes", "", "of them"}, layers,
+                         {false, false, true, true, false});
+  return to_json(ledger);
 }
 
 /// Which nodes an artifact keeps wider than its precision, and why. What has another form than expected, here
@@ -177,6 +204,7 @@ Result<Json> explain_folder(const Options& o, std::string& text) {
   if (!chosen.empty() && fs::exists(folder / (chosen + ".narrow"), error)) {
     text += "\n";
     NARROW_TRY(json["plan"], explain_plan(o, folder / (chosen + ".narrow"), text));
+    NARROW_TRY(json["bytes"], explain_bytes(folder / (chosen + ".narrow"), text));
   }
   return json;
 }
@@ -196,6 +224,9 @@ Result<int> run(const Options& o) {
       text += "\n";
     }
     NARROW_TRY(json, explain_plan(o, o.path, text));
+    if (artifact::is_artifact(o.path)) {
+      NARROW_TRY(json["bytes"], explain_bytes(o.path, text));
+    }
   }
   print_text(o.common, text);
   print_json(o.common, json);

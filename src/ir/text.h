@@ -34,6 +34,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ir/graph.h"
 
@@ -52,12 +53,20 @@ struct Blob {
 /// What stands behind `packed <number>`; errors as parse()'s.
 using PackedSource = std::function<Result<Tensor>(int64_t number, DType dtype, const Shape& shape)>;
 
+/// Where a text says that the bytes of a constant stand.
+struct Placement {
+  std::string constant;           // empty: scales of a type, a tensor in an attribute
+  int64_t offset = 0, bytes = 0;  // in the blob
+  int64_t packed = -1;            // or its number elsewhere
+};
+
 /// Deterministic. The graph is sorted; constants that nobody reads are left out.
 /// Without a blob, large constants are written as `hash <hex>`: readable, not parsable.
 std::string print(const Graph& graph, Blob* blob = nullptr);
 /// `blob` may be mapped memory: constants borrow it and keep `owner`. Checks the form only; verify() checks
-/// the graph. Errors: invalid_model with the line.
+/// the graph. `placements`, where given, are added to. Errors: invalid_model with the line.
 Result<Graph> parse(std::string_view text, std::span<const std::byte> blob = {},
-                    std::shared_ptr<const void> owner = nullptr, const PackedSource& packed = {});
+                    std::shared_ptr<const void> owner = nullptr, const PackedSource& packed = {},
+                    std::vector<Placement>* placements = nullptr);
 
 }  // namespace narrow::ir

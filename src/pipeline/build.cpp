@@ -155,6 +155,7 @@ class Builder {
     build.recipe = variant.recipe;
     build.file_bytes = variant.file_bytes;
     build.onnx_bytes = variant.onnx_bytes;
+    NARROW_TRY(build.ledger, artifact::read_ledger(folder_ / (variant.name + ".narrow")));
     build.findings = variant.recipe.notes;
     result_.builds.push_back(std::move(build));
     variants_.push_back(std::move(variant));
@@ -197,6 +198,9 @@ class Builder {
 
   const data::Dataset& layer_data() const { return eval_ ? *eval_ : *calib_; }
 
+  const ir::Graph& answers_of(const Variant& variant) const {
+    return variant.prepared != nullptr ? variant.prepared->answers() : model_.graph;
+  }
   const ir::Graph& graph_of(const Variant& variant) const {
     return variant.prepared != nullptr ? variant.prepared->graph : model_.graph;
   }
@@ -208,7 +212,7 @@ class Builder {
     runtime::SessionOptions options;
     options.observe_all = true;
     const Variant& variant = variants_[index];
-    NARROW_TRY(runtime::Session observed, runtime::Session::create(graph_of(variant), pool_, options));
+    NARROW_TRY(runtime::Session observed, runtime::Session::create(answers_of(variant), pool_, options));
     Build& build = result_.builds[index];
     NARROW_TRY(build.layers, verify::compare_layers(observed, *variant.session, layer_data(),
                                                     options_.layer_samples, *pool_, progress_));

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "artifact/ledger.h"
 #include "base/json.h"
 #include "base/progress.h"
 #include "base/result.h"
@@ -56,6 +57,7 @@ struct Build {
   std::string name;
   quant::Recipe recipe;
   int64_t file_bytes = 0, onnx_bytes = 0;
+  artifact::Ledger ledger;  // of the .narrow file
   verify::Figures figures;  // empty without evaluation data
   std::vector<verify::GateResult> gates;
   std::vector<verify::LayerReport> layers;

@@ -71,6 +71,7 @@ Json build_json(const Build& build, const ir::Graph& graph) {
                {"files", {{"narrow", build.name + ".narrow"}, {"onnx", build.name + ".onnx"}}},
                {"bytes", build.file_bytes},
                {"onnx_bytes", build.onnx_bytes},
+               {"ledger", to_json(build.ledger)},
                {"figures", to_json(build.figures)},
                {"gates", gates},
                {"speed", bench::to_json(build.record)},

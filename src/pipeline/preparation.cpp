@@ -27,6 +27,7 @@ bool concerns(Method method, Precision precision) {
              precision == Precision::int8_dynamic;
     case Method::awq:
       return precision == Precision::int4 || precision == Precision::int3 || precision == Precision::int2;
+    case Method::prune:
     case Method::nearest:
     case Method::hqq:
     case Method::seqmse:

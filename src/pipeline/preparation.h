@@ -1,7 +1,8 @@
-// What graph methods (equalize, absorb-bias, smooth, awq) make of a model before it is quantized: the same
-// function from other constants, calibrated again.
+// What graph methods make of a model before it is quantized, calibrated again: the same function from other
+// constants (equalize, absorb-bias, smooth, awq), or fewer weights (pruning.h).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,12 @@ namespace narrow::pipeline {
 struct Prepared {
   ir::Graph graph;
   calib::Profile profile;
+  /// Where weights were pruned: the same graph with all of them, which it should answer like, and how many
+  /// are zero by layer.
+  std::shared_ptr<const ir::Graph> dense = nullptr;
+  std::map<std::string, quant::PrunedWeights> pruned = {};
+
+  const ir::Graph& answers() const { return dense != nullptr ? *dense : graph; }
 };
 
 /// What a recipe is made from. `profile` may be null where the precision needs none, `dataset` too: methods
@@ -36,8 +43,9 @@ struct QuantizeOptions {
   int64_t memory = 0;  // bytes of values that methods may keep; 0: their own bound
 };
 
-/// Runs the graph methods of the list that concern `precision`, in order. Null where nothing changed. What
-/// was done, or why not, is added to `notes`. Errors: those of the data and of calibration.
+/// Runs the graph methods of the list that keep the function and concern `precision`, in order. Null where
+/// nothing changed. What was done, or why not, is added to `notes`. Errors: those of the data and of
+/// calibration.
 Result<std::shared_ptr<const Prepared>> prepare(const QuantizeInput& input, quant::Precision precision,
                                                 const QuantizeOptions& options,
                                                 const std::shared_ptr<ThreadPool>& pool,

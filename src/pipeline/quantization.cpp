@@ -6,147 +6,12 @@
 #include <cmath>
 
 #include "pipeline/judge.h"
-#include "quant/half_quadratic.h"
-#include "quant/learn_blocks.h"
+#include "pipeline/pruning.h"
+#include "pipeline/rounding.h"
 #include "quant/sequential_rounding.h"
-#include "quant/sequential_scales.h"
 
 namespace narrow::pipeline {
 namespace {
-
-/// "gptq: 28 layers, error of their results 4.1 times below that of the nearest codes"
-std::string summary(const std::vector<quant::RoundedLayer>& layers) {
-  double logarithms = 0;
-  int64_t better = 0;
-  for (const quant::RoundedLayer& layer : layers) {
-    if (!(layer.chosen > 0) || !(layer.nearest > layer.chosen)) continue;
-    logarithms += std::log(layer.nearest / layer.chosen);
-    ++better;
-  }
-  const double factor = better > 0 ? std::exp(logarithms / static_cast<double>(better)) : 1;
-  return fmt::format(
-      "gptq: {} layers rounded by the error of their results, {:.1f} times below that of the nearest codes "
-      "(geometric mean)",
-      layers.size(), factor);
-}
-
-Status run_gptq(const QuantizeInput& input, const quant::MethodUse& use, const QuantizeOptions& options,
-                std::shared_ptr<ThreadPool> pool, const Progress& progress, quant::Recipe& recipe) {
-  if (recipe.weights.empty() && recipe.groups.empty()) return {};
-  if (input.dataset == nullptr) {
-    recipe.notes.emplace_back("weights are rounded to the nearest codes: gptq needs calibration data");
-    return {};
-  }
-  quant::SequentialOptions sequential;
-  sequential.damping = use.settings.at("damping");
-  sequential.residual = use.settings.at("residual") != 0;
-  sequential.walk.samples = static_cast<int64_t>(use.settings.at("samples"));
-  if (options.memory > 0) sequential.walk.memory = options.memory;
-  const auto layers =
-      quant::round_sequentially(input.graph, recipe, *input.dataset, std::move(pool), sequential, progress);
-  if (!layers.ok() && layers.error().code == Code::unsupported) {
-    recipe.notes.push_back("weights are rounded to the nearest codes, not by gptq: " +
-                           layers.error().message());
-    return {};
-  }
-  if (!layers.ok()) return layers.error();
-  recipe.notes.push_back(summary(*layers));
-  return {};
-}
-
-/// "adaround: 28 blocks, error of what they hand on 1.6 times below that of the codes before (geometric
-/// mean)"
-std::string summary(const char* name, const std::vector<quant::LearnedBlock>& blocks) {
-  double logarithms = 0;
-  int64_t better = 0, layers = 0, weights = 0, changed = 0, refused = 0;
-  const std::string* why = nullptr;
-  for (const quant::LearnedBlock& block : blocks) {
-    if (!block.refused.empty()) why = &block.refused, ++refused;
-    if (!block.refused.empty()) continue;
-    layers += std::ssize(block.layers), weights += block.weights, changed += block.changed;
-    if (!(block.after > 0) || !(block.before > block.after)) continue;
-    logarithms += std::log(block.before / block.after), ++better;
-  }
-  std::string text = fmt::format(
-      "{}: {} layers in {} blocks learned, {} of the blocks better on samples they did not learn from, their "
-      "error {:.2f} times below that before (geometric mean); {:.1f} % of the codes changed",
-      name, layers, std::ssize(blocks) - refused, better,
-      better > 0 ? std::exp(logarithms / static_cast<double>(better)) : 1.0,
-      weights > 0 ? 100.0 * static_cast<double>(changed) / static_cast<double>(weights) : 0.0);
-  if (why != nullptr) text += fmt::format("; {} blocks left as they were: {}", refused, *why);
-  return text;
-}
-
-Status run_seqmse(const QuantizeInput& input, const quant::MethodUse& use, const QuantizeOptions& options,
-                  const std::shared_ptr<ThreadPool>& pool, const Progress& progress, quant::Recipe& recipe) {
-  if (recipe.weights.empty() && recipe.groups.empty()) return {};
-  if (input.dataset == nullptr) {
-    recipe.notes.emplace_back("seqmse is left out: it needs calibration data");
-    return {};
-  }
-  quant::SequentialScaleOptions search;
-  search.walk.samples = static_cast<int64_t>(use.settings.at("samples"));
-  search.search.candidates = static_cast<int64_t>(use.settings.at("candidates"));
-  if (options.memory > 0) search.walk.memory = options.memory;
-  const auto layers =
-      quant::search_scales_sequentially(input.graph, recipe, *input.dataset, pool, search, progress);
-  if (!layers.ok() && layers.error().code == Code::unsupported) {
-    recipe.notes.push_back("seqmse is left out: " + layers.error().message());
-    return {};
-  }
-  if (!layers.ok()) return layers.error();
-  double logarithms = 0;
-  int64_t better = 0, refused = 0;
-  for (const quant::RescaledLayer& layer : *layers) {
-    refused += layer.refused.empty() ? 0 : 1;
-    if (!(layer.loss.after > 0) || !(layer.loss.before > layer.loss.after)) continue;
-    logarithms += std::log(layer.loss.before / layer.loss.after), ++better;
-  }
-  recipe.notes.push_back(fmt::format(
-      "seqmse: scales of {} of {} layers changed, error of their results {:.2f} times below that before "
-      "(geometric mean)",
-      better, std::ssize(*layers) - refused,
-      better > 0 ? std::exp(logarithms / static_cast<double>(better)) : 1.0));
-  return {};
-}
-
-Status run_learned(const QuantizeInput& input, const quant::MethodUse& use, const QuantizeOptions& options,
-                   const std::shared_ptr<ThreadPool>& pool, const Progress& progress, quant::Recipe& recipe) {
-  if (recipe.weights.empty() && recipe.groups.empty()) return {};
-  const char* name = quant::name_of(use.method);
-  if (input.dataset == nullptr) {
-    recipe.notes.push_back(fmt::format("{} is left out: it needs calibration data", name));
-    return {};
-  }
-  const auto setting = [&](const char* key) { return use.settings.at(key); };
-  quant::LearnOptions learn;
-  learn.blocks.layers = static_cast<int64_t>(setting("layers"));
-  learn.blocks.walk.samples = static_cast<int64_t>(setting("samples"));
-  if (options.memory > 0) learn.blocks.walk.memory = options.memory;
-  learn.rounding.iterations = static_cast<int64_t>(setting("iterations"));
-  learn.rounding.batch = static_cast<int64_t>(setting("batch"));
-  learn.rounding.rate = static_cast<float>(setting("rate"));
-  learn.rounding.trust = static_cast<float>(setting("trust"));
-  learn.rounding.neighbour = setting("trust") == 1 ? quant::Neighbour::downhill : quant::Neighbour::weight;
-  const auto blocks = quant::learn_blocks(input.graph, recipe, *input.dataset, pool, learn, progress);
-  if (!blocks.ok() && blocks.error().code == Code::unsupported) {
-    recipe.notes.push_back(fmt::format("{} is left out: {}", name, blocks.error().message()));
-    return {};
-  }
-  if (!blocks.ok()) return blocks.error();
-  recipe.notes.push_back(summary(name, *blocks));
-  return {};
-}
-
-/// Rounded to nearest, on the calibration data: what a build of this precision loses, in noise over signal.
-Result<double> noise_of(Judge& judge, const QuantizeInput& input, quant::Precision precision,
-                        const quant::PlanOptions& options, std::shared_ptr<const Prepared> prepared) {
-  Quantized build{{}, std::move(prepared)};
-  const calib::Profile& profile = build.profile(*input.profile);
-  NARROW_TRY(build.recipe, quant::plan(build.graph(input.graph), &profile, precision, options, {}));
-  NARROW_TRY(const Judgement judgement, judge.judge(build));
-  return judgement.noise();
-}
 
 /// What was prepared is kept where the outputs lose less by it, and a note says how much less.
 Status keep_if_better(const QuantizeInput& input, quant::Precision precision, const QuantizeOptions& options,
@@ -166,18 +31,6 @@ Status keep_if_better(const QuantizeInput& input, quant::Precision precision, co
   return {};
 }
 
-void run_hqq(const QuantizeInput& input, const quant::MethodUse& use, ThreadPool& pool,
-             quant::Recipe& recipe) {
-  const double norm = use.settings.at("norm");
-  const auto report =
-      quant::half_quadratic(input.graph, input.profile, recipe, pool,
-                            {.norm = norm, .iterations = static_cast<int>(use.settings.at("iterations"))});
-  if (report.layers == 0) return;
-  recipe.notes.push_back(
-      fmt::format("hqq: {} layers, sum of |w - w'|^{:g} {:.3g} times that of the nearest codes' scales",
-                  report.layers, norm, report.nearest > 0 ? report.chosen / report.nearest : 1));
-}
-
 }  // namespace
 
 Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision precision,
@@ -188,27 +41,23 @@ Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision preci
   NARROW_TRY(result.prepared, prepare(input, precision, options, pool, notes, progress));
   if (result.prepared != nullptr)
     NARROW_DO(keep_if_better(input, precision, options, pool, result.prepared, notes));
+  NARROW_DO(run_prune(input, precision, options, pool, result.prepared, notes, progress));
   const QuantizeInput base{.graph = result.graph(input.graph),
-                           .profile = result.prepared != nullptr ? &result.prepared->profile : input.profile,
+                           .profile = profile_of(input, result.prepared),
                            .dataset = input.dataset};
   NARROW_TRY(result.recipe, quant::plan(base.graph, base.profile, precision, options.plan, wide));
+  if (result.prepared != nullptr) result.recipe.pruned = result.prepared->pruned;
   result.recipe.notes.insert(result.recipe.notes.begin(), notes.begin(), notes.end());
-  for (const quant::MethodUse& use : options.methods) {
-    if (use.method == quant::Method::hqq) run_hqq(base, use, *pool, result.recipe);
-    if (use.method == quant::Method::seqmse)
-      NARROW_DO(run_seqmse(base, use, options, pool, progress, result.recipe));
-    if (use.method == quant::Method::gptq)
-      NARROW_DO(run_gptq(base, use, options, pool, progress, result.recipe));
-    if (use.method == quant::Method::adaround || use.method == quant::Method::brecq)
-      NARROW_DO(run_learned(base, use, options, pool, progress, result.recipe));
-  }
+  for (const quant::MethodUse& use : options.methods)
+    NARROW_DO(run_rounding(use, base, result.answers(input.graph), options, pool, result.recipe, progress));
   return result;
 }
 
 Result<Quantized> widen_recipe(const QuantizeInput& input, const Quantized& base, quant::Precision precision,
                                const quant::PlanOptions& plan, const quant::Wide& wide) {
-  const calib::Profile* profile = base.prepared != nullptr ? &base.prepared->profile : input.profile;
-  NARROW_TRY(quant::Recipe recipe, quant::plan(base.graph(input.graph), profile, precision, plan, wide));
+  NARROW_TRY(quant::Recipe recipe,
+             quant::plan(base.graph(input.graph), profile_of(input, base.prepared), precision, plan, wide));
+  recipe.pruned = base.recipe.pruned;
   quant::take_rounding(base.recipe, recipe);
   return Quantized{std::move(recipe), base.prepared};
 }

@@ -22,6 +22,10 @@ struct Quantized {
   const ir::Graph& graph(const ir::Graph& original) const {
     return prepared != nullptr ? prepared->graph : original;
   }
+  /// What the layers should answer like.
+  const ir::Graph& answers(const ir::Graph& original) const {
+    return prepared != nullptr ? prepared->answers() : original;
+  }
   const calib::Profile& profile(const calib::Profile& original) const {
     return prepared != nullptr ? prepared->profile : original;
   }

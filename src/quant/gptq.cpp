@@ -65,6 +65,8 @@ class BlockRounder {
     ColumnBlock wanted(problem_.k);
     for (int64_t k = end - 1; k >= begin; --k) {
       left(k, end, error_, wanted.row(k));
+      for (int64_t c = 0; c < live_; ++c)
+        if (problem_.is_zero(k, first_ + c)) wanted.row(k)[c] = 0;
       for (int64_t c = 0; c < kBlock; ++c) error_.row(k)[c] = wanted.row(k)[c] - target_.row(k)[c];
     }
     std::vector<float> column(static_cast<size_t>(end - begin)), importance;
@@ -85,7 +87,7 @@ class BlockRounder {
       for (int64_t c = 0; c < live_; ++c) {
         const auto at = static_cast<size_t>(g * problem_.n + first_ + c);
         const ScaleFit fit{out_.scale[at], out_.zero_point[at]};
-        const int code = code_of(wanted[c], fit, grid_);
+        const int code = problem_.is_zero(k, first_ + c) ? fit.zero_point : code_of(wanted[c], fit, grid_);
         out_.codes[static_cast<size_t>(k * problem_.n + first_ + c)] = static_cast<int16_t>(code);
         error_.row(k)[c] = static_cast<float>(code - fit.zero_point) * fit.scale - target_.row(k)[c];
       }

@@ -36,7 +36,8 @@ struct GridWeights {
   std::vector<int16_t> zero_point;  // [groups, n]
 };
 
-/// Where `fixed` holds scales they are taken; otherwise each run's are fitted when it is reached.
+/// Where `fixed` holds scales they are taken; otherwise each run's are fitted when it is reached. Weights
+/// that must be zero get the code that is, and the others take up their absence.
 GridWeights gptq(const RoundingProblem& problem, const WeightGrid& grid, const GridWeights& fixed,
                  ThreadPool& pool);
 

@@ -43,6 +43,10 @@ class LayerWalk {
   const Tensor* quantized(const ir::Value* value, int64_t batch) const {
     return pair_.quantized(value, batch);
   }
+  /// Node `key` of the quantized model.
+  const ir::Node& quantized_node(const std::string& key) const {
+    return *pair_.quantized_graph().find_value(key)->producer();
+  }
   /// From now on the quantized model computes layer `key` with these weights (FP32, as the original's shape)
   /// and this bias, where there is one.
   void set_parameters(const std::string& key, Tensor weights, std::optional<Tensor> bias) {

@@ -11,6 +11,16 @@
 
 namespace narrow::quant {
 
+std::vector<float> matrix_of(const ir::Node& node, int64_t group) {
+  const HeavyShape shape = heavy_shape(node);
+  const auto values = weights_of(node)->constant().data<float>();
+  std::vector<float> matrix(static_cast<size_t>(shape.k * shape.n));
+  for (int64_t k = 0; k < shape.k; ++k)
+    for (int64_t n = 0; n < shape.n; ++n)
+      matrix[static_cast<size_t>(k * shape.n + n)] = values[static_cast<size_t>(shape.index(group, k, n))];
+  return matrix;
+}
+
 bool LayerWeights::stores(const Recipe& recipe, const ir::Node& node) {
   return is_heavy(node) && (recipe.groups.contains(key_of(node)) || recipe.weights.contains(key_of(node)));
 }
@@ -88,15 +98,6 @@ size_t LayerWeights::parameter(int64_t group, int64_t run, int64_t n) const {
   return static_cast<size_t>(
       (element / inner / extent * groups + element / inner % extent / grouped_->group_size) * inner +
       element % inner);
-}
-
-std::vector<float> LayerWeights::original(int64_t group) const {
-  const auto values = weights_of(node_)->constant().data<float>();
-  std::vector<float> matrix(static_cast<size_t>(shape_.k * shape_.n));
-  for (int64_t k = 0; k < shape_.k; ++k)
-    for (int64_t n = 0; n < shape_.n; ++n)
-      matrix[static_cast<size_t>(k * shape_.n + n)] = values[static_cast<size_t>(shape_.index(group, k, n))];
-  return matrix;
 }
 
 GridWeights LayerWeights::stored(int64_t group) const {

@@ -10,6 +10,9 @@
 
 namespace narrow::quant {
 
+/// The constant weights of a group of a heavy node: [k, n].
+std::vector<float> matrix_of(const ir::Node& node, int64_t group);
+
 /// One heavy node whose weights a recipe stores in integers. Reads and writes the recipe's codes and scales.
 class LayerWeights {
  public:
@@ -21,8 +24,6 @@ class LayerWeights {
   const WeightGrid& grid() const { return grid_; }
   /// Scales are found with the codes: those of groups and of 4-bit weights.
   bool fits_scales() const { return grid_.fit != nullptr; }
-  /// The original numbers of a group: [k, n].
-  std::vector<float> original(int64_t group) const;
   /// As they are stored now.
   GridWeights stored(int64_t group) const;
   void store(int64_t group, const GridWeights& weights);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 namespace narrow::quant {
 namespace {
@@ -16,6 +17,14 @@ std::vector<MethodSetting> learned_settings(double layers) {
           {"rate", 0.01, 1e-6, 1, "of Adam"},
           {"trust", 0.3, 0, 1, "0: begins where the weights lie, 1: at the codes that were found before"},
           {"layers", layers, 1, 64, "of a block, at most"}};
+}
+
+std::string disagree_in_pruning(const std::map<std::string, double>& settings) {
+  const auto is_whole = [&](const char* name) { return settings.at(name) == std::floor(settings.at(name)); };
+  if (!is_whole("n") || !is_whole("m") || !is_whole("block")) return "whole numbers for n, m and block";
+  if (settings.at("m") == 0) return "";
+  if (settings.at("n") >= settings.at("m")) return "n below m";
+  return settings.at("block") > 1 ? "m or block, not both" : "";
 }
 
 const std::vector<MethodInfo>& table() {
@@ -36,6 +45,20 @@ const std::vector<MethodInfo>& table() {
        "awq",
        "channels that matter to products are made large before weights are rounded (int4, int3, int2)",
        {}},
+      {Method::prune,
+       "prune",
+       "weights are made zero, and the others make up for them: smaller .narrow files, worse answers (all "
+       "but fp32)",
+       {{"sparsity", 0.5, 0, 0.99, "share of the weights; 0: those that are zero already"},
+        {"block", 1, 1, 256, "weights that go together, next to each other along the contraction"},
+        {"m", 0, 0, 64, "of each m weights along the contraction n stay; 0: no such pattern"},
+        {"n", 2, 1, 63, "see m"},
+        {"loss", 1, 0, 1, "1: those go whose absence costs least; 0: the smallest"},
+        {"compensate", 1, 0, 1, "1: weights that stay make up for those that went"},
+        {"fewest", 2048, 0, 1e9, "layers of fewer weights stay dense"},
+        {"damping", 0.03, 1e-6, 1, "as gptq's"},
+        {"samples", 256, 1, 1e6, "of the calibration data, at most"}},
+       disagree_in_pruning},
       {Method::nearest, "nearest", "weights are rounded to the nearest code, whatever the data", {}},
       {Method::hqq,
        "hqq",
@@ -128,8 +151,14 @@ Result<MethodUse> parse_use(std::string_view text) {
   if (text.back() != ')') return wrong(fmt::format("recipe: {}", name), "settings in parentheses", text);
   for (const std::string_view piece : pieces(text.substr(open + 1, text.size() - open - 2)))
     NARROW_DO(read_setting(piece, *info, use));
+  if (info->disagree != nullptr)
+    if (std::string wanted = info->disagree(use.settings); !wanted.empty())
+      return wrong(fmt::format("recipe: {}", name), std::move(wanted), text);
   return use;
 }
+
+/// Methods come in this order: same function, less of it, rounding.
+int stage_of(Method method) { return method == Method::prune ? 1 : changes_graph(method) ? 0 : 2; }
 
 }  // namespace
 
@@ -137,7 +166,7 @@ std::span<const MethodInfo> all_methods() { return table(); }
 
 bool changes_graph(Method method) {
   return method == Method::equalize || method == Method::absorb_bias || method == Method::smooth ||
-         method == Method::awq;
+         method == Method::awq || method == Method::prune;
 }
 
 const char* name_of(Method method) {
@@ -153,9 +182,18 @@ Result<std::vector<MethodUse>> parse_methods(std::string_view list) {
     methods.push_back(std::move(use));
   }
   if (methods.empty()) return wrong("recipe", "at least one method", list);
-  for (size_t i = 1; i < methods.size(); ++i)
-    if (changes_graph(methods[i].method) && !changes_graph(methods[i - 1].method))
-      return wrong("recipe", "what changes the graph before what rounds", list);
+  for (size_t i = 1; i < methods.size(); ++i) {
+    const int stage = stage_of(methods[i].method), before = stage_of(methods[i - 1].method);
+    if (stage < before)
+      return wrong("recipe", "what changes the graph before what rounds, and prune between them", list);
+    if (stage == 1 && before == 1) return wrong("recipe", "prune once", list);
+  }
+  const auto any = [&](auto&& is) { return std::any_of(methods.begin(), methods.end(), is); };
+  const auto learns = [](const MethodUse& m) {
+    return m.method == Method::adaround || m.method == Method::brecq;
+  };
+  if (any(learns) && any([](const MethodUse& m) { return m.method == Method::prune; }))
+    return wrong("recipe", "prune with gptq, hqq or nearest, which keep its zeros", list);
   return methods;
 }
 

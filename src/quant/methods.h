@@ -12,12 +12,14 @@
 
 namespace narrow::quant {
 
-/// Those that change the model's constants before it is planned, and those that round its weights.
+/// Those that change the model's constants before it is planned, not what it computes; prune, which changes
+/// that as well; and those that round its weights.
 enum class Method : uint8_t {
   equalize,
   absorb_bias,
   smooth,
   awq,
+  prune,
   nearest,
   hqq,
   seqmse,
@@ -39,6 +41,8 @@ struct MethodInfo {
   const char* name;
   const char* doc;  // one line
   std::vector<MethodSetting> settings;
+  /// Empty, or what these settings should be together.
+  std::string (*disagree)(const std::map<std::string, double>& settings) = nullptr;
 };
 
 /// Every method there is, in the order they are explained.
@@ -51,7 +55,8 @@ struct MethodUse {
 };
 
 /// "equalize, gptq(damping=0.02)". Empty settings are the standard ones. Errors: usage, naming the method or
-/// setting and what there is; a method that changes the graph behind one that rounds.
+/// setting and what there is; settings that disagree; a method that changes the graph behind one that rounds
+/// or behind prune.
 Result<std::vector<MethodUse>> parse_methods(std::string_view list);
 std::string to_string(const std::vector<MethodUse>& methods);
 /// What a build does where nobody says otherwise.

@@ -66,12 +66,18 @@ Result<ModelPair> ModelPair::create(const ir::Graph& graph, const FakeQuantize& 
   pair.batch_ = dataset.batch_of(std::min(options.batch, dataset.size()));
   NARROW_TRY(const data::Batch first, dataset.read(0, pair.batch_, *pair.pool_));
   for (const auto& [name, tensor] : first.inputs) pair.shapes_[name] = tensor.shape();
-  pair.graph_ = graph.clone();
-  NARROW_DO(ir::bind_shapes(pair.graph_, pair.shapes_));
-  const passes::Pass steps[] = {*passes::find_pass("fold_constants"), *passes::find_pass("resolve_auto_pad")};
-  NARROW_DO(passes::run_passes(pair.graph_, steps, {.evaluate = runtime::reference::evaluate}));
-  NARROW_DO(pair.graph_.sort());
+  NARROW_TRY(pair.graph_, pair.bound(graph));
+  NARROW_TRY(pair.student_, pair.bound(options.start != nullptr ? *options.start : graph));
   return pair;
+}
+
+Result<ir::Graph> ModelPair::bound(const ir::Graph& graph) const {
+  ir::Graph copy = graph.clone();
+  NARROW_DO(ir::bind_shapes(copy, shapes_));
+  const passes::Pass steps[] = {*passes::find_pass("fold_constants"), *passes::find_pass("resolve_auto_pad")};
+  NARROW_DO(passes::run_passes(copy, steps, {.evaluate = runtime::reference::evaluate}));
+  NARROW_DO(copy.sort());
+  return copy;
 }
 
 Status ModelPair::read(const data::Dataset& dataset, const WalkOptions& options, int64_t bytes_of_batch) {
@@ -88,7 +94,6 @@ Status ModelPair::read(const data::Dataset& dataset, const WalkOptions& options,
     original_.push_back(batch.inputs);
   }
   quantized_ = original_;
-  student_ = graph_.clone();
   return {};
 }
 

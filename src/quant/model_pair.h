@@ -22,6 +22,9 @@ struct WalkOptions {
   int64_t samples = 256;  // at most, spread evenly over the data
   int64_t batch = 8;
   int64_t memory = int64_t{3} << 29;  // bytes of values kept at a cut: fewer samples where more would not fit
+  /// The quantized model starts from these constants: the same nodes and names as the graph that is walked.
+  /// Null: from that graph.
+  const ir::Graph* start = nullptr;
 };
 
 /// What is run between two cuts of a graph.
@@ -46,6 +49,7 @@ class ModelPair {
                                   const WalkOptions& options);
 
   const ir::Graph& graph() const { return graph_; }
+  const ir::Graph& quantized_graph() const { return student_; }
   /// As many as fit, when both models keep so many bytes of a batch.
   Status read(const data::Dataset& dataset, const WalkOptions& options, int64_t bytes_of_batch);
   int64_t batches() const { return static_cast<int64_t>(original_.size()); }
@@ -69,6 +73,7 @@ class ModelPair {
  private:
   ModelPair(const FakeQuantize& rounding, std::shared_ptr<ThreadPool> pool)
       : rounding_(&rounding), pool_(std::move(pool)) {}
+  Result<ir::Graph> bound(const ir::Graph& graph) const;
   /// `rounding`: null for the original.
   Status run(const GraphPart& part, const ir::Graph& graph, const FakeQuantize* rounding,
              std::vector<TensorMap>& values);
@@ -76,7 +81,7 @@ class ModelPair {
 
   const FakeQuantize* rounding_;
   std::shared_ptr<ThreadPool> pool_;
-  ir::Graph graph_, student_;  // `student_` has the rounded weights
+  ir::Graph graph_, student_;  // `student_` has the changed weights
   std::map<std::string, Shape> shapes_;
   int64_t samples_ = 0, batch_ = 1;
   std::vector<TensorMap> original_, quantized_;  // per batch, by name

@@ -66,6 +66,8 @@ Json to_json(const Recipe& recipe) {
                              {"group_size", groups.group_size},
                              {"symmetric", !groups.zero_point.defined()},
                              {"bits_per_weight", groups.bits_per_weight()}};
+  for (const auto& [name, pruned] : recipe.pruned)
+    json["pruned"][name] = {{"weights", pruned.weights}, {"zeros", pruned.zeros}};
   if (const StoredWeights stored = stored_weights(recipe); stored.weights > 0)
     json["stored_weights"] = {
         {"weights", stored.weights}, {"bits", stored.bits}, {"bits_per_weight", stored.bits_per_weight()}};

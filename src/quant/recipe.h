@@ -38,6 +38,11 @@ struct NodeChoice {
 /// between QuantizeLinear and DequantizeLinear (tensorrt/rules.h).
 enum class Target : uint8_t { portable, tensorrt };
 
+/// How many of a layer's weights were made zero.
+struct PrunedWeights {
+  int64_t weights = 0, zeros = 0;
+};
+
 struct Recipe {
   Precision precision = Precision::fp32;
   Target target = Target::portable;
@@ -59,6 +64,8 @@ struct Recipe {
   /// Added to a heavy node's bias (result channels), by the name of the node's first output: what the
   /// rounding of its weights would shift the mean of its result by, taken back.
   std::map<std::string, std::vector<float>> bias_corrections;
+  /// Layers whose weights the graph holds with zeros that must stay (prune.h), by the node's first output.
+  std::map<std::string, PrunedWeights> pruned;
   /// Things a reader should know: layers widened by the range audit, bias scales raised, ...
   std::vector<std::string> notes;
 };

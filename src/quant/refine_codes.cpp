@@ -69,6 +69,7 @@ class BlockRefiner {
       float step[kBlock] = {};
       bool moved = false;
       for (int64_t c = 0; c < live_; ++c) {
+        if (problem_.is_zero(k, first_ + c)) continue;
         const float scale = weights_.scale[group_at(group_of_[static_cast<size_t>(k)], c)];
         const float wanted = -gradient_.row(k)[c] / (hessian(k)[k] * scale);
         if (!(std::fabs(wanted) > kLeastMove)) continue;

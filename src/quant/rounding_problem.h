@@ -21,6 +21,11 @@ struct RoundingProblem {
   std::vector<float> hessian;  // [k, k], damped
   std::vector<float> factor;   // [k, k] upper: hessian = factor^T factor
   std::vector<float> target;   // [k, n]  w*
+  /// [k, n]: 1 where v must be zero (pruned weights, prune.h); empty: nowhere.
+  std::vector<uint8_t> zero;
+  bool is_zero(int64_t at_k, int64_t at_n) const {
+    return !zero.empty() && zero[static_cast<size_t>(at_k * n + at_n)] != 0;
+  }
 };
 
 struct ProblemOptions {

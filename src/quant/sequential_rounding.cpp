@@ -1,25 +1,15 @@
 #include "quant/sequential_rounding.h"
 
-#include <optional>
-
 #include "quant/apply_steps.h"
 #include "quant/gptq.h"
+#include "quant/layer_moments.h"
 #include "quant/layer_weights.h"
-#include "quant/moments.h"
 #include "quant/refine_codes.h"
 #include "quant/regions.h"
 #include "quant/rounding_problem.h"
 
 namespace narrow::quant {
 namespace {
-
-/// The node's bias is a vector of ours to change, or may become one.
-bool takes_bias(const ir::Node& node, int64_t channels) {
-  if (node.op() == ir::Op::MatMul) return false;
-  const ir::Value* bias = node.input(2);
-  return bias == nullptr ||
-         (bias->is_constant() && bias->constant().rank() == 1 && bias->constant().elements() == channels);
-}
 
 /// With so few weights a column, GPTQ is sometimes worse than the nearest codes: both are tried.
 constexpr int64_t kFewWeights = 25;
@@ -30,18 +20,23 @@ class Rounder {
           ThreadPool& pool)
       : walk_(walk), rounding_(rounding), recipe_(recipe), options_(options), pool_(pool) {}
 
-  RoundedLayer round(const ir::Node& node) {
+  /// `original`: the layer as it answers; that of the quantized model has the weights to round.
+  RoundedLayer round(const ir::Node& original) {
+    const ir::Node& node = walk_.quantized_node(key_of(original));
     LayerWeights weights(node, recipe_);
     const HeavyShape& shape = weights.shape();
     const bool centred = takes_bias(node, shape.groups * shape.n);
-    const std::vector<Moments> moments = collect(node);
+    const std::vector<Moments> moments =
+        collect_moments(walk_, rounding_, original, options_.residual, pool_);
     std::vector<RoundedLayer> parts(static_cast<size_t>(shape.groups), RoundedLayer{key_of(node)});
     std::vector<std::vector<float>> shift(parts.size());
     std::vector<GridWeights> found(parts.size());
     pool_.run(shape.groups, [&](int64_t g) {
       const auto at = static_cast<size_t>(g);
-      found[at] = round_group(weights, g, moments[at], centred, parts[at]);
-      shift[at] = mean_shift(weights, g, moments[at], found[at]);
+      const std::vector<float> wanted = matrix_of(original, g);
+      const RoundingProblem problem = make_layer_problem(node, g, moments[at], wanted, centred);
+      found[at] = round_group(problem, weights, g, parts[at]);
+      shift[at] = mean_shift(moments[at], wanted, values_of(problem, weights.grid(), found[at]));
     });
     RoundedLayer layer{key_of(node)};
     for (size_t g = 0; g < parts.size(); ++g) {
@@ -49,54 +44,24 @@ class Rounder {
       layer.nearest += parts[g].nearest;
       layer.chosen += parts[g].chosen;
     }
-    if (centred) correct(node, shift);
+    if (centred) correct(original, node, shift);
     walk_.set_parameters(key_of(node), weights.real(), corrected_bias(recipe_, node, shape.groups * shape.n));
     return layer;
   }
 
  private:
-  std::vector<Moments> collect(const ir::Node& node) {
-    MomentSums sums(node, walk_.batches());
-    const std::optional<ir::Use> residual = options_.residual ? residual_of(node) : std::nullopt;
-    for (int64_t b = 0; b < walk_.batches(); ++b)
-      sums.add(walk_.original_input(b), rounding_.read_by(node, 0, walk_.quantized_input(b)),
-               residual ? missing(*residual, b) : Tensor(), pool_);
-    return sums.finish();
+  /// Zeros of a layer that was pruned stay.
+  RoundingProblem make_layer_problem(const ir::Node& node, int64_t group, const Moments& moments,
+                                     const std::vector<float>& wanted, bool centred) const {
+    RoundingProblem problem =
+        make_problem(moments, wanted, {.damping = options_.damping, .centred = centred});
+    if (!recipe_.pruned.contains(key_of(node))) return problem;
+    for (const float w : matrix_of(node, group)) problem.zero.push_back(w == 0 ? 1 : 0);
+    return problem;
   }
 
-  /// Where the node's result is added to a value that both models know by now.
-  std::optional<ir::Use> residual_of(const ir::Node& node) const {
-    const ir::Value* result = node.output();
-    while (result->uses().size() == 1 && result->uses()[0].node->op() == ir::Op::Add) {
-      const ir::Use use = result->uses()[0];
-      const ir::Value* other = use.node->input(1 - use.index);
-      if (other->is_constant()) {  // a bias
-        result = use.node->output();
-        continue;
-      }
-      const bool known =
-          other != result && other->type == result->type && walk_.original(other, 0) != nullptr;
-      return known ? std::optional<ir::Use>({use.node, 1 - use.index}) : std::nullopt;
-    }
-    return std::nullopt;
-  }
-
-  /// r - r'
-  Tensor missing(const ir::Use& residual, int64_t batch) const {
-    const ir::Value* value = residual.node->input(residual.index);
-    const Tensor quantized =
-        rounding_.read_by(*residual.node, residual.index, *walk_.quantized(value, batch));
-    Tensor difference = walk_.original(value, batch)->clone();
-    const auto subtrahend = quantized.data<float>();
-    auto out = difference.mutable_data<float>();
-    for (size_t i = 0; i < out.size(); ++i) out[i] -= subtrahend[i];
-    return difference;
-  }
-
-  GridWeights round_group(const LayerWeights& weights, int64_t group, const Moments& moments, bool centred,
+  GridWeights round_group(const RoundingProblem& problem, const LayerWeights& weights, int64_t group,
                           RoundedLayer& figures) {
-    const RoundingProblem problem =
-        make_problem(moments, weights.original(group), {.damping = options_.damping, .centred = centred});
     const WeightGrid& grid = weights.grid();
     const GridWeights nearest = weights.stored(group);
     const auto error = [&](const GridWeights& w) { return error_of(problem, values_of(problem, grid, w)); };
@@ -112,31 +77,17 @@ class Rounder {
     return best;
   }
 
-  /// Of each result: w^T mean(x) + mean(r) - v^T mean(x') - mean(r').
-  static std::vector<float> mean_shift(const LayerWeights& weights, int64_t group, const Moments& moments,
-                                       const GridWeights& rounded) {
-    const HeavyShape& shape = weights.shape();
-    const std::vector<float> original = weights.original(group);
-    RoundingProblem size;
-    size.k = shape.k, size.n = shape.n;
-    const std::vector<float> values = values_of(size, weights.grid(), rounded);
-    std::vector<double> shift(static_cast<size_t>(shape.n), 0);
-    for (int64_t k = 0; k < shape.k; ++k)
-      for (int64_t n = 0; n < shape.n; ++n) {
-        const auto at = static_cast<size_t>(k * shape.n + n);
-        shift[static_cast<size_t>(n)] +=
-            static_cast<double>(original[at]) * moments.mean[static_cast<size_t>(k)] -
-            static_cast<double>(values[at]) * moments.mean_quantized[static_cast<size_t>(k)];
-      }
-    for (size_t n = 0; n < moments.mean_residual.size(); ++n) shift[n] += moments.mean_residual[n];
-    return {shift.begin(), shift.end()};
-  }
-
-  void correct(const ir::Node& node, const std::vector<std::vector<float>>& shift) {
+  /// The correction is added to the bias of `node`, the shift to that of `original`.
+  void correct(const ir::Node& original, const ir::Node& node, const std::vector<std::vector<float>>& shift) {
     std::vector<float>& correction = recipe_.bias_corrections[key_of(node)];
     correction.clear();
     for (const std::vector<float>& part : shift)
       correction.insert(correction.end(), part.begin(), part.end());
+    if (!recipe_.pruned.contains(key_of(node))) return;
+    const auto bias = [](const ir::Node& of, size_t i) {
+      return of.input(2) == nullptr ? 0.0F : of.input(2)->constant().data<float>()[i];
+    };
+    for (size_t i = 0; i < correction.size(); ++i) correction[i] += bias(original, i) - bias(node, i);
   }
 
   LayerWalk& walk_;
@@ -158,7 +109,10 @@ Result<std::vector<RoundedLayer>> round_sequentially(const ir::Graph& graph, Rec
   for (const ir::Node* node : graph.nodes())
     if (!node->outputs().empty() && LayerWeights::stores(recipe, *node)) layers.insert(key_of(*node));
   FakeQuantize rounding(graph, better);
-  NARROW_TRY(LayerWalk walk, LayerWalk::create(graph, layers, rounding, dataset, pool, options.walk));
+  WalkOptions walk_options = options.walk;
+  walk_options.start = &graph;
+  NARROW_TRY(LayerWalk walk, LayerWalk::create(options.original != nullptr ? *options.original : graph,
+                                               layers, rounding, dataset, pool, walk_options));
   Rounder rounder(walk, rounding, better, options, *pool);
   std::vector<RoundedLayer> done;
   for (size_t s = 0; s < walk.stages().size(); ++s) {

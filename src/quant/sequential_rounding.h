@@ -18,6 +18,8 @@ struct SequentialOptions {
   WalkOptions walk;
   double damping = 0.03;
   bool residual = true;  // the target of a layer holds what the residual it is added to has lost
+  /// What layers should answer like, with other constants than the graph (pruned weights); null: the graph.
+  const ir::Graph* original = nullptr;
 };
 
 /// The error of one layer's result on the calibration data, mean square over its rows and summed over

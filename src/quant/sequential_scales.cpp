@@ -5,6 +5,7 @@
 
 #include "ir/extract.h"
 #include "quant/apply_steps.h"
+#include "quant/layer_moments.h"
 #include "quant/layer_start.h"
 #include "quant/layer_weights.h"
 #include "quant/regions.h"
@@ -78,7 +79,25 @@ class Searcher {
     layer.loss = found->loss, layer.changed = found->changed;
     store(found->layer, recipe_);
     fit_bias_again(node);
+    correct_means(node);
     return layer;
+  }
+
+  /// The bias takes back what the new codes do to the means of results.
+  void correct_means(const ir::Node& node) {
+    LayerWeights weights(node, recipe_);
+    const HeavyShape& shape = weights.shape();
+    if (!takes_bias(node, shape.groups * shape.n)) return;
+    const std::vector<Moments> moments = collect_moments(walk_, rounding_, node, false, *pool_);
+    RoundingProblem size;
+    size.k = shape.k, size.n = shape.n;
+    std::vector<float>& correction = recipe_.bias_corrections[key_of(node)];
+    correction.clear();
+    for (int64_t g = 0; g < shape.groups; ++g) {
+      const std::vector<float> shift = mean_shift(moments[static_cast<size_t>(g)], matrix_of(node, g),
+                                                  values_of(size, weights.grid(), weights.stored(g)));
+      correction.insert(correction.end(), shift.begin(), shift.end());
+    }
   }
 
   /// Smaller scales of weights make for larger codes of biases.

@@ -31,8 +31,8 @@ struct NamedOutput {
 class Parser {
  public:
   Parser(std::string_view text, std::span<const std::byte> blob, std::shared_ptr<const void> owner,
-         const PackedSource& packed)
-      : in_(text), blob_(blob), owner_(std::move(owner)), packed_(packed) {}
+         const PackedSource& packed, std::vector<Placement>* placements)
+      : in_(text), blob_(blob), owner_(std::move(owner)), packed_(packed), placements_(placements) {}
 
   Result<Graph> file() {
     NARROW_TRY(Graph graph, parse_graph(0));
@@ -69,6 +69,8 @@ class Parser {
   std::span<const std::byte> blob_;
   std::shared_ptr<const void> owner_;
   const PackedSource& packed_;
+  std::vector<Placement>* placements_;
+  std::string constant_;  // the one being read
 };
 
 // ---------------------------------------------------------------- graph
@@ -125,7 +127,9 @@ Status Parser::parse_constant(Graph& graph) {
   NARROW_DO(in_.expect(':'));
   NARROW_TRY(const TensorType type, parse_type());
   NARROW_DO(in_.expect('='));
+  constant_ = name;
   NARROW_TRY(Tensor tensor, parse_data(type));
+  constant_.clear();
   Value* value = graph.add_constant(name, std::move(tensor));
   value->type.quant = type.quant;
   NARROW_TRY(auto origins, parse_origins(1));
@@ -318,6 +322,7 @@ Result<std::shared_ptr<const Quantization>> Parser::parse_placed_scales(std::sha
                      fmt::format("{} at {}", count, offset));
   q->scale.resize(static_cast<size_t>(count));
   q->zero_point.resize(static_cast<size_t>(count));
+  if (placements_ != nullptr) placements_->push_back({"", offset, 4 * count});
   if (count > 0) std::memcpy(q->scale.data(), blob_.data() + offset, static_cast<size_t>(count) * 4);
   NARROW_DO(in_.expect('>'));
   return std::shared_ptr<const Quantization>(std::move(q));
@@ -336,6 +341,7 @@ Result<Tensor> Parser::parse_data(const TensorType& type) {
   if (in_.accept_word("packed")) {
     NARROW_TRY(const int64_t number, in_.integer());
     if (packed_ == nullptr) return in_.error("a constant of this text", "one packed elsewhere");
+    if (placements_ != nullptr) placements_->push_back({constant_, 0, 0, number});
     return packed_(number, type.dtype, shape);
   }
   if (in_.accept_word("hash"))
@@ -364,6 +370,7 @@ Result<Tensor> Parser::parse_blob(DType dtype, const Shape& shape, int64_t count
   if (offset < 0 || offset % 64 != 0 || bytes != wanted || offset > size || bytes > size - offset)
     return in_.error(fmt::format("{} bytes at a multiple of 64 inside the blob of {}", wanted, size),
                      fmt::format("{} at {}", bytes, offset));
+  if (placements_ != nullptr) placements_->push_back({constant_, offset, bytes});
   const std::byte* data = blob_.data() + offset;
   if (fewer) return unpack_from(dtype, shape, data, static_cast<int>(bits));
   if (is_narrow(dtype)) return unpack(dtype, shape, data);
@@ -470,8 +477,8 @@ Result<Attribute> Parser::parse_word_attribute(int depth) {
 }  // namespace
 
 Result<Graph> parse(std::string_view text, std::span<const std::byte> blob, std::shared_ptr<const void> owner,
-                    const PackedSource& packed) {
-  return Parser(text, blob, std::move(owner), packed).file();
+                    const PackedSource& packed, std::vector<Placement>* placements) {
+  return Parser(text, blob, std::move(owner), packed, placements).file();
 }
 
 }  // namespace narrow::ir
