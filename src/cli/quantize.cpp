@@ -95,9 +95,10 @@ Result<int> run(const Options& o) {
   for (const std::string& note : original.notes) text += note + "\n";
   for (const std::string& note : recipe.notes) text += note + "\n";
   print_text(o.common, text);
-  print_json(
-      o.common,
-      {{"file", o.out}, {"bytes", bytes}, {"model_bytes", model.file_bytes}, {"recipe", to_json(recipe)}});
+  Json json = {
+      {"file", o.out}, {"bytes", bytes}, {"model_bytes", model.file_bytes}, {"recipe", to_json(recipe)}};
+  if (original.given) json["given_pairs"] = to_json(original.pairs);
+  print_json(o.common, json);
   return kDone;
 }
 
