@@ -18,9 +18,10 @@ import marked_table
 
 PAGES = shared.ROOT / "docs" / "methods"
 # page: the recipe it is about, and what it is compared with
-RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq"), "equalization": ("gptq", "equalize, gptq")}
+RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq"), "equalization": ("gptq", "equalize, gptq"),
+           "bias-correction": ("nearest", "gptq", "gptq(variance=1)")}
 PRECISIONS = ("int8", "int4", "int3")
-ONLY = {"equalization": ("int8",)}  # what else a method leaves as it is
+ONLY = {"equalization": ("int8",), "bias-correction": ("int8",)}  # what else a method leaves as it is
 
 
 def measure(model, calib, evaluation, recipe, precisions):

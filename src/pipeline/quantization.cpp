@@ -38,6 +38,7 @@ Status run_gptq(const QuantizeInput& input, const quant::MethodUse& use, const Q
   quant::SequentialOptions sequential;
   sequential.damping = use.settings.at("damping");
   sequential.residual = use.settings.at("residual") != 0;
+  sequential.variance = use.settings.at("variance") != 0;
   sequential.walk.samples = static_cast<int64_t>(use.settings.at("samples"));
   if (options.memory > 0) sequential.walk.memory = options.memory;
   const auto layers =

@@ -9,6 +9,7 @@
 #include "quant/refine_codes.h"
 #include "quant/regions.h"
 #include "quant/rounding_problem.h"
+#include "quant/variance_fit.h"
 
 namespace narrow::quant {
 namespace {
@@ -38,10 +39,16 @@ class Rounder {
     std::vector<RoundedLayer> parts(static_cast<size_t>(shape.groups), RoundedLayer{key_of(node)});
     std::vector<std::vector<float>> shift(parts.size());
     std::vector<GridWeights> found(parts.size());
+    std::vector<std::vector<float>> factors(parts.size());
     pool_.run(shape.groups, [&](int64_t g) {
       const auto at = static_cast<size_t>(g);
       found[at] = round_group(weights, g, moments[at], centred, parts[at]);
-      shift[at] = mean_shift(weights, g, moments[at], found[at]);
+      std::vector<float> values = values_of(size_of(weights), weights.grid(), found[at]);
+      if (options_.variance && !weights.has_groups()) {
+        factors[at] = variance_factors(moments[at], weights.original(g), values, centred);
+        scale_columns(values, factors[at]);
+      }
+      shift[at] = mean_shift(weights, g, moments[at], values);
     });
     RoundedLayer layer{key_of(node)};
     for (size_t g = 0; g < parts.size(); ++g) {
@@ -50,7 +57,9 @@ class Rounder {
       layer.chosen += parts[g].chosen;
     }
     if (centred) correct(node, shift);
-    walk_.set_parameters(key_of(node), weights.real(), corrected_bias(recipe_, node, shape.groups * shape.n));
+    scale_channels(node, factors);
+    const LayerWeights final(node, recipe_);
+    walk_.set_parameters(key_of(node), final.real(), corrected_bias(recipe_, node, shape.groups * shape.n));
     return layer;
   }
 
@@ -112,14 +121,26 @@ class Rounder {
     return best;
   }
 
+  static RoundingProblem size_of(const LayerWeights& weights) {
+    RoundingProblem size;
+    size.k = weights.shape().k, size.n = weights.shape().n;
+    return size;
+  }
+
+  /// Result channels lie group after group.
+  void scale_channels(const ir::Node& node, const std::vector<std::vector<float>>& factors) {
+    const auto stored = recipe_.weights.find(key_of(node));
+    if (stored == recipe_.weights.end()) return;
+    size_t channel = 0;
+    for (const std::vector<float>& group : factors)
+      for (const float factor : group) stored->second.scale[channel++] *= factor;
+  }
+
   /// Of each result: w^T mean(x) + mean(r) - v^T mean(x') - mean(r').
   static std::vector<float> mean_shift(const LayerWeights& weights, int64_t group, const Moments& moments,
-                                       const GridWeights& rounded) {
+                                       const std::vector<float>& values) {
     const HeavyShape& shape = weights.shape();
     const std::vector<float> original = weights.original(group);
-    RoundingProblem size;
-    size.k = shape.k, size.n = shape.n;
-    const std::vector<float> values = values_of(size, weights.grid(), rounded);
     std::vector<double> shift(static_cast<size_t>(shape.n), 0);
     for (int64_t k = 0; k < shape.k; ++k)
       for (int64_t n = 0; n < shape.n; ++n) {
