@@ -61,6 +61,12 @@ Result<int> run(const Options& o) {
                    .expected = "a method chosen for each value, for --calib-method auto",
                    .got = "none",
                    .hint = "`narrow calibrate --calib-method auto` chooses them: it needs the data"};
+    if (ranges.method == calib::Method::output_error && profile.ranges.empty())
+      return Error{.code = Code::invalid_argument,
+                   .subject = o.calibration,
+                   .expected = "a range chosen for each value, for --calib-method output-error",
+                   .got = "none",
+                   .hint = "`narrow calibrate --calib-method output-error` chooses them: it needs the data"};
   }
   NARROW_TRY(const quant::Wide wide, quant::parse_wide(model.graph, o.wide));
   const auto pool = std::make_shared<ThreadPool>(o.common.threads);

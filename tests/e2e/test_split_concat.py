@@ -39,7 +39,7 @@ def detector(folder, reads_whole, seed=11):
     return path
 
 
-@pytest.mark.parametrize("method", ["mse", "minmax", "auto"])
+@pytest.mark.parametrize("method", ["mse", "minmax", "output-error"])
 @pytest.mark.parametrize("reads_whole", [False, True])
 def test_scores_keep_their_own_scale(narrow, tmp_path, reads_whole, method):
     path = detector(tmp_path, reads_whole)
