@@ -189,9 +189,8 @@ class Chooser {
     for (size_t c = 0; c < list.size(); ++c) {
       const calib::SquaredError expected =
           calib::expected_squared_error(histogram, list[c].range, options_.ranges.levels);
-      scores_.at(input)[c] +=
-          passed[c].rounding.gain(0) * expected.rounded +
-          calib::kClipWeight * passed[c].clipping.gain(standard) * expected.clipped;
+      scores_.at(input)[c] += passed[c].rounding.gain(0) * expected.rounded +
+                              calib::kClipWeight * passed[c].clipping.gain(standard) * expected.clipped;
     }
     return {};
   }

@@ -31,11 +31,11 @@ struct ChosenRange {
 };
 
 /// By name in the profile. The graph is cut at the values that int8 stores with scales of their own. Each
-/// part between them runs with one of the values it reads rounded, and cut, by every candidate, and everything
-/// else FP32: what of such an error comes out of the part, times how large the error is over all calibration
-/// data, summed over the parts that read the value, clipping counted twice. The candidate with the least is
-/// taken. Deterministic, for any number of threads. Cost: the model runs twice per candidate over the samples.
-/// Errors: those of the data; unsupported where states are carried from run to run.
+/// part between them runs with one of the values it reads rounded, and cut, by every candidate, and
+/// everything else FP32: what of such an error comes out of the part, times how large the error is over all
+/// calibration data, summed over the parts that read the value, clipping counted twice. The candidate with
+/// the least is taken. Deterministic, for any number of threads. Cost: the model runs twice per candidate
+/// over the samples. Errors: those of the data; unsupported where states are carried from run to run.
 Result<std::map<std::string, ChosenRange>> choose_ranges(
     const ir::Graph& graph, const calib::Profile& profile, const data::Dataset& dataset,
     std::shared_ptr<ThreadPool> pool, const ChooseRangesOptions& options = {}, const Progress& progress = {});

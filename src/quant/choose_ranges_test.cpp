@@ -21,13 +21,13 @@ using testing_graphs::graph_from;
 
 constexpr int64_t kSamples = 16, kPixels = 64;
 
-/// Channel 0 is normal numbers with an outlier of 60 in a hundred, channel 1 normal numbers.
+/// Magnitudes of normal numbers; in channel 0 one in a hundred is 60.
 TensorMap two_channels() {
   Random random(5);
   Tensor x = Tensor::allocate(DType::f32, {kSamples, 2, 8, 8});
   const auto values = x.mutable_data<float>();
   for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = static_cast<float>(random.normal());
+    values[i] = std::fabs(static_cast<float>(random.normal()));
     if (static_cast<int64_t>(i) / kPixels % 2 == 0 && i % 100 == 0) values[i] = 60;
   }
   return {{"x", x}};
@@ -71,8 +71,8 @@ calib::Range chosen_for(float w0, float w1) {
   const auto chosen = choose_ranges(graph, profile, samples, pool);
   EXPECT_TRUE(chosen.ok()) << chosen.error().message();
   const calib::Range range = chosen->at("x").range;
-  // A tenth is what another range than that of mse must be worth; a rounding error is expected to be a twelfth
-  // of a squared step, which these 2048 numbers hold to within their 2 / sqrt(2048).
+  // A tenth is what another range than that of mse must be worth; a rounding error is expected to be a
+  // twelfth of a squared step, which these 2048 numbers hold to within their 2 / sqrt(2048).
   const Tensor x = two_channels().at("x");
   const double least = error_of_product(x, w0, w1, range);
   for (const RangeCandidate& candidate : range_candidates(profile, "x", {}))
