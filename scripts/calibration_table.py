@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = pathlib.Path(os.environ.get("NARROW_BINARY", ROOT / "build" / "release" / "narrow"))
 DATA = pathlib.Path(os.environ.get("NARROW_DATA", ROOT.parent / "shared" / "data"))
 PAGES = ROOT / "docs" / "calibration"
-METHODS = ("minmax", "percentile", "mse", "entropy", "moving-average", "auto")
+METHODS = ("minmax", "percentile", "mse", "entropy", "moving-average", "auto", "output-error")
 DIGITS = ROOT / "examples" / "digits"
 # model, calibration data, evaluation data
 MODELS = [(DIGITS / "digits.onnx", DIGITS / "calib.toml", DIGITS / "eval.toml")] + [

@@ -22,10 +22,11 @@ LEARNED = "(iterations=300)"
 RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq"), "equalization": ("gptq", "equalize, gptq"),
            "sequential-mse": ("nearest", "seqmse", "gptq", "seqmse, gptq"),
            "learned-rounding": ("nearest", f"nearest, adaround{LEARNED}", f"nearest, brecq{LEARNED}", "gptq"),
-           "w4a8": ("nearest", "gptq", "equalize, gptq")}
+           "w4a8": ("nearest", "gptq", "equalize, gptq"),
+           "bias-correction": ("nearest", "gptq", "gptq(variance=1)")}
 PRECISIONS = ("int8", "int4", "int3")
 ONLY = {"equalization": ("int8",), "sequential-mse": ("int8", "w4a8"), "learned-rounding": ("w4a8",),
-        "w4a8": ("w4a8",)}  # what else a method leaves as it is, or would take hours
+        "w4a8": ("w4a8",), "bias-correction": ("int8",)}  # what else a method leaves as it is, or would take hours
 FOLDERS = {"w4a8": "precisions"}
 # pruning.md: name of a pattern and its recipe
 PRUNING = {"none": "equalize, gptq", "30%": "equalize, prune(sparsity=0.3), gptq", "50%": "equalize, prune, gptq",

@@ -24,16 +24,22 @@ Json to_json(const Profile& profile) {
   }
   Json methods = Json::object();
   for (const auto& [name, method] : profile.methods) methods[name] = to_string(method);
-  return {{"kind", "narrow calibration"}, {"version", 1},
-          {"model", profile.model_hash},  {"data", profile.data_hash},
-          {"samples", profile.samples},   {"values", std::move(values)},
-          {"methods", std::move(methods)}};
+  Json ranges = Json::object();
+  for (const auto& [name, range] : profile.ranges) ranges[name] = {range.low, range.high};
+  return {{"kind", "narrow calibration"},  {"version", 1},
+          {"model", profile.model_hash},   {"data", profile.data_hash},
+          {"samples", profile.samples},    {"values", std::move(values)},
+          {"methods", std::move(methods)}, {"ranges", std::move(ranges)}};
 }
 
 Range range_of(const Profile& profile, const std::string& value, const RangeOptions& options) {
   const auto found = profile.values.find(value);
   if (found == profile.values.end()) return {};
   RangeOptions chosen = options;
+  if (options.method == Method::output_error) {
+    if (const auto range = profile.ranges.find(value); range != profile.ranges.end()) return range->second;
+    chosen.method = Method::mse;
+  }
   if (options.method == Method::automatic) {
     const auto method = profile.methods.find(value);
     chosen.method = method == profile.methods.end() ? Method::mse : method->second;
@@ -111,8 +117,16 @@ Result<Profile> read_profile(const std::filesystem::path& path) {
   if (json.contains("methods") && json["methods"].is_object())
     for (const auto& [name, method] : json["methods"].items()) {
       const auto known = method.is_string() ? parse_method(method.get<std::string>()) : std::nullopt;
-      if (!known || *known == Method::automatic) return bad("an unknown method of value '" + name + "'");
+      if (!known || *known == Method::automatic || *known == Method::output_error)
+        return bad("an unknown method of value '" + name + "'");
       profile.methods[name] = *known;
+    }
+  if (json.contains("ranges") && json["ranges"].is_object())
+    for (const auto& [name, entry] : json["ranges"].items()) {
+      NARROW_TRY(const std::vector<float> ends, floats(json["ranges"], name.c_str(), path.string()));
+      if (ends.size() != 2 || !(ends[0] <= 0) || !(ends[1] >= 0))
+        return bad("a range of value '" + name + "' that is not two numbers around 0");
+      profile.ranges[name] = {ends[0], ends[1]};
     }
   return profile;
 }

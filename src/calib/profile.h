@@ -34,9 +34,12 @@ struct Profile {
   std::map<std::string, ValueProfile> values;  // by ONNX value name
   /// What `auto` chose, by ONNX value name; empty when nobody asked.
   std::map<std::string, Method> methods;
+  /// What `output-error` chose, by ONNX value name; empty when nobody asked.
+  std::map<std::string, Range> ranges = {};
 };
 
-/// The range of one value by any method. `auto` is the method chosen for it, mse where none was.
+/// The range of one value by any method. `auto` is the method chosen for it and `output-error` the range, mse
+/// where none was.
 Range range_of(const Profile& profile, const std::string& value, const RangeOptions& options);
 
 Json to_json(const Profile& profile);

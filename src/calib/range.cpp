@@ -9,7 +9,8 @@
 namespace narrow::calib {
 namespace {
 
-constexpr std::array kNames = {"minmax", "percentile", "mse", "entropy", "moving-average", "auto"};
+constexpr std::array kNames = {"minmax",         "percentile", "mse",         "entropy",
+                               "moving-average", "auto",       "output-error"};
 
 Range with_zero(const Histogram& h, double low, double high) {
   low = std::clamp(low, static_cast<double>(h.min()), static_cast<double>(h.max()));

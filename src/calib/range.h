@@ -8,7 +8,7 @@
 
 namespace narrow::calib {
 
-enum class Method : uint8_t { minmax, percentile, mse, entropy, moving_average, automatic };
+enum class Method : uint8_t { minmax, percentile, mse, entropy, moving_average, automatic, output_error };
 
 const char* to_string(Method method);
 std::optional<Method> parse_method(std::string_view name);
@@ -31,14 +31,16 @@ struct RangeOptions {
 ///             (none for exact zeros), kClipWeight times the squared distance for values cut. Both ends are
 ///             searched.
 /// moving-average  the mean of the batches' minima and maxima, the last hundred or so weighing most
-/// (profile.h). auto        for each value, the one of the others whose range disturbs the model's outputs
-/// least
-///             (choose_methods.h).
+/// (profile.h).
+/// auto        for each value, the one of the others whose range disturbs the model's outputs least
+/// (choose_methods.h).
+/// output-error  for each value, the range that errs least in what the layers behind it answer
+/// (quant/choose_ranges.h).
 /// entropy     the range whose quantized histogram has the least Kullback-Leibler divergence from the
 /// original, values
 ///             cut counted into the outermost bins (Migacz, "8-bit inference with TensorRT", GTC 2017).
-/// The range always holds 0 and lies inside [min, max]. An empty histogram gives [0, 0]. moving_average and
-/// automatic need more than a histogram: range_of() of profile.h.
+/// The range always holds 0 and lies inside [min, max]. An empty histogram gives [0, 0]. moving_average,
+/// automatic and output_error need more than a histogram: range_of() of profile.h.
 Range choose_range(const Histogram& histogram, const RangeOptions& options);
 
 /// A layer sums many values. Rounding errors have either sign and partly cancel; the clipping errors of a

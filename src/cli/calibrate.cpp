@@ -60,8 +60,8 @@ Command add_calibrate(CLI::App& root) {
       root.add_subcommand("calibrate", "record what a model's values do on representative inputs");
   app->description(
       "Runs the FP32 model over the data and writes a distribution per value, keyed to the hashes of model "
-      "and data.\nThe method that turns distributions into ranges is named later, by quantize; only auto, "
-      "which needs the data, chooses here.");
+      "and data.\nThe method that turns distributions into ranges is named later, by quantize; only auto "
+      "and output-error, which need the data, choose here.");
   app->add_option("MODEL", o->model, "FP32 .onnx file")->required();
   app->add_option("--data", o->data, "representative inputs")->required();
   app->add_option("--out", o->out, "calibration.json to write")->required();

@@ -25,8 +25,10 @@ void add_common(CLI::App& app, Common& common) {
 void add_ranges(CLI::App& app, std::string& method, double& percentile) {
   app.add_option(
       "--calib-method", method,
-      "how ranges follow from the data: minmax, percentile, mse (default), entropy, moving-average, or auto: "
-      "for each value the one that disturbs the outputs least");
+      "how ranges follow from the data: minmax, percentile, mse (default), entropy, moving-average, auto: "
+      "for "
+      "each value the one that disturbs the outputs least, or output-error: for each value the range that "
+      "errs least in what the layers behind it answer");
   app.add_option("--percentile", percentile,
                  "share of values kept by --calib-method percentile, in percent (default 99.99)")
       ->check(CLI::Range(50.0, 100.0));
@@ -96,7 +98,7 @@ Result<calib::RangeOptions> parse_ranges(const std::string& method, double perce
   if (!parsed)
     return Error{.code = Code::usage,
                  .subject = "--calib-method",
-                 .expected = "minmax, percentile, mse, entropy, moving-average or auto",
+                 .expected = "minmax, percentile, mse, entropy, moving-average, auto or output-error",
                  .got = "'" + method + "'"};
   return calib::RangeOptions{.method = *parsed, .percentile = percentile, .levels = 256};
 }

@@ -51,6 +51,27 @@ Result<ir::Graph> load(const std::string& path, Json& about) {
   return std::move(model.graph);
 }
 
+/// The Q/DQ pairs of a model that came quantized; none of one that did not, or has no float form.
+pipeline::GivenPairs pairs_of(const std::string& path) {
+  if (artifact::is_artifact(path)) return {};
+  Result<pipeline::Original> original = pipeline::load_original(path);
+  return original.ok() ? std::move(original->pairs) : pipeline::GivenPairs{};
+}
+
+std::string pairs_text(const pipeline::GivenPairs& pairs) {
+  std::string text =
+      fmt::format("quantized already: {} Q/DQ pairs, {} stay in FP32\n", pairs.total, pairs.staying());
+  if (pairs.floats.empty()) return text;
+  std::vector<std::vector<std::string>> rows;
+  for (const pipeline::FloatPair& pair : pairs.floats)
+    rows.push_back({pair.quantize.empty() ? "(constant)" : pair.quantize, pair.dequantize, pair.reader,
+                    pair.op, pair.reason});
+  return text + "\n" +
+         table({"quantize", "dequantize", "read by", "op", "why not integers"}, rows,
+               {false, false, false, false, false}) +
+         "\n";
+}
+
 Result<int> run(const Options& o) {
   Json about;
   NARROW_TRY(ir::Graph graph, load(o.model, about));
@@ -89,9 +110,11 @@ Result<int> run(const Options& o) {
     text += fmt::format("output  {}: {}\n", output.name, ir::to_string(output.value->type));
     outputs.push_back({{"name", output.name}, {"type", ir::to_string(output.value->type)}});
   }
+  const pipeline::GivenPairs pairs = pairs_of(o.model);
+  if (pairs.total > 0) text += pairs_text(pairs);
   if (const std::string precision = text_member(about, "precision"); !precision.empty())
     text += fmt::format("precision {}\n", precision);
-  else
+  else if (pairs.total == 0)
     text += fmt::format(
         "int8 would run {} of {} nodes in integers (--layers says which, and why not the others)\n", integer,
         bound.nodes().size());
@@ -113,15 +136,17 @@ Result<int> run(const Options& o) {
     if (found.empty()) text += "TensorRT's rules of explicit quantization hold\n";
   }
   print_text(o.common, text);
-  print_json(o.common, {{"inputs", inputs},
-                        {"outputs", outputs},
-                        {"nodes", bound.nodes().size()},
-                        {"layers_with_arithmetic", s.layers},
-                        {"parameters", s.parameters},
-                        {"macs", s.macs},
-                        {"about", about},
-                        {"layers", layers},
-                        {"tensorrt_violations", violations}});
+  Json json = {{"inputs", inputs},
+               {"outputs", outputs},
+               {"nodes", bound.nodes().size()},
+               {"layers_with_arithmetic", s.layers},
+               {"parameters", s.parameters},
+               {"macs", s.macs},
+               {"about", about},
+               {"layers", layers},
+               {"tensorrt_violations", violations}};
+  if (pairs.total > 0) json["given_pairs"] = to_json(pairs);
+  print_json(o.common, json);
   return kDone;
 }
 

@@ -60,6 +60,12 @@ Result<int> run(const Options& o) {
                    .expected = "a method chosen for each value, for --calib-method auto",
                    .got = "none",
                    .hint = "`narrow calibrate --calib-method auto` chooses them: it needs the data"};
+    if (ranges.method == calib::Method::output_error && profile.ranges.empty())
+      return Error{.code = Code::invalid_argument,
+                   .subject = o.calibration,
+                   .expected = "a range chosen for each value, for --calib-method output-error",
+                   .got = "none",
+                   .hint = "`narrow calibrate --calib-method output-error` chooses them: it needs the data"};
   }
   NARROW_TRY(const quant::Wide wide, quant::parse_wide(model.graph, o.wide));
   const auto pool = std::make_shared<ThreadPool>(o.common.threads);
@@ -94,9 +100,10 @@ Result<int> run(const Options& o) {
   for (const std::string& note : original.notes) text += note + "\n";
   for (const std::string& note : recipe.notes) text += note + "\n";
   print_text(o.common, text);
-  print_json(
-      o.common,
-      {{"file", o.out}, {"bytes", bytes}, {"model_bytes", model.file_bytes}, {"recipe", to_json(recipe)}});
+  Json json = {
+      {"file", o.out}, {"bytes", bytes}, {"model_bytes", model.file_bytes}, {"recipe", to_json(recipe)}};
+  if (original.given) json["given_pairs"] = to_json(original.pairs);
+  print_json(o.common, json);
   return kDone;
 }
 

@@ -58,6 +58,19 @@ Status check_finite(const ir::Graph& graph) {
   return {};
 }
 
+namespace {
+
+/// What a QuantizeLinear or DequantizeLinear works on is a constant, or the integers of one.
+bool is_about_constant(const ir::Node& node) {
+  const ir::Value* value = node.input(0);
+  if (node.op() == ir::Op::DequantizeLinear && !value->is_constant() && value->producer() != nullptr &&
+      value->producer()->op() == ir::Op::QuantizeLinear)
+    value = value->producer()->input(0);
+  return value != nullptr && value->is_constant();
+}
+
+}  // namespace
+
 Status check_scales(const ir::Graph& graph) {
   for (const ir::Node* node : graph.nodes()) {
     const bool quantizes = node->op() == ir::Op::QuantizeLinear || node->op() == ir::Op::DequantizeLinear;
@@ -65,8 +78,11 @@ Status check_scales(const ir::Graph& graph) {
         !node->input(1)->is_constant())
       continue;
     const std::vector<float> scales = to_floats(node->input(1)->constant());
-    const auto bad =
-        std::find_if(scales.begin(), scales.end(), [](float s) { return !(s > 0) || std::isinf(s); });
+    // Trainers give a channel of weights that are all zeros the scale 0: it is zeros, whatever its codes.
+    const bool zero_serves = is_about_constant(*node);
+    const auto bad = std::find_if(scales.begin(), scales.end(), [&](float s) {
+      return !(s > 0 || (s == 0 && zero_serves)) || std::isinf(s);
+    });
     if (bad != scales.end())
       return Error{.code = Code::invalid_model,
                    .subject = node->location(),

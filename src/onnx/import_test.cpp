@@ -300,6 +300,9 @@ TEST(Scales, ArePositiveAndFinite) {
   EXPECT_TRUE(with_scales({0.5F, 1e-30F}).import().ok());
   expect_error(with_scales({0.5F, 0}), Code::invalid_model, "QuantizeLinear 'q'");
   expect_error(with_scales({-1, 1}), Code::invalid_model, "got -1 at channel 0");
+  TestModel weights = with_scales({0.5F, 0});  // a channel of weights that are all zeros
+  weights.floats("x", {1, 2}, {0.75F, 0}).graph().clear_input();
+  EXPECT_TRUE(weights.import().ok());
   expect_error(with_scales({1, std::numeric_limits<float>::infinity()}), Code::invalid_model,
                "Inf at index 1");
   expect_error(with_scales({1, std::numeric_limits<float>::quiet_NaN()}), Code::invalid_model,

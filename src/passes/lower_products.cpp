@@ -1,5 +1,6 @@
 #include "passes/lower_products.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace narrow::passes {
@@ -66,19 +67,41 @@ std::optional<int32_t> centre_of(DType type) {
   }
 }
 
+/// A channel that was all zeros when it was measured comes with scale 0 and any codes: it is zeros. Zero
+/// codes are that in any step; the bias, which is stored in steps of data times weights, wants a fine one.
+Tensor without_zero_scales(const Tensor& codes, Quantization& quant) {
+  Tensor out = codes.clone();
+  const auto values = out.mutable_data<int8_t>();
+  int64_t inner = 1;
+  for (int64_t a = quant.axis + 1; !quant.per_tensor() && a < codes.rank(); ++a) inner *= codes.dim(a);
+  const auto channels = static_cast<int64_t>(quant.scale.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const int64_t channel = quant.per_tensor() ? 0 : static_cast<int64_t>(i) / inner % channels;
+    if (quant.scale[static_cast<size_t>(channel)] == 0) values[i] = 0;
+  }
+  float finest = 1.0F / 4096;
+  for (const float scale : quant.scale)
+    if (scale > 0) finest = std::min(finest, scale);
+  for (float& scale : quant.scale) scale = scale == 0 ? finest : scale;
+  return out;
+}
+
 std::optional<Weights> symmetric_weights(const Value* value, int64_t channel_axis) {
   const Node* dequantize = producer_of(value, Op::DequantizeLinear);
   if (dequantize == nullptr || !dequantize->input(0)->is_constant()) return {};
   const auto centre = centre_of(dequantize->input(0)->type.dtype);
   if (!centre) return {};
-  auto quant = linear_parameters(dequantize);
+  auto quant = linear_parameters(dequantize, ZeroScales::allowed);
   if (!quant || (!quant->per_tensor() && quant->axis != channel_axis)) return {};
   const Tensor& stored = dequantize->input(0)->constant();
   for (int32_t& zero : quant->zero_point) {
     if (zero != *centre) return {};
     zero = 0;
   }
-  return Weights{stored.dtype() == DType::s8 ? stored : shifted_to_s8(stored, *centre), std::move(*quant)};
+  Tensor values = stored.dtype() == DType::s8 ? stored : shifted_to_s8(stored, *centre);
+  if (std::find(quant->scale.begin(), quant->scale.end(), 0.0F) != quant->scale.end())
+    values = without_zero_scales(values, *quant);
+  return Weights{std::move(values), std::move(*quant)};
 }
 
 // ---------------------------------------------------------------- bias
@@ -91,7 +114,7 @@ std::optional<std::vector<double>> real_bias(const Value* bias) {
   }
   const Node* dequantize = producer_of(bias, Op::DequantizeLinear);
   const auto stored = dequantize != nullptr ? int_constant(dequantize->input(0)) : std::nullopt;
-  const auto quant = stored ? linear_parameters(dequantize) : std::nullopt;
+  const auto quant = stored ? linear_parameters(dequantize, ZeroScales::allowed) : std::nullopt;
   if (!quant || (!quant->per_tensor() && quant->scale.size() != stored->size())) return {};
   std::vector<double> values;
   for (size_t i = 0; i < stored->size(); ++i) {

@@ -35,13 +35,14 @@ std::optional<Quantization> agreed_by_readers(const Value* value) {
 
 }  // namespace
 
-std::optional<Quantization> linear_parameters(const Node* node) {
+std::optional<Quantization> linear_parameters(const Node* node, ZeroScales allowed) {
   const Value *scale = node->input(1), *zero_point = node->input(2);
   if (!is_float_constant(scale) || node->int_attr("block_size", 0) != 0) return {};
   Quantization quant{.scale = to_floats(scale->constant()), .zero_point = {}, .axis = -1};
-  if (quant.scale.empty() ||
-      !std::all_of(quant.scale.begin(), quant.scale.end(), [](float s) { return s > 0 && std::isfinite(s); }))
-    return {};
+  const auto usable = [&](float s) {
+    return (s > 0 || (s == 0 && allowed == ZeroScales::allowed)) && std::isfinite(s);
+  };
+  if (quant.scale.empty() || !std::all_of(quant.scale.begin(), quant.scale.end(), usable)) return {};
   quant.zero_point.assign(quant.scale.size(), 0);
   if (zero_point != nullptr) {
     const auto zeros = int_constant(zero_point);

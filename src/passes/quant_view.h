@@ -11,7 +11,9 @@ namespace narrow::passes {
 
 /// Scales and zero points of a QuantizeLinear or DequantizeLinear node when they are constant, finite and
 /// positive, and not blocked; the axis is normalized, -1 for one scale.
-std::optional<Quantization> linear_parameters(const Node* node);
+/// Constants may have scale 0 where asked for: they are 0 there, whatever their codes.
+enum class ZeroScales : uint8_t { refused, allowed };
+std::optional<Quantization> linear_parameters(const Node* node, ZeroScales zeros = ZeroScales::refused);
 /// The same for nodes with one scale on u8 or s8.
 std::optional<Quantization> per_tensor_parameters(const Node* node);
 

@@ -66,6 +66,7 @@ class Builder {
     model_ = std::move(original.model);
     given_ = std::move(original.given);
     result_.notes = std::move(original.notes);
+    result_.given_pairs = std::move(original.pairs);
     NARROW_TRY(wide_, quant::parse_wide(model_.graph, options_.wide));
     result_.summary = summarize(model_.graph);
     result_.model_hash = model_.hash;

@@ -17,6 +17,7 @@
 #include "calib/range.h"
 #include "pipeline/comparisons.h"
 #include "pipeline/decision.h"
+#include "pipeline/given_pairs.h"
 #include "pipeline/model.h"
 #include "pipeline/variant.h"
 #include "quant/methods.h"
@@ -75,6 +76,7 @@ struct BuildResult {
   int64_t calib_samples = 0;
   std::vector<Build> builds;         // fp32 first
   std::vector<std::string> notes;    // about the model as it came
+  GivenPairs given_pairs;            // its Q/DQ pairs, where it came quantized
   std::vector<std::string> skipped;  // precisions not built, with the reason
   Comparisons comparisons;
   Decision decision;

@@ -1,5 +1,5 @@
-// The calibration step: profile the FP32 original, and with `auto` choose a method for every value int8
-// stores.
+// The calibration step: profile the FP32 original, and with `auto` choose a method, with
+// `output-error` a range for every value int8 stores.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,13 @@
 
 namespace narrow::pipeline {
 
-/// Errors: those of calibrate() and choose_methods().
+/// `output-error`: writes a range for every value that int8 stores into the profile (quant/choose_ranges.h,
+/// whose errors are the errors). `memory` 0: the standard bound.
+Status choose_ranges(const ir::Graph& graph, const data::Dataset& dataset, std::shared_ptr<ThreadPool> pool,
+                     const calib::RangeOptions& ranges, int64_t memory, calib::Profile& profile,
+                     const Progress& progress = {});
+
+/// Errors: those of calibrate(), choose_ranges() and choose_methods().
 Result<calib::Profile> calibrate_model(const Model& model, const data::Dataset& dataset,
                                        std::shared_ptr<ThreadPool> pool,
                                        const calib::CalibrateOptions& options,

@@ -18,6 +18,7 @@ std::vector<Finding> mixed_ranges(const ir::Graph& graph, const quant::Recipe& r
   std::vector<Finding> list;
   if (recipe.activations.empty()) return list;
   for (const ir::Node* node : graph.nodes_of(ir::Op::Concat)) {
+    if (!recipe.activations.contains(node->output()->name)) continue;  // its inputs keep what they are
     double smallest = std::numeric_limits<double>::infinity(), low = 0, high = 0;
     std::string who;
     for (const ir::Value* input : node->inputs()) {
@@ -30,13 +31,10 @@ std::vector<Finding> mixed_ranges(const ir::Graph& graph, const quant::Recipe& r
       high = std::max<double>(high, h.max());
     }
     if (who.empty() || smallest * kLevels >= kFewest * (high - low)) continue;
-    const auto choice = recipe.nodes.find(quant::key_of(*node));
-    const bool integer = choice != recipe.nodes.end() && choice->second.format == quant::NodeFormat::int8;
     list.push_back(
         {"shared_concat", quant::name_of(*node),
-         fmt::format("{} mixes ranges: '{}' spans {:.3g} of {:.3g}, {:.0f} of 256 levels under one scale; {}",
-                     node->location(), who, smallest, high - low, smallest / (high - low) * kLevels,
-                     integer ? "it runs in int8" : "it stays in fp32")});
+         fmt::format("{} mixes ranges: '{}' spans {:.3g} of {:.3g}, {:.0f} of 256 levels under one scale",
+                     node->location(), who, smallest, high - low, smallest / (high - low) * kLevels)});
   }
   return list;
 }

@@ -18,8 +18,8 @@ struct Finding {
 };
 
 /// Concats whose inputs differ so much in range that one integer scale leaves the smallest fewer than 16
-/// levels: boxes and scores, above all. Those the recipe keeps in FP32 are named too: they show why. Kind
-/// shared_concat.
+/// levels: boxes and scores, above all. Those that are joined in FP32 (quant/split_concats.h) are not among
+/// them. Kind shared_concat.
 std::vector<Finding> mixed_ranges(const ir::Graph& graph, const quant::Recipe& recipe,
                                   const calib::Profile& profile);
 

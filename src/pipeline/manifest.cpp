@@ -92,26 +92,28 @@ Json make_manifest(const BuildOptions& options, const BuildResult& result, const
   for (const Build& build : result.builds) builds.push_back(build_json(build, graph));
   for (const passes::PassRecord& pass : result.passes)
     if (pass.changes > 0) passes.push_back({{"pass", pass.name}, {"changes", pass.changes}});
-  return {{"tool", "narrow 0.1.0"},
-          {"model",
-           {{"file", options.model.filename().string()},
-            {"hash", result.model_hash},
-            {"nodes", result.summary.nodes},
-            {"layers", result.summary.layers},
-            {"parameters", result.summary.parameters},
-            {"macs", result.summary.macs}}},
-          {"calibration", {{"hash", result.calib_hash}, {"samples", result.calib_samples}}},
-          {"evaluation",
-           {{"hash", result.eval_hash},
-            {"samples", result.builds.empty() ? 0 : result.builds.front().figures.samples}}},
-          {"options", options_json(options)},
-          {"machine", bench::environment(threads)},
-          {"optimized", passes},
-          {"builds", builds},
-          {"skipped", result.skipped},
-          {"mix", result.mix},
-          {"comparisons", to_json(result.comparisons)},
-          {"decision", to_json(result.decision)}};
+  Json manifest = {{"tool", "narrow 0.1.0"},
+                   {"model",
+                    {{"file", options.model.filename().string()},
+                     {"hash", result.model_hash},
+                     {"nodes", result.summary.nodes},
+                     {"layers", result.summary.layers},
+                     {"parameters", result.summary.parameters},
+                     {"macs", result.summary.macs}}},
+                   {"calibration", {{"hash", result.calib_hash}, {"samples", result.calib_samples}}},
+                   {"evaluation",
+                    {{"hash", result.eval_hash},
+                     {"samples", result.builds.empty() ? 0 : result.builds.front().figures.samples}}},
+                   {"options", options_json(options)},
+                   {"machine", bench::environment(threads)},
+                   {"optimized", passes},
+                   {"builds", builds},
+                   {"skipped", result.skipped},
+                   {"mix", result.mix},
+                   {"comparisons", to_json(result.comparisons)},
+                   {"decision", to_json(result.decision)}};
+  if (result.given_pairs.total > 0) manifest["given_pairs"] = to_json(result.given_pairs);
+  return manifest;
 }
 
 }  // namespace narrow::pipeline

@@ -94,6 +94,8 @@ Result<Original> load_original(const std::filesystem::path& path) {
     original.notes.emplace_back(
         "the model is quantized already: int8 is that model with its own scales, fp32 the model without "
         "them");
+    NARROW_TRY(original.pairs, pairs_left_in_float(*original.given));
+    if (!original.pairs.floats.empty()) original.notes.push_back(original.pairs.summary());
   }
   NARROW_DO(transform(original.model, passes::original_passes()));
   return original;

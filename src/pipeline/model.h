@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "ir/graph.h"
 #include "passes/pass.h"
+#include "pipeline/given_pairs.h"
 
 namespace narrow::pipeline {
 
@@ -28,6 +29,7 @@ struct Original {
   /// The quantized model as it came, its scales untouched: what int8 is then. Values stand for those of
   /// `model.graph`.
   std::optional<ir::Graph> given;
+  GivenPairs pairs;                // of `given`: its Q/DQ pairs, and which stay in FP32
   std::vector<std::string> notes;  // what a reader should know
 };
 /// Errors: as load_model(); unsupported for arithmetic on integers that has no float form.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "calib/calibrate.h"
+#include "pipeline/calibration.h"
 #include "quant/absorb_bias.h"
 #include "quant/awq.h"
 #include "quant/equalize.h"
@@ -61,6 +62,9 @@ class Preparation {
 
   Result<std::shared_ptr<const Prepared>> finish() {
     NARROW_DO(calibrate());
+    if (changed_ && options_.plan.ranges.method == calib::Method::output_error)
+      NARROW_DO(choose_ranges(prepared_->graph, *input_.dataset, pool_, options_.plan.ranges, options_.memory,
+                              prepared_->profile, progress_));
     return std::shared_ptr<const Prepared>(changed_ ? prepared_ : nullptr);
   }
 
@@ -89,6 +93,7 @@ class Preparation {
     quant::SmoothOptions smooth;
     smooth.dynamic = precision_ == Precision::int8_dynamic;
     if (options_.plan.ranges.method != calib::Method::automatic &&
+        options_.plan.ranges.method != calib::Method::output_error &&
         options_.plan.ranges.method != calib::Method::moving_average)
       smooth.ranges = options_.plan.ranges;
     NARROW_TRY(quant::SmoothReport report, quant::smooth(prepared_->graph, rows, smooth));

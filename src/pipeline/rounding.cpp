@@ -35,6 +35,7 @@ Status run_gptq(const QuantizeInput& input, const ir::Graph& answers, const quan
   quant::SequentialOptions sequential;
   sequential.damping = use.settings.at("damping");
   sequential.residual = use.settings.at("residual") != 0;
+  sequential.variance = use.settings.at("variance") != 0;
   sequential.original = &answers;
   sequential.walk.samples = static_cast<int64_t>(use.settings.at("samples"));
   if (options.memory > 0) sequential.walk.memory = options.memory;

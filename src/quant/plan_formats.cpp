@@ -8,6 +8,7 @@
 #include <set>
 
 #include "quant/regions.h"
+#include "quant/split_concats.h"
 #include "quant/tie_free.h"
 #include "quant/weights.h"
 
@@ -172,7 +173,11 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
   Recipe recipe;
   recipe.precision = wide.empty() ? Precision::int8 : Precision::mixed;
   recipe.target = options.target;
-  const IntegerRegions regions = integer_regions(graph, names_of(wide));
+  std::set<std::string> outside = names_of(wide);
+  SplitConcats split = split_concats(graph, profile, options.ranges, outside);
+  outside.merge(split.nodes);
+  recipe.notes = std::move(split.notes);
+  const IntegerRegions regions = integer_regions(graph, outside);
   TieFreeScales tie_free(regions, recipe);
   NARROW_DO(plan_activations(graph, profile, options, regions, tie_free, recipe));
   share_concat_scales(graph, regions, recipe);

@@ -7,6 +7,7 @@
 #include "quant/refine_codes.h"
 #include "quant/regions.h"
 #include "quant/rounding_problem.h"
+#include "quant/variance_fit.h"
 
 namespace narrow::quant {
 namespace {
@@ -31,12 +32,18 @@ class Rounder {
     std::vector<RoundedLayer> parts(static_cast<size_t>(shape.groups), RoundedLayer{key_of(node)});
     std::vector<std::vector<float>> shift(parts.size());
     std::vector<GridWeights> found(parts.size());
+    std::vector<std::vector<float>> factors(parts.size());
     pool_.run(shape.groups, [&](int64_t g) {
       const auto at = static_cast<size_t>(g);
       const std::vector<float> wanted = matrix_of(original, g);
       const RoundingProblem problem = make_layer_problem(node, g, moments[at], wanted, centred);
       found[at] = round_group(problem, weights, g, parts[at]);
-      shift[at] = mean_shift(moments[at], wanted, values_of(problem, weights.grid(), found[at]));
+      std::vector<float> values = values_of(problem, weights.grid(), found[at]);
+      if (options_.variance && !weights.fits_scales()) {
+        factors[at] = variance_factors(moments[at], wanted, values, centred);
+        scale_columns(values, factors[at]);
+      }
+      shift[at] = mean_shift(moments[at], wanted, values);
     });
     RoundedLayer layer{key_of(node)};
     for (size_t g = 0; g < parts.size(); ++g) {
@@ -45,7 +52,9 @@ class Rounder {
       layer.chosen += parts[g].chosen;
     }
     if (centred) correct(original, node, shift);
-    walk_.set_parameters(key_of(node), weights.real(), corrected_bias(recipe_, node, shape.groups * shape.n));
+    scale_channels(node, factors);
+    const LayerWeights final(node, recipe_);
+    walk_.set_parameters(key_of(node), final.real(), corrected_bias(recipe_, node, shape.groups * shape.n));
     return layer;
   }
 
@@ -75,6 +84,15 @@ class Rounder {
     consider(gptq(problem, grid, weights.fits_scales() ? GridWeights() : nearest, pool_));
     if (problem.k <= kFewWeights) consider(nearest);
     return best;
+  }
+
+  /// Result channels lie group after group.
+  void scale_channels(const ir::Node& node, const std::vector<std::vector<float>>& factors) {
+    const auto stored = recipe_.weights.find(key_of(node));
+    if (stored == recipe_.weights.end()) return;
+    size_t channel = 0;
+    for (const std::vector<float>& group : factors)
+      for (const float factor : group) stored->second.scale[channel++] *= factor;
   }
 
   /// The correction is added to the bias of `node`, the shift to that of `original`.

@@ -180,7 +180,8 @@ Result<DataCheck> check_data(const ir::Graph& graph, const data::Dataset& calibr
                   .pool = std::move(pool),
                   .options = options,
                   .progress = progress};
-  if (options.ranges.method == Method::automatic || options.ranges.method == Method::moving_average)
+  if (options.ranges.method == Method::automatic || options.ranges.method == Method::output_error ||
+      options.ranges.method == Method::moving_average)
     checker.options.ranges.method = Method::mse;
   return checker.run();
 }
