@@ -13,6 +13,7 @@
 #include "quant/sequential_rounding.h"
 #include "runtime/reference/reference.h"
 #include "runtime/test_graphs.h"
+#include "tensor/packing.h"
 
 namespace narrow::quant {
 namespace {
