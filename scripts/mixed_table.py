@@ -18,7 +18,7 @@ import calibration_table as shared
 import marked_table
 
 PAGE = shared.ROOT / "docs" / "precisions" / "mixed.md"
-PRECISIONS = "fp32,bf16,fp16,int8,int8-dynamic,int4"
+PRECISIONS = "fp32,bf16,fp16,int8,int8-dynamic"
 
 
 def build(model, calib, evaluation, *options):

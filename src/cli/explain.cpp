@@ -138,7 +138,8 @@ void explain_mix(const Json& mix, std::string& text) {
   std::vector<bool> numbers = {false, false};
   for (const std::string& format : formats)
     for (const char* unit : {" us", " kB", " noise dB"})
-      if (about_bytes || std::string_view(unit) != " kB") head.push_back(format + unit), numbers.push_back(true);
+      if (about_bytes || std::string_view(unit) != " kB")
+        head.push_back(format + unit), numbers.push_back(true);
   std::vector<std::vector<std::string>> rows;
   for (const Json& layer : layers) {
     rows.push_back({text_member(layer, "node"), text_member(layer, "format")});
@@ -147,10 +148,9 @@ void explain_mix(const Json& mix, std::string& text) {
       const double ms = number_member(cost, "ms"), noise = number_member(cost, "noise");
       const bool there = cost.is_object();
       rows.back().push_back(there ? fmt::format("{:.1f}", 1000 * ms) : "");
-      if (about_bytes) rows.back().push_back(there ? fmt::format("{:.1f}", number_member(cost, "bytes") / 1e3) : "");
-      rows.back().push_back(!there      ? ""
-                            : noise > 0 ? fmt::format("{:.0f}", 10 * std::log10(noise))
-                                        : "none");
+      if (about_bytes)
+        rows.back().push_back(there ? fmt::format("{:.1f}", number_member(cost, "bytes") / 1e3) : "");
+      rows.back().push_back(!there ? "" : noise > 0 ? fmt::format("{:.0f}", 10 * std::log10(noise)) : "none");
     }
   }
   text += "\nmixed: layers alone, by format; noise of the outputs relative to their power\n" +

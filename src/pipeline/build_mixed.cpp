@@ -41,11 +41,12 @@ void pin_times(NodeFormat format, bench::Profile& profile) {
 /// What noises, times and trials depend on beside the recipe they are of.
 std::string about(const MixRequest& request, int threads) {
   const BuildOptions& o = request.options;
-  return fmt::format("mix 1; {}; {}; {} threads; batch {}; {}; ranges {} {}; {}; groups of {}; methods {}; memory {}",
-                     request.about, runtime::machine_key(usable_isa()), threads, o.batch,
-                     o.tactics == TacticSource::pinned ? "pinned" : "tuned", to_string(o.ranges.method),
-                     o.ranges.percentile, o.target == quant::Target::tensorrt ? "tensorrt" : "portable",
-                     o.group_size, quant::to_string(o.methods), o.memory);
+  return fmt::format(
+      "mix 1; {}; {}; {} threads; batch {}; {}; ranges {} {}; {}; groups of {}; methods {}; memory {}",
+      request.about, runtime::machine_key(usable_isa()), threads, o.batch,
+      o.tactics == TacticSource::pinned ? "pinned" : "tuned", to_string(o.ranges.method), o.ranges.percentile,
+      o.target == quant::Target::tensorrt ? "tensorrt" : "portable", o.group_size,
+      quant::to_string(o.methods), o.memory);
 }
 
 class Finder {
@@ -108,8 +109,8 @@ class Finder {
     const calib::Profile& profile = start_.profile(request_.profile);
     QuantizeOptions options = request_.quantize;
     std::erase_if(options.methods, [](const auto& use) { return quant::changes_graph(use.method); });
-    NARROW_TRY(Quantized made, make_recipe({graph, &profile, &request_.calib}, built.build->precision, options,
-                                           pool_, request_.pinned, progress_));
+    NARROW_TRY(Quantized made, make_recipe({graph, &profile, &request_.calib}, built.build->precision,
+                                           options, pool_, request_.pinned, progress_));
     return std::move(made.recipe);
   }
 
@@ -119,7 +120,8 @@ class Finder {
         fmt::format("times of {}: {}", to_string(format), quant::digest(built.build->recipe));
     if (const Json* known = pinned ? nullptr : memory_.find(question)) {
       std::map<std::string, double> times;
-      for (const search::MixLayer& layer : layers_) times[layer.node] = number_member(*known, layer.node.c_str());
+      for (const search::MixLayer& layer : layers_)
+        times[layer.node] = number_member(*known, layer.node.c_str());
       return times;
     }
     constexpr int kRuns = 15;
@@ -141,7 +143,10 @@ class Finder {
     if (const Json* known = memory_.find(question);
         known != nullptr && known->is_array() && known->size() == 4 * search::kCarriers) {
       size_t i = 0;
-      each([&](double& number) { number = known->at(i).is_number() ? known->at(i).get<double>() : 0; ++i; });
+      each([&](double& number) {
+        number = known->at(i).is_number() ? known->at(i).get<double>() : 0;
+        ++i;
+      });
       return rates;
     }
     NARROW_TRY(rates, measure_casts(pool_));
@@ -157,8 +162,9 @@ class Finder {
     for (const BuiltUniform& built : request_.builds)
       if (built.build->precision == Precision::fp32) measured.custom_reference = built.build->custom_metric;
     for (const verify::Gate& gate : judge_.options().gates) {
-      NARROW_TRY(const verify::GateResult result,
-                 verify::check_gate(gate, build.figures, measured, judge_.options().proof, judge_.options().level));
+      NARROW_TRY(
+          const verify::GateResult result,
+          verify::check_gate(gate, build.figures, measured, judge_.options().proof, judge_.options().level));
       if (result.verdict != verify::GateResult::Verdict::passed) return false;
     }
     return true;

@@ -59,8 +59,7 @@ std::vector<search::MixEdge> cast_edges(const ir::Graph& graph, const std::vecto
     if (layer != index.end()) {
       const ir::Value* x = node->input(0);
       const double numbers = x->type.is_static() ? static_cast<double>(elements_of(x->type.shape())) : 0;
-      for (const size_t l : sources[x])
-        edges.push_back({l, layer->second, rates.of(numbers)});
+      for (const size_t l : sources[x]) edges.push_back({l, layer->second, rates.of(numbers)});
       from = {layer->second};
     }
     for (const ir::Value* output : node->outputs()) sources[output] = from;

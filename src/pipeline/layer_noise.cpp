@@ -19,7 +19,12 @@ class NoiseMeter {
  public:
   NoiseMeter(const MixInput& input, const std::vector<MixLayer>& layers, const NoiseOptions& options,
              MixMemory& memory, Judge& judge, const Progress& progress)
-      : input_(input), layers_(layers), options_(options), memory_(memory), judge_(judge), progress_(progress) {}
+      : input_(input),
+        layers_(layers),
+        options_(options),
+        memory_(memory),
+        judge_(judge),
+        progress_(progress) {}
 
   Result<LayerNoise> run() {
     std::vector<double> alone = isolated();

@@ -28,10 +28,10 @@ struct LayerNoise {
 };
 
 /// Each layer alone in a format, all others in FP32, on samples of the calibration data. Noises of one format
-/// are scaled to that of its uniform build: together layers lose more or less than each alone, and it is their
-/// sum that a bound is held against. What time does not suffice for is estimated: int8 from what the layer
-/// loses on FP32 inputs, other formats from its noise in int8, in the proportion the measured ones show.
-/// Errors: those of the data, the engine and the plan.
+/// are scaled to that of its uniform build: together layers lose more or less than each alone, and it is
+/// their sum that a bound is held against. What time does not suffice for is estimated: int8 from what the
+/// layer loses on FP32 inputs, other formats from its noise in int8, in the proportion the measured ones
+/// show. Errors: those of the data, the engine and the plan.
 Result<LayerNoise> measure_layer_noise(const MixInput& input, const std::vector<search::MixLayer>& layers,
                                        const NoiseOptions& options, MixMemory& memory,
                                        const std::shared_ptr<ThreadPool>& pool, const Progress& progress);

@@ -8,8 +8,8 @@
 namespace narrow::pipeline {
 
 const UniformBuild* MixInput::build(quant::NodeFormat format) const {
-  const auto found = std::find_if(builds.begin(), builds.end(),
-                                  [&](const UniformBuild& b) { return b.format == format; });
+  const auto found =
+      std::find_if(builds.begin(), builds.end(), [&](const UniformBuild& b) { return b.format == format; });
   return found == builds.end() ? nullptr : &*found;
 }
 
@@ -31,8 +31,8 @@ Result<Quantized> with_formats(const MixInput& input, const quant::PlanOptions& 
   std::vector<const quant::Recipe*> donors;
   for (const UniformBuild& build : input.builds)
     if (build.format != quant::NodeFormat::int8) donors.push_back(&build.recipe);
-  return widen_recipe({input.original, &input.profile, &input.calib}, input.int8, quant::Precision::int8, plan,
-                      formats, donors);
+  return widen_recipe({input.original, &input.profile, &input.calib}, input.int8, quant::Precision::int8,
+                      plan, formats, donors);
 }
 
 }  // namespace narrow::pipeline

@@ -22,8 +22,8 @@ struct UniformBuild {
   /// int8-dynamic and weight-only layers come from here.
   quant::Recipe recipe = {};
   std::map<std::string, double> ms = {};  // by layer name (layer_times())
-  double noise = 0;                  // Judgement::noise(); 0 for fp32
-  bool holds = false;                // the gates about answers
+  double noise = 0;                       // Judgement::noise(); 0 for fp32
+  bool holds = false;                     // the gates about answers
 };
 
 struct MixInput {

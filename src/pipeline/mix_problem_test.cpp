@@ -48,7 +48,8 @@ struct Case {
     int8.recipe = *quant::plan(fp32, &profile, quant::Precision::int8, {});
     layers = mix_layers(fp32, int8.recipe, {});
     const quant::PlanOptions options{.ranges = {}, .group_size = 16};
-    quant::Recipe int4 = *quant::plan(fp32, &profile, quant::Precision::int4, options, {{"b", {.reason = "wide"}}});
+    quant::Recipe int4 =
+        *quant::plan(fp32, &profile, quant::Precision::int4, options, {{"b", {.reason = "wide"}}});
     input.builds.push_back(
         {.format = NodeFormat::fp32, .ms = {{"first", 5}, {"left", 3}, {"right", 2}}, .holds = true});
     input.builds.push_back({.format = NodeFormat::int8,
@@ -73,7 +74,8 @@ TEST(MixProblem, LayersHaveTheFormatsThatTheirBuildsGaveThem) {
   const auto problem = c.problem(Objective::latency);
   ASSERT_TRUE(problem.ok()) << problem.error().message();
   ASSERT_EQ(problem->layers.size(), 3U);
-  for (size_t l = 0; l < 3; ++l) EXPECT_EQ(problem->layers[l].node, (std::array{"first", "left", "right"}[l]));
+  for (size_t l = 0; l < 3; ++l)
+    EXPECT_EQ(problem->layers[l].node, (std::array{"first", "left", "right"}[l]));
   EXPECT_EQ(problem->layers[0].choices.size(), 3U);
   EXPECT_EQ(problem->layers[1].choices.size(), 2U);  // it is wide in the int4 build
   const auto& int4 = problem->layers[2].choices[2];
@@ -114,13 +116,16 @@ Mix least(const search::MixProblem& problem, const Figure& figure) {
 
 TEST(MixProblem, ObjectivesMinimiseWhatTheySay) {
   const Case c;
-  for (const Objective objective : {Objective::latency, Objective::throughput, Objective::size, Objective::cost}) {
+  for (const Objective objective :
+       {Objective::latency, Objective::throughput, Objective::size, Objective::cost}) {
     const auto problem = c.problem(objective);
     ASSERT_TRUE(problem.ok()) << problem.error().message();
     const auto best = search::best_mix(*problem, 1e9);
     ASSERT_TRUE(best.ok());
     const auto figure = [&](const Mix& mix) {
-      return objective == Objective::size ? mix.bytes : objective == Objective::cost ? mix.ms * mix.bytes : mix.ms;
+      return objective == Objective::size   ? mix.bytes
+             : objective == Objective::cost ? mix.ms * mix.bytes
+                                            : mix.ms;
     };
     EXPECT_NEAR(figure(*best), figure(least(*problem, figure)), 1e-4 * figure(*best)) << to_string(objective);
   }
@@ -136,9 +141,14 @@ bench::StepProfile step(const char* node, const char* op, double ms) {
 
 TEST(LayerTimes, StepsBetweenLayersBelongToTheOneBeforeAndScaledRowsToTheOneBehind) {
   bench::Profile profile;
-  profile.steps = {step("q", "QuantizeLinear", 100), step("first", "FusedMatMul", 1),  step("r", "Relu", 2),
-                   step("rows", "QuantizeRows", 4),  step("left", "FusedMatMul", 8),   step("c", "Cast", 100),
-                   step("right", "FusedMatMul", 16), step("y", "Add", 32)};
+  profile.steps = {step("q", "QuantizeLinear", 100),
+                   step("first", "FusedMatMul", 1),
+                   step("r", "Relu", 2),
+                   step("rows", "QuantizeRows", 4),
+                   step("left", "FusedMatMul", 8),
+                   step("c", "Cast", 100),
+                   step("right", "FusedMatMul", 16),
+                   step("y", "Add", 32)};
   const auto times = layer_times(profile, {{"a", "first"}, {"b", "left"}, {"c", "right"}});
   EXPECT_EQ(times, (std::map<std::string, double>{{"first", 3}, {"left", 12}, {"right", 48}}));
 }

@@ -34,8 +34,8 @@ class MixSearch {
                                     .samples = options_.samples,
                                     .seconds = 30 * options_.minutes},  // half of the time there is
                                    memory_, pool, progress_));
-    NARROW_TRY(found_.problem, make_mix_problem(input_, std::move(layers), found_.noise, options_.casts,
-                                                options_.objective));
+    NARROW_TRY(found_.problem,
+               make_mix_problem(input_, std::move(layers), found_.noise, options_.casts, options_.objective));
     NARROW_TRY(found_.front, search::pareto_front(found_.problem));
     find_rival();
     NARROW_DO(try_front());
@@ -137,8 +137,7 @@ Json layers_json(const MixFound& found) {
     for (const search::FormatCost& c : layer.choices)
       choices[to_string(c.format)] = {{"ms", c.ms}, {"bytes", c.bytes}, {"noise", c.noise}};
     layers.push_back({{"node", layer.node}, {"choices", choices}});
-    if (found.holds)
-      layers.back()["format"] = to_string(layer.choices[found.tried.best->choice[l]].format);
+    if (found.holds) layers.back()["format"] = to_string(layer.choices[found.tried.best->choice[l]].format);
   }
   return layers;
 }

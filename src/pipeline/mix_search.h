@@ -29,7 +29,7 @@ struct MixOptions {
 
 /// One mix that was held against the gates.
 struct MixTrial {
-  search::Mix mix;  // as predicted
+  search::Mix mix;   // as predicted
   int64_t wide = 0;  // layers that are not int8
   bool holds = false;
   std::string gates = {};  // "top1.drop 0.86 pp > 0.5 pp"

@@ -117,14 +117,16 @@ std::vector<std::string> notes_of(const MixFound& found) {
   }
   if (!found.tried.none_is_cheaper) notes.push_back(front_text(found));
   if (found.noise.measured < found.noise.wanted)
-    notes.push_back(
-        fmt::format("time sufficed to measure the noise of {} of {} layers and formats; the others' is estimated",
-                    found.noise.measured, found.noise.wanted));
+    notes.push_back(fmt::format(
+        "time sufficed to measure the noise of {} of {} layers and formats; the others' is estimated",
+        found.noise.measured, found.noise.wanted));
   if (found.recalled > 0)
-    notes.push_back(fmt::format("{} times, noises and trials are those of an earlier search", found.recalled));
+    notes.push_back(
+        fmt::format("{} times, noises and trials are those of an earlier search", found.recalled));
   if (found.tried.out_of_time)
-    notes.emplace_back("the search ran out of time: the same command goes on where it stopped, --budget gives "
-                       "it more at once");
+    notes.emplace_back(
+        "the search ran out of time: the same command goes on where it stopped, --budget gives "
+        "it more at once");
   return notes;
 }
 

@@ -16,7 +16,8 @@ int64_t layer_bytes(const ir::Node& node, const Recipe& recipe) {
   if (format == NodeFormat::int8 && recipe.target == Target::portable) bytes *= 2;  // s32 and its FP32 scales
   if (const auto groups = recipe.groups.find(key); groups != recipe.groups.end())
     return bytes + (groups->second.stored_bits() + 7) / 8;
-  if (const auto stored = recipe.weights.find(key); stored != recipe.weights.end())  // s8, an FP32 scale and a
+  if (const auto stored = recipe.weights.find(key);
+      stored != recipe.weights.end())  // s8, an FP32 scale and a
     return bytes + weights.elements() + 5 * static_cast<int64_t>(stored->second.scale.size());  // zero point
   const bool half = format == NodeFormat::fp16 || format == NodeFormat::bf16;
   return bytes + (half ? 2 : 4) * weights.elements();

@@ -14,9 +14,9 @@
 namespace narrow::quant {
 
 /// A layer with a format of its own: why, as will be shown, and what it computes in instead. No format: what
-/// the precision's options say, else FP32. fp16 and bf16 are for what half_region() holds; int8-dynamic, int4,
-/// int3 and int2 for heavy nodes (plan_layer.h). A format the node cannot have gives FP32, and the reason says
-/// so.
+/// the precision's options say, else FP32. fp16 and bf16 are for what half_region() holds; int8-dynamic,
+/// int4, int3 and int2 for heavy nodes (plan_layer.h). A format the node cannot have gives FP32, and the
+/// reason says so.
 struct WideLayer {
   std::string reason;
   std::optional<NodeFormat> format = {};

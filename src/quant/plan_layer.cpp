@@ -97,9 +97,10 @@ NodeChoice plan_wide_layer(const ir::Node& node, const WideLayer& layer, NodeFor
     return or_why_not(plan_dynamic_layer(node, profile, recipe), wanted, layer.reason);
   }
   if (const int bits = weight_only_bits(wanted); bits > 0) {
-    const GroupOptions groups =
-        group_options(precision_of_bits(bits), {.ranges = {}, .target = options.target, .group_size = options.group_size});
-    return or_why_not(plan_grouped_layer(node, profile, groups, options.target, recipe), wanted, layer.reason);
+    const GroupOptions groups = group_options(
+        precision_of_bits(bits), {.ranges = {}, .target = options.target, .group_size = options.group_size});
+    return or_why_not(plan_grouped_layer(node, profile, groups, options.target, recipe), wanted,
+                      layer.reason);
   }
   const NodeFormat format = half.contains(&node) ? wanted : NodeFormat::fp32;
   if (profile != nullptr) correct_half_bias(node, *profile, format, recipe);

@@ -12,7 +12,9 @@ namespace narrow::quant {
 Recipe plan_weight_only(const ir::Graph& graph, const calib::Profile* profile, const GroupOptions& options,
                         Target target, const Wide& wide) {
   Recipe recipe;
-  recipe.precision = options.bits == 4 ? Precision::int4 : options.bits == 3 ? Precision::int3 : Precision::int2;
+  recipe.precision = options.bits == 4   ? Precision::int4
+                     : options.bits == 3 ? Precision::int3
+                                         : Precision::int2;
   recipe.target = target;
   for (const ir::Node* node : graph.nodes()) {
     const std::string& key = key_of(*node);

@@ -51,8 +51,9 @@ const ir::Node* find_node(const ir::Graph& graph, const std::string& name) {
 }
 
 Result<NodeFormat> parse_format(const std::string& text, const std::string& name) {
-  for (const NodeFormat format : {NodeFormat::fp32, NodeFormat::fp16, NodeFormat::bf16,
-                                  NodeFormat::int8_dynamic, NodeFormat::int4, NodeFormat::int3, NodeFormat::int2})
+  for (const NodeFormat format :
+       {NodeFormat::fp32, NodeFormat::fp16, NodeFormat::bf16, NodeFormat::int8_dynamic, NodeFormat::int4,
+        NodeFormat::int3, NodeFormat::int2})
     if (name == to_string(format)) return format;
   return Error{.code = Code::usage,
                .subject = "--wide " + text,

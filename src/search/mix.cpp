@@ -23,8 +23,7 @@ double price_of(const MixProblem& problem, const FormatCost& choice) {
 /// value leave it, does it enter it?
 class Program {
  public:
-  Program(const MixProblem& problem, Goal goal)
-      : problem_(problem), goal_(goal), program_(Cbc_newModel()) {
+  Program(const MixProblem& problem, Goal goal) : problem_(problem), goal_(goal), program_(Cbc_newModel()) {
     Cbc_setLogLevel(program_.get(), 0);
     double loudest = 0;
     for (const MixLayer& layer : problem.layers)
@@ -163,7 +162,8 @@ Mix price(const MixProblem& problem, std::vector<size_t> choice) {
   }
   for (const MixEdge& edge : problem.edges) {
     const Carrier from = carrier_of(chosen(edge.from).format), to = carrier_of(chosen(edge.to).format);
-    if (from != to) mix.ms += edge.ms[static_cast<size_t>(from)].leave + edge.ms[static_cast<size_t>(to)].enter;
+    if (from != to)
+      mix.ms += edge.ms[static_cast<size_t>(from)].leave + edge.ms[static_cast<size_t>(to)].enter;
   }
   mix.price = problem.per_ms * mix.ms + problem.per_byte * mix.bytes;
   return mix;

@@ -1,14 +1,13 @@
 // The best choice of a format per layer whose noise stays below a bound: an integer program.
 //
-//   minimise    sum_l price(l, f_l)  +  sum_(l,m) [c(f_l) != c(f_m)] (leave(l, m, c(f_l)) + enter(l, m, c(f_m)))
-//   subject to  sum_l noise(l, f_l) <= bound
+//   minimise    sum_l price(l, f_l)  +  sum_(l,m) [c(f_l) != c(f_m)] (leave(l, m, c(f_l)) + enter(l, m,
+//   c(f_m))) subject to  sum_l noise(l, f_l) <= bound
 //
 // price = per_ms * ms + per_byte * bytes. Times are measured; noise is a layer's share in the noise of the
-// outputs, which adds up while it is small and layers err independently. c(f) is how values lie between layers:
-// fp32, int8-dynamic and weight-only layers all hand on FP32. What leaves a kind of value and enters another is
-// converted, by way of FP32.
-// Source of the form: Dong et al., "HAWQ-V3", arXiv:2011.10680, 3.4, without casts. Solved exactly, up to a
-// gap of 0.01 %, by COIN-OR Cbc (branch and cut).
+// outputs, which adds up while it is small and layers err independently. c(f) is how values lie between
+// layers: fp32, int8-dynamic and weight-only layers all hand on FP32. What leaves a kind of value and enters
+// another is converted, by way of FP32. Source of the form: Dong et al., "HAWQ-V3", arXiv:2011.10680, 3.4,
+// without casts. Solved exactly, up to a gap of 0.01 %, by COIN-OR Cbc (branch and cut).
 #pragma once
 
 #include <array>
@@ -57,7 +56,7 @@ struct MixProblem {
 
 struct Mix {
   std::vector<size_t> choice = {};  // of each layer: an index of its choices
-  double ms = 0, noise = 0;    // as the problem predicts them, casts included
+  double ms = 0, noise = 0;         // as the problem predicts them, casts included
   double bytes = 0, price = 0;
 };
 

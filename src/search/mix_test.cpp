@@ -24,8 +24,8 @@ CastCosts random_casts(Random& random) {
   return costs;
 }
 
-/// A chain with a shortcut every third layer; narrower is faster, smaller and noisier, mostly. Not every layer
-/// has every format.
+/// A chain with a shortcut every third layer; narrower is faster, smaller and noisier, mostly. Not every
+/// layer has every format.
 MixProblem random_problem(uint64_t seed, size_t layers) {
   Random random(seed);
   MixProblem problem;
@@ -63,7 +63,8 @@ Mix by_trying_all(const MixProblem& problem, Mix best, const Better& better) {
 double all_noise(const MixProblem& problem) {
   double all = 0;
   for (const MixLayer& layer : problem.layers)
-    for (const FormatCost& choice : layer.choices) all += choice.format == NodeFormat::int8 ? choice.noise : 0;
+    for (const FormatCost& choice : layer.choices)
+      all += choice.format == NodeFormat::int8 ? choice.noise : 0;
   return all;
 }
 
@@ -127,11 +128,15 @@ TEST(Mix, OnlyCarriersThatDifferAreCast) {
   costs[static_cast<size_t>(Carrier::f16)] = {.leave = 1, .enter = 2};
   costs[static_cast<size_t>(Carrier::u8)] = {.leave = 4, .enter = 8};
   MixProblem problem;
-  const std::vector<FormatCost> every = {{NodeFormat::fp32}, {NodeFormat::fp16}, {NodeFormat::int8},
-                                         {NodeFormat::int8_dynamic}, {NodeFormat::int4}};
+  const std::vector<FormatCost> every = {{NodeFormat::fp32},
+                                         {NodeFormat::fp16},
+                                         {NodeFormat::int8},
+                                         {NodeFormat::int8_dynamic},
+                                         {NodeFormat::int4}};
   problem.layers = {{"a", "a", every}, {"b", "b", every}};
   problem.edges = {{0, 1, costs}};
-  const double wanted[5][5] = {{0, 2, 8, 0, 0}, {1, 0, 9, 1, 1}, {4, 6, 0, 4, 4}, {0, 2, 8, 0, 0}, {0, 2, 8, 0, 0}};
+  const double wanted[5][5] = {
+      {0, 2, 8, 0, 0}, {1, 0, 9, 1, 1}, {4, 6, 0, 4, 4}, {0, 2, 8, 0, 0}, {0, 2, 8, 0, 0}};
   for (size_t a = 0; a < 5; ++a)
     for (size_t b = 0; b < 5; ++b) EXPECT_EQ(price(problem, {a, b}).ms, wanted[a][b]) << a << ' ' << b;
 }

@@ -101,7 +101,8 @@ class Trials {
         const double gain = best.price - price(problem_, std::move(choice)).price;
         if (gain > kLeastGain * best.price) found.push_back({l, c, gain});
       }
-    std::stable_sort(found.begin(), found.end(), [](const Step& a, const Step& b) { return a.gain > b.gain; });
+    std::stable_sort(found.begin(), found.end(),
+                     [](const Step& a, const Step& b) { return a.gain > b.gain; });
     return found;
   }
 

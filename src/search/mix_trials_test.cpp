@@ -113,7 +113,8 @@ TEST(MixTrials, WhereNoneHoldsTheQuietestThatWouldBeWorthItProvesIt) {
   EXPECT_LT(tried->proof->price, 0.97 * rival * (1 + 1e-9));
   std::vector<size_t> choice(8, 0);
   for (int i = 0; i < 6561; ++i) {  // 3^8
-    for (int l = 0, rest = i; l < 8; ++l, rest /= 3) choice[static_cast<size_t>(l)] = static_cast<size_t>(rest % 3);
+    for (int l = 0, rest = i; l < 8; ++l, rest /= 3)
+      choice[static_cast<size_t>(l)] = static_cast<size_t>(rest % 3);
     const Mix mix = price(problem, choice);
     EXPECT_FALSE(mix.price < 0.97 * rival && truth.holds(mix));
     if (mix.price < 0.97 * rival) {
@@ -140,9 +141,9 @@ TEST(MixTrials, TimeThatRanOutEndsTheSearchWithTheBestSoFar) {
 
 TEST(MixTrials, AnErrorOfATrialEndsTheSearch) {
   const MixProblem problem = chain(4, 6);
-  const auto tried = try_mixes(problem, *pareto_front(problem),
-                               {.rival_price = uniform_mix(problem, NodeFormat::fp32).price},
-                               [](const Mix&) -> Result<bool> { return Error{.code = Code::io, .subject = "disk"}; });
+  const auto tried = try_mixes(
+      problem, *pareto_front(problem), {.rival_price = uniform_mix(problem, NodeFormat::fp32).price},
+      [](const Mix&) -> Result<bool> { return Error{.code = Code::io, .subject = "disk"}; });
   ASSERT_FALSE(tried.ok());
   EXPECT_EQ(tried.error().code, Code::io);
 }
