@@ -7,8 +7,10 @@
 
 #include "base/cpu.h"
 #include "base/json_text.h"
+#include "bench/bench.h"
 #include "bench/profile.h"
 #include "pipeline/layer_costs.h"
+#include "quant/apply.h"
 #include "quant/digest.h"
 #include "quant/methods.h"
 #include "runtime/tactic_cache.h"
@@ -78,13 +80,13 @@ class Finder {
     if (!pinned) {
       NARROW_TRY(casts, recalled_casts());
     }
-    return search_mix(input,
-                      {.plan = request_.quantize.plan,
+    MixOptions options{.plan = request_.quantize.plan,
                        .pinned = request_.pinned,
                        .objective = request_.options.objective,
                        .minutes = request_.options.budget_minutes,
-                       .casts = casts},
-                      judge_, memory_, pool_, progress_);
+                       .casts = casts};
+    if (!pinned) options.clock = [&](const Quantized& mix, NodeFormat rival) { return time_beside(mix, rival); };
+    return search_mix(input, options, judge_, memory_, pool_, progress_);
   }
 
  private:
@@ -131,6 +133,26 @@ class Finder {
     std::map<std::string, double> times = layer_times(profile, layers_);
     if (!pinned) memory_.add(question, Json(times));
     return times;
+  }
+
+  /// Both in rotation, kernels tuned as those of the build that will be written.
+  Result<double> time_beside(const Quantized& mix, NodeFormat rival) {
+    const auto beside = std::find_if(request_.builds.begin(), request_.builds.end(), [&](const BuiltUniform& b) {
+      return format_of(b.build->precision) == rival;
+    });
+    NARROW_TRY(const ir::Graph graph, quant::apply(mix.graph(request_.original), mix.recipe));
+    NARROW_TRY(runtime::Session session, runtime::Session::create(graph, pool_));
+    std::map<std::string, Shape> shapes;
+    for (const auto& [name, tensor] : request_.timed_inputs) shapes[name] = tensor.shape();
+    runtime::TacticCache cache(runtime::cache_folder(), usable_isa(), pool_->threads());
+    NARROW_DO(session.tune(shapes, cache));
+    cache.save();
+    const std::vector<bench::Contestant> both = {
+        {.name = "mixed", .session = &session, .inputs = request_.timed_inputs},
+        {.name = to_string(rival), .session = beside->variant->session.get(), .inputs = request_.timed_inputs}};
+    NARROW_TRY(const std::vector<bench::Record> records,
+               bench::measure(both, {.seconds = request_.options.bench_seconds, .rounds = 5, .batch = 1}, progress_));
+    return records[0].median_ms / std::max(records[1].median_ms, 1e-9);
   }
 
   Result<CastRates> recalled_casts() {

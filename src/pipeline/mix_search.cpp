@@ -36,9 +36,14 @@ class MixSearch {
                                    memory_, pool, progress_));
     NARROW_TRY(found_.problem,
                make_mix_problem(input_, std::move(layers), found_.noise, options_.casts, options_.objective));
-    NARROW_TRY(found_.front, search::pareto_front(found_.problem));
-    find_rival();
-    NARROW_DO(try_front());
+    constexpr int kRounds = 3;
+    for (int round = 0; round < kRounds; ++round) {
+      NARROW_TRY(found_.front, search::pareto_front(found_.problem));
+      find_rival();
+      NARROW_DO(try_front());
+      NARROW_TRY(const bool believed, is_as_fast_as_predicted());
+      if (believed) break;
+    }
     found_.recalled = memory_.recalled();
     found_.notes = notes_of(found_);
     return std::move(found_);
@@ -83,10 +88,43 @@ class MixSearch {
     return wide;
   }
 
+  /// False: the mix is slower than its rival, and casts were made dearer to explain it. A mix without casts is
+  /// given up then: nothing is left to learn.
+  Result<bool> is_as_fast_as_predicted() {
+    const bool by_time = options_.objective == Objective::latency || options_.objective == Objective::throughput;
+    if (!found_.holds || !found_.rival || !by_time || !options_.clock) return true;
+    NARROW_TRY(const double ratio, measured_ratio());
+    found_.measured = ratio;
+    if (ratio < 1) return true;
+    found_.holds = false;
+    double alone = 0;
+    const Mix& best = *found_.tried.best;
+    for (size_t l = 0; l < best.choice.size(); ++l) alone += found_.problem.layers[l].choices[best.choice[l]].ms;
+    const double casts = best.ms - alone, missing = ratio * found_.rival_mix.ms - best.ms;
+    if (!(casts > 0) || !(missing > 0)) return true;
+    const double factor = 1 + missing / casts;
+    found_.cast_factor *= factor;
+    for (search::MixEdge& edge : found_.problem.edges)
+      for (search::CastMs& cast : edge.ms) cast.leave *= factor, cast.enter *= factor;
+    return false;
+  }
+
+  Result<double> measured_ratio() {
+    const std::string question =
+        fmt::format("time over that of {}: {}", to_string(*found_.rival), quant::digest(found_.mix.recipe));
+    if (const Json* known = memory_.find(question); known != nullptr && known->is_number())
+      return known->get<double>();
+    NARROW_TRY(const double ratio, options_.clock(found_.mix, *found_.rival));
+    memory_.add(question, ratio);
+    return ratio;
+  }
+
   /// What a program of the user's says may change with the program: it is asked anew.
   bool can_recall() const { return judge_.options().metric_command.empty(); }
 
   Result<bool> holds(const Mix& mix) {
+    for (const MixTrial& trial : found_.trials)
+      if (trial.mix.choice == mix.choice) return trial.holds;  // of an earlier round
     report(progress_, fmt::format("mix {}", found_.trials.size() + 1), 0, 0);
     NARROW_TRY(const Quantized quantized, with_formats(input_, options_.plan, formats_of(mix)));
     const std::string question = question_ + quant::digest(quantized.recipe);
@@ -174,7 +212,9 @@ Json to_json(const MixFound& found) {
                {"front", std::move(front)},
                {"trials", std::move(trials)},
                {"recalled", found.recalled},
+               {"cast_factor", found.cast_factor},
                {"out_of_time", found.tried.out_of_time}};
+  if (found.measured) json["measured_over_rival"] = *found.measured;
   if (found.rival) {
     json["rival"] = mix_json(found.rival_mix);
     json["rival"]["format"] = to_string(*found.rival);

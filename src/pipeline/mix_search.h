@@ -2,7 +2,9 @@
 // exact choice among them (search/mix.h), and trials against the gates (search/mix_trials.h).
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,9 @@
 
 namespace narrow::pipeline {
 
+/// How long a mix takes, measured side by side with the uniform build in a format: its time over that.
+using MixClock = std::function<Result<double>(const Quantized& mix, quant::NodeFormat rival)>;
+
 struct MixOptions {
   quant::PlanOptions plan;
   quant::Wide pinned;  // layers whose format somebody asked for
@@ -25,6 +30,7 @@ struct MixOptions {
   double minutes = 10;  // after which no new trial is begun
   int64_t samples = 8;  // of the calibration data, on which a layer's noise is measured
   CastRates casts;
+  MixClock clock = {};  // none: predictions are believed
 };
 
 /// One mix that was held against the gates.
@@ -44,13 +50,17 @@ struct MixFound {
   search::TriedMixes tried;
   std::optional<quant::NodeFormat> rival;  // the best uniform build that holds the gates
   search::Mix rival_mix;
+  std::optional<double> measured;  // time of the mix over the rival's
+  double cast_factor = 1;          // what casts were found to take, over what they take alone
   LayerNoise noise;
   int64_t recalled = 0;  // noises, times and trials that an earlier search left
   std::vector<std::string> notes;
 };
 
-/// Finds the best mix that holds the gates of `judge` (which scores on the evaluation data). What `memory`
-/// holds is not measured again. Errors: those of the data, the engine and the plan.
+/// Finds the best mix that holds the gates of `judge` (which scores on the evaluation data). Where it is
+/// measured to be slower than the rival that it was predicted to beat, casts take the blame: they are charged
+/// as much more as explains it, and the search begins again, three times at most. What `memory` holds is not
+/// measured again. Errors: those of the data, the engine and the plan.
 Result<MixFound> search_mix(const MixInput& input, const MixOptions& options, Judge& judge, MixMemory& memory,
                             const std::shared_ptr<ThreadPool>& pool, const Progress& progress = {});
 

@@ -56,12 +56,21 @@ std::string formats_text(const MixProblem& problem, const Mix& mix) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
+std::string gates_of(const MixFound& found, const Mix& mix) {
+  for (const MixTrial& trial : found.trials)
+    if (trial.mix.choice == mix.choice) return trial.gates;
+  return "";
+}
+
 /// Why there is no mix.
 std::string refusal(const MixFound& found) {
   const std::string rival =
       found.rival ? fmt::format("{}, the best build in one format that holds the gates ({} predicted)",
                                 to_string(*found.rival), price_text(found.problem, found.rival_mix))
                   : "no build in one format, none of which holds the gates";
+  if (found.measured && *found.measured >= 1)
+    return fmt::format("no mix is faster than {}: the best that holds took {:.2f} times as long, measured side by side",
+                       rival, *found.measured);
   if (found.tried.none_is_cheaper)
     return fmt::format("no mix would be 3% better than {}: {} for the best of all, whatever its noise", rival,
                        found.front.empty() ? "nothing" : price_text(found.problem, found.front.front()));
@@ -70,7 +79,7 @@ std::string refusal(const MixFound& found) {
         "no mix is 3% better than {} and holds the gates: the quietest that would be ({}, {} predicted) does "
         "not: {}",
         rival, price_text(found.problem, *found.tried.proof), noise_text(found.tried.proof->noise),
-        found.trials.back().gates);
+        gates_of(found, *found.tried.proof));
   return fmt::format("none of the {} mixes that were tried holds the gates", found.trials.size());
 }
 
@@ -112,6 +121,9 @@ std::vector<std::string> notes_of(const MixFound& found) {
                                 formats_text(problem, *found.tried.best),
                                 price_text(problem, *found.tried.best), price_text(problem, int8),
                                 price_text(problem, fp32), found.trials.size()));
+    if (found.measured)
+      notes.push_back(fmt::format("measured beside {}: {:.2f} of its time{}", to_string(*found.rival), *found.measured,
+                                  found.cast_factor > 1 ? fmt::format("; casts take {:.1f} times what they take alone", found.cast_factor) : ""));
   } else {
     notes.push_back(refusal(found));
   }
