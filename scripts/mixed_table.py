@@ -4,7 +4,8 @@
     scripts/mixed_table.py            prints the table
     scripts/mixed_table.py --write    and replaces the one between the markers of docs/precisions/mixed.md
     scripts/mixed_table.py [--write] NAME...    of some models only
-The gate of each model is 2 dB more SQNR than its int8 build has. NARROW_BINARY and NARROW_DATA name another binary and another
+The gate of each model is 2 dB more SQNR than its int8 build has. Milliseconds are medians of whole runs; in parentheses the sum of the
+steps' medians, which is what the search goes by, and which other work on the machine disturbs less. NARROW_BINARY and NARROW_DATA name another binary and another
 data pack than build/release/narrow and ../shared/data.
 """
 import collections
@@ -40,20 +41,22 @@ def row(model, calib, evaluation):
     holds = {b["name"]: b["gates"][0]["verdict"] == "passed" for b in manifest["builds"]}
     uniform = min((name for name in ms if name != "mixed" and holds[name]), key=ms.get)
     mix = manifest["mix"]
-    cells = [model.stem, f"{gate:.1f}", f"{ms['int8']:.3f}", f"{uniform} {ms[uniform]:.3f}"]
+    int8_steps = sum(layer["choices"]["int8"]["ms"] for layer in mix["layers"])
+    cells = [model.stem, f"{gate:.1f}", f"{ms['int8']:.2f} ({int8_steps:.2f})",
+             f"{uniform} {ms[uniform]:.2f} ({mix['rival']['format']} {mix['rival']['ms']:.2f})"]
     if "mixed" in ms:
         counts = collections.Counter(layer["format"] for layer in mix["layers"])
         predicted = min(t["ms"] for t in mix["trials"] if t["holds"])
-        cells += [f"{ms['mixed']:.3f}", f"{predicted:.3f}", ", ".join(f"{n} {f}" for f, n in sorted(counts.items(), key=lambda c: -c[1]))]
+        cells += [f"{ms['mixed']:.2f} ({predicted:.2f})", ", ".join(f"{n} {f}" for f, n in sorted(counts.items(), key=lambda c: -c[1]))]
     else:
-        cells += ["none", "", next(line for line in manifest["skipped"] if line.startswith("mixed: ")).removeprefix("mixed: ")]
+        cells += ["none", next(line for line in manifest["skipped"] if line.startswith("mixed: ")).removeprefix("mixed: ")]
     return cells + [str(len(mix["trials"])), manifest["decision"]["chosen"]]
 
 
 def main():
     wanted = [argument for argument in sys.argv[1:] if argument != "--write"]
-    lines = ["| model | gate, SQNR dB | int8, fails, ms | fastest uniform build that holds, ms | mixed ms | predicted | layers | mixes tried | chosen |",
-             "| --- | ---: | ---: | --- | ---: | ---: | --- | ---: | --- |"]
+    lines = ["| model | gate, SQNR dB | int8, fails | fastest uniform build that holds | mixed | layers | mixes tried | chosen |",
+             "| --- | ---: | ---: | --- | ---: | --- | ---: | --- |"]
     for model, calib, evaluation in shared.MODELS:
         if not model.exists() or (wanted and model.stem not in wanted):
             continue

@@ -85,7 +85,8 @@ class Finder {
                        .objective = request_.options.objective,
                        .minutes = request_.options.budget_minutes,
                        .casts = casts};
-    if (!pinned) options.clock = [&](const Quantized& mix, NodeFormat rival) { return time_beside(mix, rival); };
+    if (!pinned)
+      options.clock = [&](const Quantized& mix, NodeFormat rival) { return time_beside(mix, rival); };
     return search_mix(input, options, judge_, memory_, pool_, progress_);
   }
 
@@ -137,9 +138,9 @@ class Finder {
 
   /// Both in rotation, kernels tuned as those of the build that will be written.
   Result<double> time_beside(const Quantized& mix, NodeFormat rival) {
-    const auto beside = std::find_if(request_.builds.begin(), request_.builds.end(), [&](const BuiltUniform& b) {
-      return format_of(b.build->precision) == rival;
-    });
+    const auto beside =
+        std::find_if(request_.builds.begin(), request_.builds.end(),
+                     [&](const BuiltUniform& b) { return format_of(b.build->precision) == rival; });
     NARROW_TRY(const ir::Graph graph, quant::apply(mix.graph(request_.original), mix.recipe));
     NARROW_TRY(runtime::Session session, runtime::Session::create(graph, pool_));
     std::map<std::string, Shape> shapes;
@@ -149,9 +150,12 @@ class Finder {
     cache.save();
     const std::vector<bench::Contestant> both = {
         {.name = "mixed", .session = &session, .inputs = request_.timed_inputs},
-        {.name = to_string(rival), .session = beside->variant->session.get(), .inputs = request_.timed_inputs}};
+        {.name = to_string(rival),
+         .session = beside->variant->session.get(),
+         .inputs = request_.timed_inputs}};
     NARROW_TRY(const std::vector<bench::Record> records,
-               bench::measure(both, {.seconds = request_.options.bench_seconds, .rounds = 5, .batch = 1}, progress_));
+               bench::measure(both, {.seconds = request_.options.bench_seconds, .rounds = 5, .batch = 1},
+                              progress_));
     return records[0].median_ms / std::max(records[1].median_ms, 1e-9);
   }
 

@@ -88,10 +88,11 @@ class MixSearch {
     return wide;
   }
 
-  /// False: the mix is slower than its rival, and casts were made dearer to explain it. A mix without casts is
-  /// given up then: nothing is left to learn.
+  /// False: the mix is slower than its rival, and casts were made dearer to explain it. A mix without casts
+  /// is given up then: nothing is left to learn.
   Result<bool> is_as_fast_as_predicted() {
-    const bool by_time = options_.objective == Objective::latency || options_.objective == Objective::throughput;
+    const bool by_time =
+        options_.objective == Objective::latency || options_.objective == Objective::throughput;
     if (!found_.holds || !found_.rival || !by_time || !options_.clock) return true;
     NARROW_TRY(const double ratio, measured_ratio());
     found_.measured = ratio;
@@ -99,7 +100,8 @@ class MixSearch {
     found_.holds = false;
     double alone = 0;
     const Mix& best = *found_.tried.best;
-    for (size_t l = 0; l < best.choice.size(); ++l) alone += found_.problem.layers[l].choices[best.choice[l]].ms;
+    for (size_t l = 0; l < best.choice.size(); ++l)
+      alone += found_.problem.layers[l].choices[best.choice[l]].ms;
     const double casts = best.ms - alone, missing = ratio * found_.rival_mix.ms - best.ms;
     if (!(casts > 0) || !(missing > 0)) return true;
     const double factor = 1 + missing / casts;

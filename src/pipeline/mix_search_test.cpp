@@ -119,7 +119,8 @@ TEST(MixSearch, AMixThatIsMeasuredToBeFasterIsTaken) {
   const Case c;
   MixMemory memory({}, "m");
   Judge judge = c.strict();
-  const MixFound found = c.search(judge, memory, [](const Quantized&, NodeFormat) -> Result<double> { return 0.5; });
+  const MixFound found =
+      c.search(judge, memory, [](const Quantized&, NodeFormat) -> Result<double> { return 0.5; });
   EXPECT_TRUE(found.holds);
   EXPECT_EQ(found.cast_factor, 1);
   EXPECT_EQ(to_json(found)["measured_over_rival"], 0.5);

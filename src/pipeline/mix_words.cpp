@@ -69,8 +69,9 @@ std::string refusal(const MixFound& found) {
                                 to_string(*found.rival), price_text(found.problem, found.rival_mix))
                   : "no build in one format, none of which holds the gates";
   if (found.measured && *found.measured >= 1)
-    return fmt::format("no mix is faster than {}: the best that holds took {:.2f} times as long, measured side by side",
-                       rival, *found.measured);
+    return fmt::format(
+        "no mix is faster than {}: the best that holds took {:.2f} times as long, measured side by side",
+        rival, *found.measured);
   if (found.tried.none_is_cheaper)
     return fmt::format("no mix would be 3% better than {}: {} for the best of all, whatever its noise", rival,
                        found.front.empty() ? "nothing" : price_text(found.problem, found.front.front()));
@@ -105,10 +106,9 @@ std::string reason_of(const MixProblem& problem, size_t layer, size_t choice) {
   const double sum = int8_noise(problem), share = sum > 0 ? 100 / sum : 0;
   const auto cost = [&](const FormatCost& c) { return problem.per_ms * c.ms + problem.per_byte * c.bytes; };
   if (cost(*int8) < cost(taken))
-    return fmt::format("{}: int8 would save {} and bring {:.1f}% of the noise of the int8 build, not {:.1f}%",
-                       to_string(taken.format), difference(problem, taken, *int8), share * int8->noise,
-                       share * taken.noise);
-  return fmt::format("{}: saves {} against int8", to_string(taken.format), difference(problem, *int8, taken));
+    return fmt::format("int8 would save {} and bring {:.1f}% of the noise of the int8 build, not {:.1f}%",
+                       difference(problem, taken, *int8), share * int8->noise, share * taken.noise);
+  return fmt::format("saves {} against int8", difference(problem, *int8, taken));
 }
 
 std::vector<std::string> notes_of(const MixFound& found) {
@@ -122,8 +122,11 @@ std::vector<std::string> notes_of(const MixFound& found) {
                                 price_text(problem, *found.tried.best), price_text(problem, int8),
                                 price_text(problem, fp32), found.trials.size()));
     if (found.measured)
-      notes.push_back(fmt::format("measured beside {}: {:.2f} of its time{}", to_string(*found.rival), *found.measured,
-                                  found.cast_factor > 1 ? fmt::format("; casts take {:.1f} times what they take alone", found.cast_factor) : ""));
+      notes.push_back(
+          fmt::format("measured beside {}: {:.2f} of its time{}", to_string(*found.rival), *found.measured,
+                      found.cast_factor > 1
+                          ? fmt::format("; casts take {:.1f} times what they take alone", found.cast_factor)
+                          : ""));
   } else {
     notes.push_back(refusal(found));
   }

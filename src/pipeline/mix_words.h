@@ -11,7 +11,7 @@ namespace narrow::pipeline {
 /// "0.295 ms", "367 kB" or both, by what is minimised.
 std::string price_text(const search::MixProblem& problem, const search::Mix& mix);
 
-/// Why a layer has the format `choice` and not int8: "fp16: int8 would save 0.013 ms and bring 4.0% of the
+/// Why a layer has the format `choice` and not int8: "int8 would save 0.013 ms and bring 4.0% of the
 /// noise of the int8 build". Empty for int8.
 std::string reason_of(const search::MixProblem& problem, size_t layer, size_t choice);
 
