@@ -50,10 +50,9 @@ Result<std::vector<quant::MethodUse>> parse_recipe(const std::vector<std::string
 }
 
 void add_wide(CLI::App& app, std::vector<std::string>& wide) {
-  app.add_option(
-         "--wide", wide,
-         "LAYER[=FORMAT], repeatable: a layer (ONNX node name) that computes in fp32 (default), fp16 or "
-         "bf16 instead")
+  app.add_option("--wide", wide,
+                 "LAYER[=FORMAT], repeatable: a layer (ONNX node name) that is fp32 (default), fp16, bf16, "
+                 "int8-dynamic, int4, int3 or int2 instead")
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

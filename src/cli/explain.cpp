@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "artifact/artifact.h"
 #include "artifact/ledger.h"
@@ -145,25 +146,38 @@ void add_lines(const Json& list, std::string& text) {
   for (const std::string& line : texts(list)) text += line + "\n";
 }
 
-/// What each layer would take and disturb in every format, and which was taken.
+/// The formats that some layer could have.
+std::set<std::string> formats_of(const Json& layers) {
+  std::set<std::string> formats;
+  for (const Json& layer : layers)
+    if (const Json& choices = member(layer, "choices"); choices.is_object())
+      for (const auto& [format, cost] : choices.items()) formats.insert(format);
+  return formats;
+}
+
+/// What each layer would take and disturb in every format it could have, and which was taken.
 void explain_mix(const Json& mix, std::string& text) {
   const Json& layers = member(mix, "layers");
   if (!layers.is_array() || layers.empty()) return;
-  std::vector<std::string> formats, head = {"layer", "format"};
+  const bool about_bytes = number_member(mix, "per_byte") > 0;
+  const std::set<std::string> formats = formats_of(layers);
+  std::vector<std::string> head = {"layer", "format"};
   std::vector<bool> numbers = {false, false};
-  if (const Json& choices = member(layers[0], "choices"); choices.is_object())
-    for (const auto& [format, cost] : choices.items()) formats.push_back(format);
-  for (const std::string& format : formats) {
-    for (const char* unit : {" us", " noise dB"}) head.push_back(format + unit), numbers.push_back(true);
-  }
+  for (const std::string& format : formats)
+    for (const char* unit : {" us", " kB", " noise dB"})
+      if (about_bytes || std::string_view(unit) != " kB")
+        head.push_back(format + unit), numbers.push_back(true);
   std::vector<std::vector<std::string>> rows;
   for (const Json& layer : layers) {
     rows.push_back({text_member(layer, "node"), text_member(layer, "format")});
     for (const std::string& format : formats) {
       const Json& cost = member(member(layer, "choices"), format.c_str());
       const double ms = number_member(cost, "ms"), noise = number_member(cost, "noise");
-      rows.back().push_back(fmt::format("{:.1f}", 1000 * ms));
-      rows.back().push_back(noise > 0 ? fmt::format("{:.0f}", 10 * std::log10(noise)) : "none");
+      const bool there = cost.is_object();
+      rows.back().push_back(there ? fmt::format("{:.1f}", 1000 * ms) : "");
+      if (about_bytes)
+        rows.back().push_back(there ? fmt::format("{:.1f}", number_member(cost, "bytes") / 1e3) : "");
+      rows.back().push_back(!there ? "" : noise > 0 ? fmt::format("{:.0f}", 10 * std::log10(noise)) : "none");
     }
   }
   text += "\nmixed: layers alone, by format; noise of the outputs relative to their power\n" +

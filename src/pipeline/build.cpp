@@ -8,12 +8,12 @@
 #include "base/file.h"
 #include "base/json_text.h"
 #include "data/dataset.h"
+#include "pipeline/build_mixed.h"
 #include "pipeline/calibration.h"
 #include "pipeline/findings.h"
 #include "pipeline/judge.h"
 #include "pipeline/manifest.h"
 #include "pipeline/metric_command.h"
-#include "pipeline/mix_search.h"
 #include "pipeline/peaks.h"
 #include "pipeline/quantization.h"
 #include "pipeline/variant.h"
@@ -255,24 +255,24 @@ class Builder {
                                            .seed = options_.seed,
                                            .metric_command = options_.metric_command},
                                           pool_, progress_));
-    const Quantized start{int8->recipe,
-                          variants_[static_cast<size_t>(int8 - result_.builds.begin())].prepared};
-    NARROW_TRY(std::vector<UniformBuild> uniform, uniform_builds());
-    const MixInput input{.original = model_.graph,
-                         .profile = profile_,
-                         .calib = *calib_,
-                         .shapes = shapes_,
-                         .int8 = start,
-                         .int8_layers = int8->layers,
-                         .builds = std::move(uniform)};
-    NARROW_TRY(
-        MixFound found,
-        search_mix(input,
-                   {.plan = quantize_options().plan, .pinned = wide_, .minutes = options_.budget_minutes},
-                   judge, pool_, progress_));
+    NARROW_DO(repeat_inputs());
+    MixRequest request{.options = options_,
+                       .original = model_.graph,
+                       .profile = profile_,
+                       .calib = *calib_,
+                       .shapes = shapes_,
+                       .timed_inputs = timed_inputs_,
+                       .pinned = wide_,
+                       .quantize = quantize_options(),
+                       .builds = {},
+                       .about = fmt::format("model {}; calibration {}; evaluation {}", model_.hash,
+                                            result_.calib_hash, result_.eval_hash)};
+    for (size_t i = 0; i < variants_.size(); ++i)
+      request.builds.push_back({&result_.builds[i], &variants_[i]});
+    NARROW_TRY(MixFound found, find_mix(request, judge, pool_, progress_));
     result_.mix = to_json(found);
-    tried_ += std::ssize(found.trials) - 1;  // the first of them is int8
-    if (!found.holds || found.is_int8) {
+    tried_ += std::ssize(found.trials);
+    if (!found.holds) {
       for (const std::string& note : found.notes) result_.skipped.push_back("mixed: " + note);
       return drop_unwanted_int8();
     }
@@ -283,50 +283,6 @@ class Builder {
     NARROW_DO(evaluate_from(variants_.size() - 1));
     NARROW_DO(compare_layers_of(variants_.size() - 1));
     return drop_unwanted_int8();
-  }
-
-  /// Where the time of the builds in one format goes: what a mix is composed of. Formats that the machine
-  /// emulates are not among them.
-  Result<std::vector<UniformBuild>> uniform_builds() {
-    std::vector<UniformBuild> builds;
-    NARROW_DO(repeat_inputs());
-    for (size_t i = 0; i < variants_.size(); ++i) {
-      const Build& build = result_.builds[i];
-      const auto format = format_of(build.precision);
-      if (!format || (*format == NodeFormat::bf16 && usable_isa() < Isa::amx)) continue;
-      constexpr int kRuns = 15;
-      NARROW_TRY(bench::Profile profile,
-                 bench::profile(*variants_[i].session, timed_inputs_, kRuns, progress_));
-      if (options_.tactics == TacticSource::pinned) pin_times(*format, profile);
-      const auto sqnr = build.figures.by_name.find("sqnr");
-      const double noise = sqnr == build.figures.by_name.end() ? 0 : std::pow(10.0, -sqnr->second.value / 10);
-      builds.push_back({*format, std::move(profile), *format == NodeFormat::fp32 ? 0 : noise});
-    }
-    return builds;
-  }
-
-  /// Pinned builds are the same every time: times that were measured give way to the work there is, at rates
-  /// in the proportion that vector units have.
-  static void pin_times(NodeFormat format, bench::Profile& profile) {
-    const double macs_per_ms = format == NodeFormat::fp32 ? 5e7 : format == NodeFormat::int8 ? 2e8 : 1e8;
-    constexpr double kBytesPerMs = 1e7;
-    for (bench::StepProfile& step : profile.steps)
-      step.ms = static_cast<double>(step.macs) / macs_per_ms + static_cast<double>(step.bytes) / kBytesPerMs;
-  }
-
-  static std::optional<NodeFormat> format_of(Precision precision) {
-    switch (precision) {
-      case Precision::fp32:
-        return NodeFormat::fp32;
-      case Precision::fp16:
-        return NodeFormat::fp16;
-      case Precision::bf16:
-        return NodeFormat::bf16;
-      case Precision::int8:
-        return NodeFormat::int8;
-      default:
-        return std::nullopt;
-    }
   }
 
   /// int8 is the start of mixed; when only mixed was asked for it is not shipped.

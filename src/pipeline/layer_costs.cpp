@@ -4,6 +4,7 @@
 #include <numeric>
 #include <set>
 #include <unordered_map>
+#include <utility>
 
 #include "ir/schema.h"
 #include "quant/regions.h"
@@ -27,15 +28,21 @@ std::map<std::string, double> layer_times(const bench::Profile& profile,
   if (layers.empty()) return times;
   for (const search::MixLayer& layer : layers) times[layer.node] = 0;
   std::string current = layers.front().node;
+  double rows_ms = 0;  // of rows scaled for the layer to come
   for (const bench::StepProfile& step : profile.steps) {
-    if (times.contains(step.choice.node)) current = step.choice.node;
-    if (!converts(step.choice.op)) times[current] += step.ms;
+    const bool layer = times.contains(step.choice.node);
+    if (layer) current = step.choice.node, times[current] += std::exchange(rows_ms, 0);
+    if (step.choice.op == "QuantizeRows")
+      rows_ms += step.ms;
+    else if (!converts(step.choice.op))
+      times[current] += step.ms;
   }
+  times[current] += rows_ms;
   return times;
 }
 
 std::vector<search::MixEdge> cast_edges(const ir::Graph& graph, const std::vector<search::MixLayer>& layers,
-                                        const std::map<std::string, Shape>& shapes, double gb_s) {
+                                        const std::map<std::string, Shape>& shapes, const CastRates& rates) {
   ir::Graph sized = graph.clone();
   if (!ir::bind_shapes(sized, shapes).ok()) sized = graph.clone();
   std::map<std::string, size_t> index;
@@ -52,8 +59,7 @@ std::vector<search::MixEdge> cast_edges(const ir::Graph& graph, const std::vecto
     if (layer != index.end()) {
       const ir::Value* x = node->input(0);
       const double numbers = x->type.is_static() ? static_cast<double>(elements_of(x->type.shape())) : 0;
-      for (const size_t l : sources[x])
-        edges.push_back({l, layer->second, 5 * numbers / (gb_s * 1e6) + 2e-3});
+      for (const size_t l : sources[x]) edges.push_back({l, layer->second, rates.of(numbers)});
       from = {layer->second};
     }
     for (const ir::Value* output : node->outputs()) sources[output] = from;

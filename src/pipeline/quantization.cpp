@@ -54,11 +54,13 @@ Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision preci
 }
 
 Result<Quantized> widen_recipe(const QuantizeInput& input, const Quantized& base, quant::Precision precision,
-                               const quant::PlanOptions& plan, const quant::Wide& wide) {
+                               const quant::PlanOptions& plan, const quant::Wide& wide,
+                               const std::vector<const quant::Recipe*>& donors) {
   NARROW_TRY(quant::Recipe recipe,
              quant::plan(base.graph(input.graph), profile_of(input, base.prepared), precision, plan, wide));
   recipe.pruned = base.recipe.pruned;
   quant::take_rounding(base.recipe, recipe);
+  for (const quant::Recipe* donor : donors) quant::take_rounding(*donor, recipe);
   return Quantized{std::move(recipe), base.prepared};
 }
 

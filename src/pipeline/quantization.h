@@ -37,8 +37,11 @@ Result<Quantized> make_recipe(const QuantizeInput& input, quant::Precision preci
                               const quant::Wide& wide = {}, const Progress& progress = {});
 
 /// `base`, a recipe of this precision without wide layers, with some: the others keep the codes they have
-/// there. Quick, and near what make_recipe() gives, which rounds anew. Errors: those of quant::plan().
+/// there. Quick, and near what make_recipe() gives, which rounds anew. `donors`: recipes for the same graph
+/// in other precisions; layers of `wide` in such a format keep the codes and scales they have there. Errors:
+/// those of quant::plan().
 Result<Quantized> widen_recipe(const QuantizeInput& input, const Quantized& base, quant::Precision precision,
-                               const quant::PlanOptions& plan, const quant::Wide& wide);
+                               const quant::PlanOptions& plan, const quant::Wide& wide,
+                               const std::vector<const quant::Recipe*>& donors = {});
 
 }  // namespace narrow::pipeline

@@ -31,6 +31,7 @@ class HalfConversion {
     if (type_.empty()) return;
     for (Node* node : graph_.nodes()) {
       const auto it = type_.find(node);
+      if (it == type_.end() && node->op() == Op::Cast) continue;  // takes any type: FP16 scales stay so
       const DType wanted = it == type_.end() ? DType::f32 : it->second;
       for (int i = 0; i < static_cast<int>(node->inputs().size()); ++i) {
         Value* input = node->input(i);

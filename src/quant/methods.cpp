@@ -76,7 +76,6 @@ const std::vector<MethodInfo>& table() {
         {"samples", 256, 1, 1e6, "of the calibration data, at most"},
         {"residual", 1, 0, 1, "1: what a residual lost is made up for by the layer it is added to"},
         {"variance", 0, 0, 1, "1: int8 results get scales that fit the original's, channel by channel"}}},
-
       {Method::adaround, "adaround", "rounding learned by gradient descent on the outputs of each layer",
        learned_settings(1)},
       {Method::brecq, "brecq", "rounding learned by gradient descent on the outputs of blocks of layers",

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "quant/plan_layer.h"
 #include "quant/regions.h"
 #include "quant/split_concats.h"
 #include "quant/tie_free.h"
@@ -42,14 +43,6 @@ bool keeps_scale(const ir::Node& node) {
   return is_movement(node) || node.op() == ir::Op::MaxPool || node.op() == ir::Op::GlobalMaxPool;
 }
 
-/// The same for a node that computes in bf16 or fp16.
-void correct_half_bias(const ir::Node& node, const calib::Profile& profile, NodeFormat format,
-                       Recipe& recipe) {
-  if (!is_heavy(node) || (format != NodeFormat::bf16 && format != NodeFormat::fp16)) return;
-  const DType stored = format == NodeFormat::fp16 ? DType::f16 : DType::bf16;
-  correct_bias(node, profile, cast(cast(weights_of(node)->constant(), stored), DType::f32), recipe);
-}
-
 /// The bits that `weights` are stored in: as few as asked for, where so many are summed.
 int bits_of_weights(const Tensor& weights, int64_t axis, const Int8Options& options) {
   return weights.elements() / weights.dim(axis) < kFewestInFourBits ? 8 : options.weight_bits;
@@ -79,12 +72,6 @@ Status plan_weights(const ir::Node& node, const calib::Profile& profile, const I
   if (options.weight_bits == 4) recipe.codes[key_of(node)] = std::move(codes);  // they are counted
   if (bits == 4) recipe.four_bit.insert(key_of(node));
   return {};
-}
-
-/// What a layer that must stay wide computes in.
-NodeChoice wide_choice(const ir::Node& node, const WideLayer& layer, NodeFormat standard,
-                       const std::unordered_set<const ir::Node*>& half) {
-  return {half.contains(&node) ? layer.format.value_or(standard) : NodeFormat::fp32, layer.reason};
 }
 
 /// Scale and zero point of every value that lives in memory as bytes.
@@ -144,16 +131,6 @@ void share_concat_scales(const ir::Graph& graph, const IntegerRegions& regions, 
 
 }  // namespace
 
-void widen_layers(const ir::Graph& graph, const calib::Profile* profile, const Wide& wide, Recipe& recipe) {
-  const auto half = half_region(graph, {});
-  for (const ir::Node* node : graph.nodes()) {
-    const auto layer = wide.find(key_of(*node));
-    if (layer == wide.end()) continue;
-    recipe.nodes[layer->first] = wide_choice(*node, layer->second, NodeFormat::fp32, half);
-    if (profile != nullptr) correct_half_bias(*node, *profile, recipe.nodes[layer->first].format, recipe);
-  }
-}
-
 void correct_bias(const ir::Node& node, const calib::Profile& profile, const Tensor& rounded,
                   Recipe& recipe) {
   if (node.op() == ir::Op::MatMul) return;
@@ -192,8 +169,8 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
     } else if (is_large_table(*node) && !wide.contains(key) && options.target == Target::portable) {
       recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
     } else if (wide.contains(key)) {
-      recipe.nodes[key] = wide_choice(*node, wide.at(key), options.wide_format, half);
-      correct_half_bias(*node, profile, recipe.nodes[key].format, recipe);
+      recipe.nodes[key] = plan_wide_layer(*node, wide.at(key), options.wide_format, half, &profile,
+                                          {options.target, options.group_size}, recipe);
     } else if (rest_is_half && half.contains(node) && (node->op() == ir::Op::Attention || is_heavy(*node))) {
       recipe.nodes[key] = {options.wide_format, ""};
       correct_half_bias(*node, profile, options.wide_format, recipe);
@@ -242,16 +219,16 @@ std::string half_overflow(const ir::Node& node, const calib::Profile& profile) {
   return "";
 }
 
-Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeFormat format, const Wide& wide) {
+Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeFormat format, const Wide& wide,
+                 const LayerOptions& layers) {
   Recipe recipe;
   recipe.precision = format == NodeFormat::fp16 ? Precision::fp16 : Precision::bf16;
   const auto region = half_region(graph, names_of(wide)), able = half_region(graph, {});
   for (const ir::Node* node : graph.nodes()) {
     const std::string& key = key_of(*node);
-    if (wide.contains(key)) {
-      recipe.nodes[key] = wide_choice(*node, wide.at(key), NodeFormat::fp32, able);
-      if (profile != nullptr) correct_half_bias(*node, *profile, recipe.nodes[key].format, recipe);
-    }
+    if (wide.contains(key))
+      recipe.nodes[key] =
+          plan_wide_layer(*node, wide.at(key), NodeFormat::fp32, able, profile, layers, recipe);
     if (!region.contains(node)) continue;
     const std::string overflow =
         format == NodeFormat::fp16 && profile != nullptr ? half_overflow(*node, *profile) : "";
@@ -309,16 +286,17 @@ Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Preci
                  .expected = wants_profile ? "a calibration profile" : "a uniform precision",
                  .got = wants_profile ? "none" : "a search over precisions",
                  .hint = ""};
+  const LayerOptions layers{options.target, options.group_size};
   switch (precision) {
     case Precision::bf16:
-      return plan_half(graph, profile, NodeFormat::bf16, wide);
+      return plan_half(graph, profile, NodeFormat::bf16, wide, layers);
     case Precision::fp16:
-      return plan_half(graph, profile, NodeFormat::fp16, wide);
+      return plan_half(graph, profile, NodeFormat::fp16, wide, layers);
     case Precision::int8: {
       NARROW_TRY(
           Recipe recipe,
           plan_int8(graph, *profile,
-                    {.ranges = options.ranges, .target = options.target, .wide_format = NodeFormat::fp32},
+                    {.ranges = options.ranges, .target = options.target, .group_size = options.group_size},
                     wide));
       recipe.precision = Precision::int8;
       return recipe;
@@ -330,7 +308,7 @@ Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Preci
                      .expected = "int8, int4, fp16, bf16 or fp32 for TensorRT",
                      .got = "scales that are computed at run time",
                      .hint = "TensorRT takes constant scales only"};
-      return plan_int8_dynamic(graph, profile, wide);
+      return plan_int8_dynamic(graph, profile, wide, layers);
     case Precision::w4a8:
       return plan_w4a8(graph, *profile, options, wide);
     case Precision::int4:

@@ -13,8 +13,10 @@
 
 namespace narrow::quant {
 
-/// A layer that must stay wide: why, as will be shown, and what it computes in instead. No format: what the
-/// precision's options say, else FP32. A format the node cannot compute in (half_region()) gives FP32.
+/// A layer with a format of its own: why, as will be shown, and what it computes in instead. No format: what
+/// the precision's options say, else FP32. fp16 and bf16 are for what half_region() holds; int8-dynamic,
+/// int4, int3 and int2 for heavy nodes (plan_layer.h). A format the node cannot have gives FP32, and the
+/// reason says so.
 struct WideLayer {
   std::string reason;
   std::optional<NodeFormat> format = {};
@@ -22,9 +24,16 @@ struct WideLayer {
 /// By key_of().
 using Wide = std::map<std::string, WideLayer>;
 
+/// What a single layer's int8-dynamic or weight-only format depends on.
+struct LayerOptions {
+  Target target = Target::portable;
+  int64_t group_size = 32;  // of weight-only formats; 0: a scale per result channel
+};
+
 struct Int8Options {
   calib::RangeOptions ranges;
   Target target = Target::portable;
+  int64_t group_size = 32;  // of weight-only layers in `wide`
   /// What nodes in `wide` compute in that name no format, and heavy nodes that integers cannot do.
   NodeFormat wide_format = NodeFormat::fp32;
   /// 4: weights are stored in 4 bits where at least kFewestInFourBits of them are summed (w4a8).
@@ -44,7 +53,7 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
 /// exceeded half of FP16's largest number on calibration data, or a weight of it does not fit. `profile` may
 /// be null for bf16.
 Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeFormat format,
-                 const Wide& wide = {});
+                 const Wide& wide = {}, const LayerOptions& layers = {});
 
 /// Why FP16 cannot compute this node, with the largest number: a value it reads or makes, on calibration
 /// data, or a constant reaches beyond half of 65504. Empty: nothing does.
@@ -52,7 +61,8 @@ std::string half_overflow(const ir::Node& node, const calib::Profile& profile);
 
 /// int8-dynamic: products and ungrouped convolutions with per-channel s8 weights and data that is scaled at
 /// run time, a row at a time. `profile` (for bias correction) may be null.
-Recipe plan_int8_dynamic(const ir::Graph& graph, const calib::Profile* profile, const Wide& wide = {});
+Recipe plan_int8_dynamic(const ir::Graph& graph, const calib::Profile* profile, const Wide& wide = {},
+                         const LayerOptions& layers = {});
 
 /// int4, int3, int2: heavy nodes' weights in groups along the contraction, or with one scale per result
 /// channel (group_size 0). A contraction shorter than a group is one group; shorter than 32 too, it is kept
@@ -76,9 +86,6 @@ bool needs_profile(Precision precision);
 /// search, for int8-dynamic and w4a8 with TensorRT as the target, and when needs_profile() and there is none.
 Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Precision precision,
                     const PlanOptions& options, const Wide& wide = {});
-
-/// What the plans of layers that do not depend on each other (int8-dynamic, int4, int3, int2) do with `wide`.
-void widen_layers(const ir::Graph& graph, const calib::Profile* profile, const Wide& wide, Recipe& recipe);
 
 /// Takes back the mean shift of rounded weights (weights.h), where the calibration knows the means and the
 /// node has a place for it. `rounded`: the weights as they will be, in FP32.

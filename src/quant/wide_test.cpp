@@ -30,7 +30,8 @@ TEST(ParseWide, NamesOfNodesAndOfResultsWithAndWithoutAFormat) {
 }
 
 TEST(ParseWide, WhatIsPrintedIsReadBack) {
-  for (const NodeFormat format : {NodeFormat::fp32, NodeFormat::fp16, NodeFormat::bf16}) {
+  for (const NodeFormat format :
+       {NodeFormat::fp32, NodeFormat::fp16, NodeFormat::bf16, NodeFormat::int8_dynamic, NodeFormat::int4}) {
     const auto wide = parse_wide(graph(), {wide_text("block/first", format)});
     ASSERT_TRUE(wide.ok());
     EXPECT_EQ(wide->at("a").format, format);
@@ -46,7 +47,7 @@ TEST(ParseWide, ErrorsNameTheNearestLayersAndTheFormats) {
   const auto format = parse_wide(graph(), {"block/first=int8"});
   ASSERT_FALSE(format.ok());
   EXPECT_EQ(format.error().code, Code::usage);
-  EXPECT_NE(format.error().message().find("fp32, fp16 or bf16"), std::string::npos);
+  EXPECT_NE(format.error().message().find("fp32, fp16, bf16, int8-dynamic, int4"), std::string::npos);
 }
 
 TEST(PlanWithWide, EveryPrecisionComputesTheLayerAsAsked) {
@@ -56,13 +57,15 @@ TEST(PlanWithWide, EveryPrecisionComputesTheLayerAsAsked) {
     profile.values[name].histogram.add(std::vector<float>{-1, -0.5F, 0.25F, 1});
   for (const Precision precision :
        {Precision::int8, Precision::int8_dynamic, Precision::int4, Precision::fp16})
-    for (const NodeFormat format : {NodeFormat::fp32, NodeFormat::bf16}) {
+    for (const NodeFormat format :
+         {NodeFormat::fp32, NodeFormat::bf16, NodeFormat::int8_dynamic, NodeFormat::int4}) {
       const auto wide = parse_wide(g, {wide_text("block/first", format)});
       const auto recipe = plan(g, &profile, precision, {.ranges = {}, .group_size = 2}, *wide);
       ASSERT_TRUE(recipe.ok()) << recipe.error().message();
       EXPECT_EQ(recipe->nodes.at("a").format, format) << to_string(precision);
       EXPECT_EQ(recipe->nodes.at("a").reason, "asked for with --wide");
-      EXPECT_FALSE(recipe->weights.contains("a") || recipe->groups.contains("a"));
+      EXPECT_EQ(recipe->weights.contains("a"), format == NodeFormat::int8_dynamic);
+      EXPECT_EQ(recipe->groups.contains("a"), format == NodeFormat::int4);
       EXPECT_NE(recipe->nodes.at("c").format, NodeFormat::fp32) << to_string(precision);
     }
 }

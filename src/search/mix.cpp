@@ -13,31 +13,43 @@ struct FreeProgram {
   void operator()(Cbc_Model* program) const { Cbc_deleteModel(program); }
 };
 
-/// Columns: one binary per layer and choice, then one in [0, 1] per edge: is it cast?
+enum class Goal { price, noise };
+
+double price_of(const MixProblem& problem, const FormatCost& choice) {
+  return problem.per_ms * choice.ms + problem.per_byte * choice.bytes;
+}
+
+/// Columns: one binary per layer and choice, then for every edge and carrier but FP32 two in [0, 1]: does the
+/// value leave it, does it enter it?
 class Program {
  public:
-  explicit Program(const MixProblem& problem) : problem_(problem), program_(Cbc_newModel()) {
+  Program(const MixProblem& problem, Goal goal) : problem_(problem), goal_(goal), program_(Cbc_newModel()) {
     Cbc_setLogLevel(program_.get(), 0);
+    double loudest = 0;
+    for (const MixLayer& layer : problem.layers)
+      for (const FormatCost& choice : layer.choices) loudest = std::max(loudest, choice.noise);
     for (const MixLayer& layer : problem.layers) {
       first_.push_back(columns_);
-      for (const FormatCost& choice : layer.choices) add_column(choice.ms, true);
+      for (const FormatCost& choice : layer.choices)
+        add_column(goal == Goal::price ? price_of(problem, choice) : choice.noise / std::max(loudest, 1e-300),
+                   true);
     }
-    first_edge_ = columns_;
-    for (const MixEdge& edge : problem.edges) add_column(edge.ms, false);
     for (size_t l = 0; l < problem.layers.size(); ++l) choose_one(l);
-    for (size_t e = 0; e < problem.edges.size(); ++e) count_casts(e);
+    for (const MixEdge& edge : problem.edges) add_casts(edge);
   }
 
-  Result<std::vector<size_t>> solve_below(double noise_bound) {
-    bound_noise(noise_bound);
+  /// The other quantity stays below `bound`.
+  Result<std::vector<size_t>> solve_below(double bound) {
+    bound_other(bound);
     Cbc_setParameter(program_.get(), "ratioGap", "1e-4");
     Cbc_setParameter(program_.get(), "threads", "0");  // one: the same answer every time
     Cbc_solve(program_.get());
     if (Cbc_isProvenOptimal(program_.get()) == 0)
       return Error{.code = Code::invalid_argument,
                    .subject = "mixed precision",
-                   .expected = "a noise bound that some choice of formats stays below",
-                   .got = fmt::format("{:.3g}", noise_bound)};
+                   .expected = goal_ == Goal::price ? "a noise bound that some choice of formats stays below"
+                                                    : "a price that some choice of formats stays below",
+                   .got = fmt::format("{:.3g}", bound)};
     const double* values = Cbc_getColSolution(program_.get());
     std::vector<size_t> choice;
     for (size_t l = 0; l < problem_.layers.size(); ++l) {
@@ -49,12 +61,12 @@ class Program {
   }
 
  private:
-  void add_column(double ms, bool binary) {
-    Cbc_addCol(program_.get(), "", 0, 1, ms, binary ? 1 : 0, 0, nullptr, nullptr);
+  void add_column(double cost, bool binary) {
+    Cbc_addCol(program_.get(), "", 0, 1, cost, binary ? 1 : 0, 0, nullptr, nullptr);
     ++columns_;
   }
 
-  void add_row(std::vector<int> at, std::vector<double> factors, char sense, double bound) {
+  void add_row(const std::vector<int>& at, const std::vector<double>& factors, char sense, double bound) {
     Cbc_addRow(program_.get(), "", static_cast<int>(at.size()), at.data(), factors.data(), sense, bound);
   }
 
@@ -66,34 +78,52 @@ class Program {
     add_row(at, std::vector<double>(at.size(), 1), 'E', 1);
   }
 
-  /// cast >= x(from, f) - x(to, f) for every format of either.
-  void count_casts(size_t e) {
-    const MixEdge& edge = problem_.edges[e];
-    const auto &from = problem_.layers[edge.from].choices, &to = problem_.layers[edge.to].choices;
-    for (size_t c = 0; c < from.size(); ++c) {
-      std::vector<int> at = {column(edge.from, c), first_edge_ + static_cast<int>(e)};
-      std::vector<double> row = {1, -1};
-      for (size_t d = 0; d < to.size(); ++d)
-        if (to[d].format == from[c].format) at.push_back(column(edge.to, d)), row.push_back(-1);
-      add_row(at, row, 'L', 0);
+  /// Leaves a carrier: sum of x(from, f) - sum of x(to, f), over its formats f; enters it: the other way.
+  void add_casts(const MixEdge& edge) {
+    for (size_t c = 1; c < kCarriers; ++c) {
+      add_cast(edge.from, edge.to, static_cast<Carrier>(c), problem_.per_ms * edge.ms[c].leave);
+      add_cast(edge.to, edge.from, static_cast<Carrier>(c), problem_.per_ms * edge.ms[c].enter);
     }
   }
 
-  /// In units of the bound: powers as small as 1e-9 would drown in the solver's tolerances.
-  void bound_noise(double bound) {
+  /// A column that is 1 where `here` has this carrier and `there` has not.
+  void add_cast(size_t here, size_t there, Carrier carrier, double cost) {
     std::vector<int> at;
-    std::vector<double> noise;
+    std::vector<double> row;
+    const auto add = [&](size_t layer, double factor) {
+      const auto& choices = problem_.layers[layer].choices;
+      for (size_t i = 0; i < choices.size(); ++i)
+        if (carrier_of(choices[i].format) == carrier) at.push_back(column(layer, i)), row.push_back(factor);
+    };
+    add(here, 1);
+    if (cost == 0 || at.empty()) return;
+    add(there, -1);
+    at.push_back(columns_), row.push_back(-1);
+    casts_.emplace_back(columns_, cost);
+    add_column(goal_ == Goal::price ? cost : 0, false);
+    add_row(at, row, 'L', 0);
+  }
+
+  /// In units of the bound: powers as small as 1e-9 would drown in the solver's tolerances.
+  void bound_other(double bound) {
+    std::vector<int> at;
+    std::vector<double> factors;
     for (size_t l = 0; l < problem_.layers.size(); ++l)
       for (size_t c = 0; c < problem_.layers[l].choices.size(); ++c) {
+        const FormatCost& choice = problem_.layers[l].choices[c];
         at.push_back(column(l, c));
-        noise.push_back(problem_.layers[l].choices[c].noise / bound);
+        factors.push_back((goal_ == Goal::price ? choice.noise : price_of(problem_, choice)) / bound);
       }
-    add_row(at, noise, 'L', 1);
+    if (goal_ == Goal::noise)
+      for (const auto& [cast, cost] : casts_) at.push_back(cast), factors.push_back(cost / bound);
+    add_row(at, factors, 'L', 1);
   }
 
   const MixProblem& problem_;
-  std::vector<int> first_;  // column of each layer's first choice
-  int first_edge_ = 0, columns_ = 0;
+  Goal goal_;
+  std::vector<int> first_;                     // column of each layer's first choice
+  std::vector<std::pair<int, double>> casts_;  // columns and prices
+  int columns_ = 0;
   std::unique_ptr<Cbc_Model, FreeProgram> program_;
 };
 
@@ -108,19 +138,59 @@ double least_noise(const MixProblem& problem) {
 
 }  // namespace
 
+Carrier carrier_of(quant::NodeFormat format) {
+  switch (format) {
+    case quant::NodeFormat::fp16:
+      return Carrier::f16;
+    case quant::NodeFormat::bf16:
+      return Carrier::bf16;
+    case quant::NodeFormat::int8:
+      return Carrier::u8;
+    default:
+      return Carrier::f32;
+  }
+}
+
 Mix price(const MixProblem& problem, std::vector<size_t> choice) {
-  Mix mix{std::move(choice), 0, 0};
+  Mix mix{.choice = std::move(choice)};
   const auto chosen = [&](size_t layer) -> const FormatCost& {
     return problem.layers[layer].choices[mix.choice[layer]];
   };
-  for (size_t l = 0; l < problem.layers.size(); ++l) mix.ms += chosen(l).ms, mix.noise += chosen(l).noise;
-  for (const MixEdge& edge : problem.edges)
-    if (chosen(edge.from).format != chosen(edge.to).format) mix.ms += edge.ms;
+  for (size_t l = 0; l < problem.layers.size(); ++l) {
+    const FormatCost& cost = chosen(l);
+    mix.ms += cost.ms, mix.noise += cost.noise, mix.bytes += cost.bytes;
+  }
+  for (const MixEdge& edge : problem.edges) {
+    const Carrier from = carrier_of(chosen(edge.from).format), to = carrier_of(chosen(edge.to).format);
+    if (from != to)
+      mix.ms += edge.ms[static_cast<size_t>(from)].leave + edge.ms[static_cast<size_t>(to)].enter;
+  }
+  mix.price = problem.per_ms * mix.ms + problem.per_byte * mix.bytes;
   return mix;
 }
 
-Result<Mix> fastest_mix(const MixProblem& problem, double noise_bound) {
-  NARROW_TRY(std::vector<size_t> choice, Program(problem).solve_below(noise_bound));
+Mix uniform_mix(const MixProblem& problem, quant::NodeFormat format) {
+  std::vector<size_t> choice;
+  for (const MixLayer& layer : problem.layers) {
+    const auto place = [&](quant::NodeFormat wanted) {
+      return static_cast<size_t>(std::find_if(layer.choices.begin(), layer.choices.end(),
+                                              [&](const FormatCost& c) { return c.format == wanted; }) -
+                                 layer.choices.begin());
+    };
+    size_t at = place(format);
+    if (at == layer.choices.size()) at = place(quant::NodeFormat::fp32);
+    choice.push_back(at == layer.choices.size() ? 0 : at);
+  }
+  return price(problem, std::move(choice));
+}
+
+Result<Mix> best_mix(const MixProblem& problem, double noise_bound) {
+  NARROW_TRY(std::vector<size_t> choice, Program(problem, Goal::price).solve_below(noise_bound));
+  return price(problem, std::move(choice));
+}
+
+Result<Mix> quietest_mix(const MixProblem& problem, double price_bound) {
+  NARROW_TRY(std::vector<size_t> choice, Program(problem, Goal::noise).solve_below(price_bound));
   return price(problem, std::move(choice));
 }
 
@@ -130,8 +200,9 @@ Result<std::vector<Mix>> pareto_front(const MixProblem& problem) {
     for (const FormatCost& choice : layer.choices) most += choice.noise;
   std::vector<Mix> front;
   const double least = least_noise(problem);
+  if (!(most > 0)) most = 1;  // nothing disturbs: the cheapest of all is the whole front
   for (double bound = most; bound >= least && bound > 0;) {
-    NARROW_TRY(Mix mix, fastest_mix(problem, bound));
+    NARROW_TRY(Mix mix, best_mix(problem, bound));
     bound = std::min(bound, mix.noise) / 2;
     if (front.empty() || front.back().choice != mix.choice) front.push_back(std::move(mix));
   }

@@ -1,14 +1,16 @@
-// The fastest choice of a format per layer whose noise stays below a bound: an integer program.
+// The best choice of a format per layer whose noise stays below a bound: an integer program.
 //
-//   minimise    sum_l ms(l, f_l)  +  sum_(l,m) [f_l != f_m] ms(l, m)
-//   subject to  sum_l noise(l, f_l) <= bound
+//   minimise    sum_l price(l, f_l)  +  sum_(l,m) [c(f_l) != c(f_m)] (leave(l, m, c(f_l)) + enter(l, m,
+//   c(f_m))) subject to  sum_l noise(l, f_l) <= bound
 //
-// Times are measured; noise is a layer's share in the noise of the outputs, which adds up while it is small
-// and layers err independently. Casts between layers of different formats cost as much as they move.
-// Source of the form: Dong et al., "HAWQ-V3", arXiv:2011.10680, 3.4, without casts. Solved exactly, up to a
-// gap of 0.01 %, by COIN-OR Cbc (branch and cut).
+// price = per_ms * ms + per_byte * bytes. Times are measured; noise is a layer's share in the noise of the
+// outputs, which adds up while it is small and layers err independently. c(f) is how values lie between
+// layers: fp32, int8-dynamic and weight-only layers all hand on FP32. What leaves a kind of value and enters
+// another is converted, by way of FP32. Source of the form: Dong et al., "HAWQ-V3", arXiv:2011.10680, 3.4,
+// without casts. Solved exactly, up to a gap of 0.01 %, by COIN-OR Cbc (branch and cut).
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -20,38 +22,60 @@ namespace narrow::search {
 struct FormatCost {
   quant::NodeFormat format;
   double ms = 0, noise = 0;  // noise: of the outputs' power
+  double bytes = 0;          // of its weights
 };
 
 struct MixLayer {
   std::string key, node;  // quant::key_of(), and the ONNX name
-  std::vector<FormatCost> choices;
+  std::vector<FormatCost> choices = {};
 };
 
-/// A value that goes from one layer to another and must be converted when their formats differ.
+/// How a layer's result lies in memory.
+enum class Carrier : uint8_t { f32, f16, bf16, u8 };
+constexpr size_t kCarriers = 4;
+Carrier carrier_of(quant::NodeFormat format);
+
+/// Milliseconds from a carrier to FP32 and back.
+struct CastMs {
+  double leave = 0, enter = 0;
+};
+/// By Carrier; FP32's are 0.
+using CastCosts = std::array<CastMs, kCarriers>;
+
+/// A value that goes from one layer to another and must be converted when their carriers differ.
 struct MixEdge {
   size_t from = 0, to = 0;  // layers
-  double ms = 0;
+  CastCosts ms = {};
 };
 
 struct MixProblem {
   std::vector<MixLayer> layers;
   std::vector<MixEdge> edges;
+  double per_ms = 1, per_byte = 0;  // what is minimised
 };
 
 struct Mix {
-  std::vector<size_t> choice;  // of each layer: an index of its choices
-  double ms = 0, noise = 0;    // as the problem predicts them, casts included
+  std::vector<size_t> choice = {};  // of each layer: an index of its choices
+  double ms = 0, noise = 0;         // as the problem predicts them, casts included
+  double bytes = 0, price = 0;
 };
 
 /// What a choice costs by the problem's figures.
 Mix price(const MixProblem& problem, std::vector<size_t> choice);
 
-/// The fastest mix with at most so much noise. Deterministic. Errors: invalid_argument when not even the
-/// quietest choices stay below the bound.
-Result<Mix> fastest_mix(const MixProblem& problem, double noise_bound);
+/// Every layer in `format`; those that have no such choice in FP32, or, without it, in their first.
+Mix uniform_mix(const MixProblem& problem, quant::NodeFormat format);
 
-/// fastest_mix() for bounds that halve from the noise of the fastest mix of all down to the least there is,
-/// each mix once: the Pareto front of time and noise, fastest first.
+/// The mix of least price with at most so much noise. Deterministic. Errors: invalid_argument when not even
+/// the quietest choices stay below the bound.
+Result<Mix> best_mix(const MixProblem& problem, double noise_bound);
+
+/// The mix of least noise whose price is at most so much: where it is too noisy, so is every other. Errors:
+/// invalid_argument when there is none.
+Result<Mix> quietest_mix(const MixProblem& problem, double price_bound);
+
+/// best_mix() for bounds that halve from the noise of all choices together down to the least there is, each
+/// mix once: the Pareto front of price and noise, cheapest first.
 Result<std::vector<Mix>> pareto_front(const MixProblem& problem);
 
 }  // namespace narrow::search
