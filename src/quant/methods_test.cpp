@@ -28,12 +28,15 @@ TEST(Methods, EveryNameIsReadBack) {
 TEST(Methods, ErrorsNameWhatThereIs) {
   const std::pair<const char*, const char*> cases[] = {
       {"", "at least one method"},
-      {"gptqq", "methods out of equalize, absorb-bias, smooth, awq, prune, nearest, hqq, gptq"},
+      {"gptqq",
+       "methods out of equalize, absorb-bias, smooth, awq, prune, nearest, hqq, seqmse, gptq, adaround, "
+       "brecq"},
       {"gptq, equalize", "what changes the graph before what rounds"},
       {"gptq, prune", "what changes the graph before what rounds"},
       {"prune, equalize", "prune between them"},
       {"prune, prune(m=4)", "prune once"},
       {"prune(m=4,block=8)", "m or block, not both"},
+      {"prune, adaround", "prune with gptq"},
       {"prune(m=4,n=4)", "n below m"},
       {"prune(block=1.5)", "whole numbers"},
       {"gptq(depth=3)", "damping, samples, residual"},

@@ -94,7 +94,8 @@ Changed prune_with_data(const ir::Node& node, const LayerWalk& walk, const FakeQ
     const Moments& own = moments[static_cast<size_t>(g)];
     const std::vector<float> weights = matrix_of(node, g);
     const RoundingProblem problem = make_problem(
-        own, weights, {.damping = options.damping, .centred = takes_bias(node, shape.groups * shape.n)});
+        own, weights,
+        {.damping = damping_for(own, options.damping), .centred = takes_bias(node, shape.groups * shape.n)});
     const std::vector<uint8_t> keep = options.by_loss
                                           ? keep_by_loss(problem, weights, options.pattern, shape, pool)
                                           : keep_by_magnitude(weights, shape.n, options.pattern, shape);

@@ -55,6 +55,11 @@ void solve(const Moments& m, const std::vector<float>& weights, const ProblemOpt
 
 }  // namespace
 
+double damping_for(const Moments& moments, double damping) {
+  if (moments.rows >= 2 * moments.k) return damping;
+  return std::max(damping, static_cast<double>(moments.k) / static_cast<double>(moments.rows));
+}
+
 RoundingProblem make_problem(const Moments& moments, const std::vector<float>& weights,
                              const ProblemOptions& options) {
   RoundingProblem problem;

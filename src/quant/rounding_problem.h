@@ -34,6 +34,10 @@ struct ProblemOptions {
   bool centred = false;  // the layer has a bias that takes the means
 };
 
+/// `damping`, or more where hardly more rows were seen than weights are summed: codes would be fitted to the
+/// rows seen. With fewer rows than 2 k at least k / rows.
+double damping_for(const Moments& moments, double damping);
+
 /// `weights`: [k, n] of the group the moments are of.
 RoundingProblem make_problem(const Moments& moments, const std::vector<float>& weights,
                              const ProblemOptions& options);

@@ -62,8 +62,8 @@ class Rounder {
   /// Zeros of a layer that was pruned stay.
   RoundingProblem make_layer_problem(const ir::Node& node, int64_t group, const Moments& moments,
                                      const std::vector<float>& wanted, bool centred) const {
-    RoundingProblem problem =
-        make_problem(moments, wanted, {.damping = options_.damping, .centred = centred});
+    RoundingProblem problem = make_problem(
+        moments, wanted, {.damping = damping_for(moments, options_.damping), .centred = centred});
     if (!recipe_.pruned.contains(key_of(node))) return problem;
     for (const float w : matrix_of(node, group)) problem.zero.push_back(w == 0 ? 1 : 0);
     return problem;
