@@ -104,7 +104,7 @@ def test_wide_layers_of_a_build(narrow, tmp_path):
         assert sorted(n["format"] for n in nodes.values() if n.get("reason") == "asked for with --wide") == ["bf16", "fp32"]
     done = narrow(*base, tmp_path / "none", "--wide", "conv_44", code=2)
     assert "nearest: 'conv_4'" in done.stderr and not (tmp_path / "none").exists()
-    assert "fp32, fp16 or bf16" in narrow(*base, tmp_path / "none", "--wide", "conv_4=int8", code=2).stderr
+    assert "fp32, fp16, bf16, int8-dynamic" in narrow(*base, tmp_path / "none", "--wide", "conv_4=int8", code=2).stderr
 
 
 def detector(folder, shared):
