@@ -28,6 +28,8 @@ PRECISIONS = ("int8", "int4", "int3")
 ONLY = {"equalization": ("int8",), "sequential-mse": ("int8", "w4a8"), "learned-rounding": ("w4a8",),
         "w4a8": ("w4a8",), "bias-correction": ("int8",)}  # what else a method leaves as it is, or would take hours
 FOLDERS = {"w4a8": "precisions"}
+SMALL = ("digits", "resnet20_cifar10", "stories260K")  # pages whose methods take long
+MODELS = {"learned-rounding": SMALL[:2], "sequential-mse": SMALL}
 # pruning.md: name of a pattern and its recipe
 PRUNING = {"none": "equalize, gptq", "30%": "equalize, prune(sparsity=0.3), gptq", "50%": "equalize, prune, gptq",
            "50%, blocks of 16": "equalize, prune(block=16), gptq", "2 of 4": "equalize, prune(m=4), gptq",
@@ -110,13 +112,15 @@ def main():
             print(f"{model.stem}: not there, left out", file=sys.stderr)
             continue
         for recipe, precisions in sorted({(recipe, ONLY.get(name, PRECISIONS)) for name, recipes in wanted.items()
-                                          for recipe in recipes}):
+                                          for recipe in recipes if model.stem in MODELS.get(name, [model.stem])}):
             found = measure(model, calib, evaluation, recipe, precisions)
             results.setdefault(precisions, {}).setdefault(model.stem, {})[recipe] = found
             print(f"{model.stem} {recipe}: {found}", file=sys.stderr)
     for name, recipes in wanted.items():
         precisions = ONLY.get(name, PRECISIONS)
-        text = table(results.get(precisions, {}), recipes, precisions)
+        measured = {model: by_recipe for model, by_recipe in results.get(precisions, {}).items()
+                    if model in MODELS.get(name, [model])}
+        text = table(measured, recipes, precisions)
         print(text)
         if "--write" in sys.argv[1:]:
             marked_table.write(DOCS / FOLDERS.get(name, "methods") / f"{name}.md", "methods_table.py", text)
