@@ -266,11 +266,11 @@ Result<Recipe> plan_w4a8(const ir::Graph& graph, const calib::Profile& profile, 
                  .hint = "TensorRT takes int4 for weights only"};
   NARROW_TRY(Recipe recipe, plan_int8(graph, profile, {.ranges = options.ranges, .weight_bits = 4}, wide));
   recipe.precision = Precision::w4a8;
-  recipe.notes.push_back(
-      fmt::format("4-bit weights: {} of {} layers, the others sum fewer than {} and keep 8 bits; {:.4g} bits a "
-                  "weight with scales; computed in int8",
-                  recipe.four_bit.size(), recipe.weights.size(), kFewestInFourBits,
-                  stored_weights(recipe).bits_per_weight()));
+  recipe.notes.push_back(fmt::format(
+      "4-bit weights: {} of {} layers, the others sum fewer than {} and keep 8 bits; {:.4g} bits a "
+      "weight with scales; computed in int8",
+      recipe.four_bit.size(), recipe.weights.size(), kFewestInFourBits,
+      stored_weights(recipe).bits_per_weight()));
   return recipe;
 }
 
