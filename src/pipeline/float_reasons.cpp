@@ -111,7 +111,7 @@ Reason product_reason(const Node& product) {
   if (x == nullptr) return "its data are not quantized";
   if (w == nullptr) return "its weights are not quantized";
   if (const Reason own = own_reason(*x, true)) return about(*x, "its data", *own);
-  if (const Reason weights = weights_reason(product, *w)) return weights;
+  if (Reason weights = weights_reason(product, *w)) return weights;
   const Value* bias = product.op() == Op::MatMul ? nullptr : product.input(2);
   if (bias == nullptr) return {};
   const Node* stored = dequantize_of(bias);
@@ -124,7 +124,7 @@ Reason product_reason(const Node& product) {
 Reason reader_reason(const Node& reader, const Node& dequantize) {
   if (is_product(reader)) return product_reason(reader);
   if (reader.op() == Op::QuantizeLinear) return {};
-  if (const Reason own = own_reason(dequantize, true)) return own;
+  if (Reason own = own_reason(dequantize, true)) return own;
   if (reader.op() == Op::Concat) return "its inputs have scales of their own and its result is not quantized";
   if (passes::format_free_inputs(&reader) != 0) return {};
   return fmt::format("{} has no integer form", ir::to_string(reader.op()));
