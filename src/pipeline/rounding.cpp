@@ -80,16 +80,19 @@ Status run_seqmse(const QuantizeInput& input, const quant::MethodUse& use, const
   if (!layers.ok()) return layers.error();
   double logarithms = 0;
   int64_t better = 0, refused = 0;
+  const std::string* why = nullptr;
   for (const quant::RescaledLayer& layer : *layers) {
-    refused += layer.refused.empty() ? 0 : 1;
+    if (!layer.refused.empty()) why = &layer.refused, ++refused;
     if (!(layer.loss.after > 0) || !(layer.loss.before > layer.loss.after)) continue;
     logarithms += std::log(layer.loss.before / layer.loss.after), ++better;
   }
-  recipe.notes.push_back(fmt::format(
+  std::string note = fmt::format(
       "seqmse: scales of {} of {} layers changed, error of their results {:.2f} times below that before "
       "(geometric mean)",
       better, std::ssize(*layers) - refused,
-      better > 0 ? std::exp(logarithms / static_cast<double>(better)) : 1.0));
+      better > 0 ? std::exp(logarithms / static_cast<double>(better)) : 1.0);
+  if (why != nullptr) note += fmt::format("; {} layers left as they were: {}", refused, *why);
+  recipe.notes.push_back(std::move(note));
   return {};
 }
 

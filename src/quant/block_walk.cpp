@@ -1,8 +1,6 @@
 #include "quant/block_walk.h"
 
 #include <algorithm>
-#include <cstring>
-#include <limits>
 
 #include "quant/regions.h"
 
@@ -102,8 +100,7 @@ Result<BlockWalk> BlockWalk::create(const ir::Graph& graph, const std::set<std::
 }
 
 Result<Tensor> BlockWalk::gathered(const Value* value, bool quantized) const {
-  std::vector<const Tensor*> batches;
-  int64_t rows = 0;
+  std::vector<Tensor> batches;
   for (int64_t b = 0; b < pair_.batches(); ++b) {
     const Tensor* tensor = quantized ? pair_.quantized(value, b) : pair_.original(value, b);
     NARROW_CHECK(tensor != nullptr);
@@ -112,17 +109,9 @@ Result<Tensor> BlockWalk::gathered(const Value* value, bool quantized) const {
                    .subject = "value '" + value->name + "'",
                    .expected = "samples along the first axis",
                    .got = "a scalar"};
-    batches.push_back(tensor), rows += tensor->dim(0);
+    batches.push_back(*tensor);
   }
-  Shape shape = batches.front()->shape();
-  shape[0] = rows;
-  Tensor all = Tensor::allocate(batches.front()->dtype(), shape);
-  auto* to = static_cast<std::byte*>(all.mutable_raw());
-  for (const Tensor* tensor : batches) {
-    std::memcpy(to, tensor->raw(), static_cast<size_t>(tensor->bytes()));
-    to += tensor->bytes();
-  }
-  return all;
+  return joined(batches);
 }
 
 Status BlockWalk::leave(size_t index) {

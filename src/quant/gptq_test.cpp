@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "quant/refine_codes.h"
+#include "quant/test_weights.h"
 
 namespace narrow::quant {
 namespace {
@@ -28,13 +29,6 @@ Moments correlated_moments(int64_t k, uint64_t seed) {
   }
   m.cross = m.quantized, m.mean = m.mean_quantized;
   return m;
-}
-
-std::vector<float> random_matrix(int64_t elements, uint64_t seed) {
-  Random random(seed);
-  std::vector<float> w(static_cast<size_t>(elements));
-  for (float& v : w) v = static_cast<float>(random.normal());
-  return w;
 }
 
 /// Codes -2..1 in steps of 0.7, one run of all k.

@@ -11,6 +11,7 @@
 #include "quant/plan_formats.h"
 #include "quant/regions.h"
 #include "quant/sequential_rounding.h"
+#include "quant/test_network.h"
 #include "runtime/reference/reference.h"
 #include "runtime/test_graphs.h"
 
@@ -19,26 +20,7 @@ namespace {
 
 using testing_graphs::graph_from;
 
-/// Two layers that read one value, a residual past a third, which a fourth reads.
-const char* const kNetwork = R"(graph g(%x: f32[N,4,8,8]) {
-  @w1: f32[6,4,3,3] = blob 0 864
-  @w2: f32[6,6,1,1] = blob 1024 144
-  @w3: f32[6,6,1,1] = blob 2048 144
-  @w4: f32[6,6,3,3] = blob 3072 1296
-  @w5: f32[6,6,1,1] = blob 6144 144
-  @b: f32[6] = blob 5120 24
-  %a = Conv(%x, @w1, @b) {pads=[1,1,1,1]}
-  %r = Relu(%a)
-  %c = Conv(%r, @w2, @b)
-  %d = Conv(%r, @w3, @b)
-  %e = Add(%c, %d)
-  %f = Relu(%e)
-  %g = Conv(%f, @w4, @b) {pads=[1,1,1,1]}
-  %h = Add(%g, %r)
-  %i = Relu(%h)
-  %y = Conv(%i, @w5, @b)
-  return %y as "y"
-})";
+const std::string kNetwork = residual_network("  %y = Conv(%i, @w5, @b)\n");
 
 struct Scene {
   ir::Graph graph = graph_from(kNetwork);

@@ -147,4 +147,11 @@ Tensor LayerWeights::real() const {
   return dequantize_weights(*codes_, recipe_.weights.at(key_of(node_)));
 }
 
+std::set<std::string> stored_layers(const ir::Graph& graph, const Recipe& recipe) {
+  std::set<std::string> layers;
+  for (const ir::Node* node : graph.nodes())
+    if (!node->outputs().empty() && LayerWeights::stores(recipe, *node)) layers.insert(key_of(*node));
+  return layers;
+}
+
 }  // namespace narrow::quant

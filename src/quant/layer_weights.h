@@ -1,6 +1,8 @@
 // A layer's stored weights as the rounding methods see them: matrices on a grid.
 #pragma once
 
+#include <set>
+#include <string>
 #include <vector>
 
 #include "ir/graph.h"
@@ -44,5 +46,8 @@ class LayerWeights {
   Quantization* four_bit_ = nullptr;   // one scale per result channel, not fixed
   Tensor* codes_ = nullptr;
 };
+
+/// Keys of the heavy nodes whose weights `recipe` stores in integers.
+std::set<std::string> stored_layers(const ir::Graph& graph, const Recipe& recipe);
 
 }  // namespace narrow::quant

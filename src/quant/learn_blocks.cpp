@@ -124,9 +124,7 @@ Result<std::vector<LearnedBlock>> learn_blocks(const ir::Graph& graph, Recipe& r
                                                const std::shared_ptr<ThreadPool>& pool,
                                                const LearnOptions& options, const Progress& progress) {
   Recipe better = recipe;
-  std::set<std::string> layers;
-  for (const ir::Node* node : graph.nodes())
-    if (!node->outputs().empty() && LayerWeights::stores(recipe, *node)) layers.insert(key_of(*node));
+  const std::set<std::string> layers = stored_layers(graph, recipe);
   FakeQuantize rounding(graph, better);
   NARROW_TRY(BlockWalk walk, BlockWalk::create(graph, layers, rounding, dataset, pool, options.blocks));
   Learner learner(graph, walk, rounding, better, options, pool, progress);

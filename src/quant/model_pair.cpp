@@ -1,6 +1,7 @@
 #include "quant/model_pair.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "ir/extract.h"
 #include "ir/schema.h"
@@ -31,6 +32,19 @@ bool read_later(const ir::Value* value, size_t part, const PartOf& part_of) {
 
 int64_t bytes_of_value(const ir::Value* value) {
   return elements_of(value->type.shape()) * std::max<int64_t>(1, bytes_of(value->type.dtype));
+}
+
+Tensor joined(const std::vector<Tensor>& batches) {
+  Shape shape = batches.front().shape();
+  shape[0] = 0;
+  for (const Tensor& batch : batches) shape[0] += batch.dim(0);
+  Tensor all = Tensor::allocate(batches.front().dtype(), shape);
+  auto* to = static_cast<std::byte*>(all.mutable_raw());
+  for (const Tensor& batch : batches) {
+    std::memcpy(to, batch.raw(), static_cast<size_t>(batch.bytes()));
+    to += batch.bytes();
+  }
+  return all;
 }
 
 Result<std::vector<GraphPart>> parts_of(const ir::Graph& graph, size_t count, const PartOf& part_of,

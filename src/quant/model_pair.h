@@ -88,5 +88,7 @@ class ModelPair {
 };
 
 int64_t bytes_of_value(const ir::Value* value);
+/// One behind the other along axis 0. Not empty, none of them scalar.
+Tensor joined(const std::vector<Tensor>& batches);
 
 }  // namespace narrow::quant

@@ -9,6 +9,7 @@
 #include "quant/gptq.h"
 #include "quant/groups.h"
 #include "quant/refine_codes.h"
+#include "quant/test_weights.h"
 #include "quant/weighted_fit.h"
 
 namespace narrow::quant {
@@ -42,13 +43,6 @@ Moments moments_of(int64_t k, double common, uint64_t seed) {
         m.quantized[i * size + j] = i == j ? static_cast<double>(m.rows) * static_cast<double>(1 + i % 5) : 0;
   m.cross = m.quantized, m.mean = m.mean_quantized;
   return m;
-}
-
-std::vector<float> random_matrix(int64_t elements, uint64_t seed) {
-  Random random(seed);
-  std::vector<float> w(static_cast<size_t>(elements));
-  for (float& v : w) v = static_cast<float>(random.normal());
-  return w;
 }
 
 int64_t kept_in(const std::vector<uint8_t>& keep) { return std::count(keep.begin(), keep.end(), 1); }

@@ -123,9 +123,7 @@ Result<std::vector<RoundedLayer>> round_sequentially(const ir::Graph& graph, Rec
                                                      const SequentialOptions& options,
                                                      const Progress& progress) {
   Recipe better = recipe;
-  std::set<std::string> layers;
-  for (const ir::Node* node : graph.nodes())
-    if (!node->outputs().empty() && LayerWeights::stores(recipe, *node)) layers.insert(key_of(*node));
+  const std::set<std::string> layers = stored_layers(graph, recipe);
   FakeQuantize rounding(graph, better);
   WalkOptions walk_options = options.walk;
   walk_options.start = &graph;

@@ -1,6 +1,5 @@
 #include "quant/sequential_scales.h"
 
-#include <cstring>
 #include <optional>
 
 #include "ir/extract.h"
@@ -14,19 +13,6 @@
 
 namespace narrow::quant {
 namespace {
-
-Tensor joined(const std::vector<Tensor>& batches) {
-  Shape shape = batches.front().shape();
-  shape[0] = 0;
-  for (const Tensor& batch : batches) shape[0] += batch.dim(0);
-  Tensor all = Tensor::allocate(batches.front().dtype(), shape);
-  auto* to = static_cast<std::byte*>(all.mutable_raw());
-  for (const Tensor& batch : batches) {
-    std::memcpy(to, batch.raw(), static_cast<size_t>(batch.bytes()));
-    to += batch.bytes();
-  }
-  return all;
-}
 
 class Searcher {
  public:
@@ -127,9 +113,7 @@ Result<std::vector<RescaledLayer>> search_scales_sequentially(const ir::Graph& g
                                                               const SequentialScaleOptions& options,
                                                               const Progress& progress) {
   Recipe better = recipe;
-  std::set<std::string> layers;
-  for (const ir::Node* node : graph.nodes())
-    if (!node->outputs().empty() && LayerWeights::stores(recipe, *node)) layers.insert(key_of(*node));
+  const std::set<std::string> layers = stored_layers(graph, recipe);
   FakeQuantize rounding(graph, better);
   NARROW_TRY(LayerWalk walk, LayerWalk::create(graph, layers, rounding, dataset, pool, options.walk));
   Searcher searcher(graph, walk, rounding, better, options, pool);
