@@ -22,12 +22,13 @@ LEARNED = "(iterations=300)"
 RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq"), "equalization": ("gptq", "equalize, gptq"),
            "sequential-mse": ("nearest", "seqmse", "gptq", "seqmse, gptq"),
            "learned-rounding": ("nearest", f"nearest, adaround{LEARNED}", f"nearest, brecq{LEARNED}", "gptq"),
-           "w4a8": ("nearest", "gptq", "equalize, gptq"),
+           "w4a8": ("nearest", "equalize, gptq", "equalize, gptq --group-size 32", "equalize, gptq --group-size 0"),
            "bias-correction": ("nearest", "gptq", "gptq(variance=1)")}
 PRECISIONS = ("int8", "int4", "int3")
 ONLY = {"equalization": ("int8",), "sequential-mse": ("int8", "w4a8"), "learned-rounding": ("w4a8",),
         "w4a8": ("w4a8",), "bias-correction": ("int8",)}  # what else a method leaves as it is, or would take hours
 FOLDERS = {"w4a8": "precisions"}
+DROPS = {"w4a8"}  # pages that show what classifiers lose in top-1
 SMALL = ("digits", "resnet20_cifar10", "stories260K")  # pages whose methods take long
 MODELS = {"learned-rounding": SMALL[:2], "sequential-mse": SMALL}
 # pruning.md: name of a pattern and its recipe
@@ -39,12 +40,15 @@ PRUNED_PRECISIONS = ("int8", "int4", "int3")  # int3 with all weights only: what
 
 
 def measure(model, calib, evaluation, recipe, precisions):
-    """precision -> (headline figure, its value, SQNR dB, bytes of the .narrow file), and the processor seconds of the build."""
+    """precision -> (headline figure, its value, SQNR dB, bytes of the .narrow file, top-1), and the processor seconds of the build.
+    Options of the build may follow the recipe."""
+    recipe, *options = recipe.split(" --")
+    options = [word for option in options for word in f"--{option}".split()]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([shared.BINARY, "build", model, "--calib", calib, "--eval", evaluation, "--out", f"{folder}/out",
                                "--precisions", ",".join(("fp32",) + precisions), "--recipe", recipe, "--tactics", "pinned",
-                               "--seconds", "0.01", "--json", "--quiet"], capture_output=True, text=True, check=False)
+                               "--seconds", "0.01", "--json", "--quiet", *options], capture_output=True, text=True, check=False)
     if done.returncode not in (0, 3, 4):
         sys.exit(f"{model} {recipe}: {done.stderr.strip()}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -52,7 +56,7 @@ def measure(model, calib, evaluation, recipe, precisions):
     for build in json.loads(done.stdout.splitlines()[-1])["builds"]:
         figures = build["figures"]
         name = "agreement" if "top1" in figures else shared.headline(figures)
-        rows[build["name"]] = (name, figures[name]["value"], figures["sqnr"]["value"], build["bytes"])
+        rows[build["name"]] = (name, figures[name]["value"], figures["sqnr"]["value"], build["bytes"], figures.get("top1", {}).get("value"))
     return rows, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
@@ -60,7 +64,13 @@ def shown(name, value):
     return f"{value:.2f} %" if name == "agreement" else shared.shown(name, value)
 
 
-def table(results, recipes, precisions):
+def with_drop(row, reference):
+    """A classifier's agreement and the percentage points of top-1 it loses."""
+    text = shown(row[0], row[1])
+    return text if row[4] is None else f"{text}, {row[4] - reference[4]:+.2f} pp"
+
+
+def table(results, recipes, precisions, drops=False):
     lines = ["| model | figure | precision | " + " | ".join(recipes) + " | " + " | ".join(f"{r}, SQNR dB" for r in recipes) +
              " | processor s |", "| --- | --- | --- |" + " ---: |" * (2 * len(recipes) + 1)]
     for model, by_recipe in results.items():
@@ -68,7 +78,7 @@ def table(results, recipes, precisions):
             rows = [by_recipe[recipe][0][precision] for recipe in recipes]
             seconds = ", ".join(f"{by_recipe[recipe][1]:.0f}" for recipe in recipes) if precision == precisions[0] else ""
             lines.append(f"| {model if precision == precisions[0] else ''} | {rows[0][0]} | {precision} | " +
-                         " | ".join(shown(r[0], r[1]) for r in rows) + " | " + " | ".join(f"{r[2]:.1f}" for r in rows) +
+                         " | ".join(with_drop(r, by_recipe[recipes[0]][0]["fp32"]) if drops else shown(r[0], r[1]) for r in rows) + " | " + " | ".join(f"{r[2]:.1f}" for r in rows) +
                          f" | {seconds} |")
     return "\n".join(lines)
 
@@ -80,7 +90,7 @@ def pruning_table(results):
             for zeros, recipe in PRUNING.items():
                 if recipe not in by_recipe or precision not in by_recipe[recipe][0]:
                     continue
-                name, value, sqnr, size = by_recipe[recipe][0][precision]
+                name, value, sqnr, size, _ = by_recipe[recipe][0][precision]
                 first = zeros == "none"
                 lines.append(f"| {model if first and precision == PRUNED_PRECISIONS[0] else ''} | {name if first else ''} | "
                              f"{precision if first else ''} | {zeros} | {shown(name, value)} | {sqnr:.1f} | {size / 1000:.0f} |")
@@ -120,7 +130,7 @@ def main():
         precisions = ONLY.get(name, PRECISIONS)
         measured = {model: by_recipe for model, by_recipe in results.get(precisions, {}).items()
                     if model in MODELS.get(name, [model])}
-        text = table(measured, recipes, precisions)
+        text = table(measured, recipes, precisions, name in DROPS)
         print(text)
         if "--write" in sys.argv[1:]:
             marked_table.write(DOCS / FOLDERS.get(name, "methods") / f"{name}.md", "methods_table.py", text)

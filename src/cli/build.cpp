@@ -15,7 +15,8 @@ struct Options {
                                        proof = "point", method = "mse", target = "portable",
                                        tactics = "tuned", metric_command, config;
   std::vector<std::string> gates, recipe, wide;
-  int64_t batch = 1, group_size = 32, memory = 0;
+  int64_t batch = 1, memory = 0;
+  std::optional<int64_t> group_size;
   double percentile = 99.99, budget = 10, seconds = 1;
 };
 
@@ -206,7 +207,8 @@ Command add_build(CLI::App& root) {
       ->check(CLI::Range(1, 65536));
   app->add_option(
          "--group-size", o->group_size,
-         "weights that share a scale in int4, int3 and int2; 0: those of a result channel (default 32)")
+         "weights that share a scale in int4, int3 and int2 (default 32) or a step in w4a8 (default 16); 0: "
+         "those of a result channel")
       ->check(CLI::Range(2, 65536) | CLI::IsMember({0}));
   add_recipe(*app, o->recipe);
   add_wide(*app, o->wide);

@@ -17,7 +17,8 @@ struct Options {
   std::string model, calib, eval, precision = "int8", proof = "point", metric_command, method = "mse", out;
   std::vector<std::string> gates, recipe;
   double percentile = 99.99, budget = 10;
-  int64_t group_size = 32, memory = 0, layer_samples = 4;
+  std::optional<int64_t> group_size;
+  int64_t memory = 0, layer_samples = 4;
 };
 
 Result<pipeline::DebugOptions> to_debug_options(const Options& o) {
@@ -154,8 +155,9 @@ Command add_debug(CLI::App& root) {
   app->add_option(
       "--metric-cmd", o->metric_command,
       "program that reads the outputs (an .npz, its argument) and prints one number: gate it as `metric`");
-  app->add_option("--group-size", o->group_size,
-                  "weights that share a scale in int4, int3 and int2 (default 32)")
+  app->add_option(
+         "--group-size", o->group_size,
+         "weights that share a scale in int4, int3 and int2 (default 32) or a step in w4a8 (default 16)")
       ->check(CLI::Range(2, 65536));
   app->add_option("--layer-samples", o->layer_samples, "samples for the per-layer figures (default 4)")
       ->check(CLI::Range(1, 1024));

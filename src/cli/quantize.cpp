@@ -21,7 +21,7 @@ struct Options {
   std::vector<std::string> wide, recipe;
   std::string target = "portable", tactics = "tuned";
   double percentile = 99.99;
-  int64_t group_size = 32;
+  std::optional<int64_t> group_size;
 };
 
 Result<int> run(const Options& o) {
@@ -128,7 +128,8 @@ Command add_quantize(CLI::App& root) {
   add_recipe(*app, o->recipe);
   app->add_option(
          "--group-size", o->group_size,
-         "weights that share a scale in int4, int3 and int2; 0: those of a result channel (default 32)")
+         "weights that share a scale in int4, int3 and int2 (default 32) or a step in w4a8 (default 16); 0: "
+         "those of a result channel")
       ->check(CLI::Range(2, 65536) | CLI::IsMember({0}));
   app->add_option("--out", o->out, "FILE.narrow or FILE.onnx")->required();
   add_wide(*app, o->wide);

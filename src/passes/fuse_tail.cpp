@@ -98,15 +98,28 @@ Tail follow_tail(const Graph& graph, Value* value,
   return tail;
 }
 
+namespace {
+
+bool widens(const Node* node) {
+  return node != nullptr && (node->op() == Op::DequantizeLinear || node->op() == Op::Cast);
+}
+
+bool widens_constants(const Node* node) {
+  return widens(node) && std::all_of(node->inputs().begin(), node->inputs().end(), [](const Value* input) {
+           return input == nullptr || input->is_constant();
+         });
+}
+
+}  // namespace
+
 bool is_constant_weight(const Value* value) {
   if (value == nullptr) return false;
   if (value->is_constant()) return true;
   const Node* node = value->producer();
-  if (node == nullptr || (node->op() != Op::DequantizeLinear && node->op() != Op::Cast)) return false;
-  // Scales may be stored in halves and widened: a Cast before the DequantizeLinear.
+  if (!widens(node)) return false;
+  // Scales may be stored in halves and widened, or be codes themselves: a node of constants before this one.
   return std::all_of(node->inputs().begin(), node->inputs().end(), [](const Value* input) {
-    const Node* cast = input == nullptr ? nullptr : producer_of(input, Op::Cast);
-    return input == nullptr || input->is_constant() || (cast != nullptr && cast->input(0)->is_constant());
+    return input == nullptr || input->is_constant() || widens_constants(input->producer());
   });
 }
 

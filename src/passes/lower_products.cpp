@@ -86,9 +86,58 @@ Tensor without_zero_scales(const Tensor& codes, Quantization& quant) {
   return out;
 }
 
+/// Parameter of each element of `shape` where `block` of them along `axis` share one.
+class BlockIndex {
+ public:
+  BlockIndex(const Shape& shape, int64_t axis, int64_t block)
+      : extent_(shape[static_cast<size_t>(axis)]),
+        block_(block),
+        blocks_((extent_ + block - 1) / block),
+        inner_(elements_of(Shape(shape.begin() + axis + 1, shape.end()))) {}
+  size_t operator()(int64_t element) const {
+    const int64_t row = element / inner_;
+    return static_cast<size_t>((row / extent_ * blocks_ + row % extent_ / block_) * inner_ +
+                               element % inner_);
+  }
+
+ private:
+  int64_t extent_, block_, blocks_, inner_;
+};
+
+/// Codes in blocks whose scales are whole multiples, stored as integers, of their channel's: s8 with the
+/// scales of the channels, where step * (code - zero_point) fits. This is how quant/code_steps.h is stored.
+std::optional<Weights> stepped_weights(const Node* dequantize, int64_t channel_axis) {
+  const Node* scale = producer_of(dequantize->input(1), Op::DequantizeLinear);
+  const auto codes = int_constant(dequantize->input(0));
+  const auto steps = scale != nullptr ? int_constant(scale->input(0)) : std::nullopt;
+  auto quant = steps ? linear_parameters(scale) : std::nullopt;
+  const int64_t block = dequantize->int_attr("block_size", 0);
+  if (!quant || !codes || block <= 0 || (!quant->per_tensor() && quant->axis != channel_axis)) return {};
+  for (const int32_t zero : quant->zero_point)
+    if (zero != 0) return {};
+  const Shape& shape = dequantize->input(0)->constant().shape();
+  const int64_t axis = normalized_axis(dequantize->int_attr("axis", 1), std::ssize(shape));
+  const auto zeros = dequantize->input(2) != nullptr ? int_constant(dequantize->input(2))
+                                                     : std::vector<int64_t>(steps->size(), 0);
+  const BlockIndex at(shape, axis, block);
+  if (!zeros || zeros->size() != steps->size() || codes->empty() ||
+      at(std::ssize(*codes) - 1) + 1 != steps->size())
+    return {};
+  Tensor values = Tensor::allocate(DType::s8, shape);
+  const auto out = values.mutable_data<int8_t>();
+  for (size_t i = 0; i < out.size(); ++i) {
+    const size_t b = at(static_cast<int64_t>(i));
+    const int64_t byte = (*steps)[b] * ((*codes)[i] - (*zeros)[b]);
+    if (byte < -127 || byte > 127) return {};
+    out[i] = static_cast<int8_t>(byte);
+  }
+  return Weights{std::move(values), std::move(*quant)};
+}
+
 std::optional<Weights> symmetric_weights(const Value* value, int64_t channel_axis) {
   const Node* dequantize = producer_of(value, Op::DequantizeLinear);
   if (dequantize == nullptr || !dequantize->input(0)->is_constant()) return {};
+  if (auto weights = stepped_weights(dequantize, channel_axis)) return weights;
   const auto centre = centre_of(dequantize->input(0)->type.dtype);
   if (!centre) return {};
   auto quant = linear_parameters(dequantize, ZeroScales::allowed);

@@ -42,8 +42,8 @@ struct BuildOptions {
   uint64_t seed = 1;
   calib::RangeOptions ranges;
   quant::Target target = quant::Target::portable;
-  int64_t memory = 0;       // bytes for calibration; 0: no bound
-  int64_t group_size = 32;  // weights that share a scale in int4, int3, int2
+  int64_t memory = 0;                      // bytes for calibration; 0: no bound
+  std::optional<int64_t> group_size = {};  // of quant::PlanOptions
   std::vector<quant::MethodUse> methods = quant::standard_methods();
   std::vector<std::string> wide;  // quant::parse_wide
   double budget_minutes = 10;     // of the search for a mix

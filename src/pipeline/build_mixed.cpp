@@ -24,7 +24,7 @@ using quant::Precision;
 std::optional<NodeFormat> format_of(Precision precision) {
   for (const NodeFormat format :
        {NodeFormat::fp32, NodeFormat::fp16, NodeFormat::bf16, NodeFormat::int8, NodeFormat::int8_dynamic,
-        NodeFormat::int4, NodeFormat::int3, NodeFormat::int2})
+        NodeFormat::int4, NodeFormat::int3, NodeFormat::int2, NodeFormat::w4a8})
     if (std::string_view(to_string(format)) == to_string(precision)) return format;
   return std::nullopt;
 }
@@ -32,7 +32,7 @@ std::optional<NodeFormat> format_of(Precision precision) {
 /// Pinned builds are the same every time: times that were measured give way to the work there is, at rates in
 /// the proportion that vector units have.
 void pin_times(NodeFormat format, bench::Profile& profile) {
-  const bool integers = format == NodeFormat::int8 || format == NodeFormat::int8_dynamic;
+  const bool integers = quant::computes_in_bytes(format) || format == NodeFormat::int8_dynamic;
   const bool half = format == NodeFormat::fp16 || format == NodeFormat::bf16;
   const double macs_per_ms = integers ? 2e8 : half ? 1e8 : 5e7;
   constexpr double kBytesPerMs = 1e7;
@@ -47,8 +47,8 @@ std::string about(const MixRequest& request, int threads) {
       "mix 1; {}; {}; {} threads; batch {}; {}; ranges {} {}; {}; groups of {}; methods {}; memory {}",
       request.about, runtime::machine_key(usable_isa()), threads, o.batch,
       o.tactics == TacticSource::pinned ? "pinned" : "tuned", to_string(o.ranges.method), o.ranges.percentile,
-      o.target == quant::Target::tensorrt ? "tensorrt" : "portable", o.group_size,
-      quant::to_string(o.methods), o.memory);
+      o.target == quant::Target::tensorrt ? "tensorrt" : "portable",
+      o.group_size ? std::to_string(*o.group_size) : "standard size", quant::to_string(o.methods), o.memory);
 }
 
 class Finder {

@@ -29,7 +29,7 @@ struct DebugOptions {
   std::string metric_command;
   calib::RangeOptions ranges;
   std::vector<quant::MethodUse> methods = quant::standard_methods();
-  int64_t group_size = 32;
+  std::optional<int64_t> group_size = {};
   double budget_minutes = 10;  // after which no new trial is begun
   int threads = 0;
   uint64_t seed = 1;

@@ -40,7 +40,8 @@ class NoiseMeter {
   std::vector<NodeFormat> formats() const {
     std::vector<NodeFormat> list = {NodeFormat::int8};
     for (const UniformBuild& build : input_.builds)
-      if (build.format == NodeFormat::int8_dynamic || quant::weight_only_bits(build.format) > 0)
+      if (build.format == NodeFormat::int8_dynamic || build.format == NodeFormat::w4a8 ||
+          quant::weight_only_bits(build.format) > 0)
         list.push_back(build.format);
     return list;
   }

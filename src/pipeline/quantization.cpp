@@ -60,7 +60,8 @@ Result<Quantized> widen_recipe(const QuantizeInput& input, const Quantized& base
              quant::plan(base.graph(input.graph), profile_of(input, base.prepared), precision, plan, wide));
   recipe.pruned = base.recipe.pruned;
   quant::take_rounding(base.recipe, recipe);
-  for (const quant::Recipe* donor : donors) quant::take_rounding(*donor, recipe);
+  // Layers in bytes are the base's: a build in w4a8 has such, rounded for its own neighbours.
+  for (const quant::Recipe* donor : donors) quant::take_rounding(*donor, recipe, {quant::NodeFormat::int8});
   return Quantized{std::move(recipe), base.prepared};
 }
 

@@ -35,8 +35,7 @@ std::vector<Line> lines_of(const BuildRequest& r) {
     add("percentile", fmt::format("{}", r.setting.ranges.percentile));
   if (quant::to_string(r.setting.methods) != quant::to_string(quant::standard_methods()))
     lines.push_back({"recipe", {quant::to_string(r.setting.methods)}, true});
-  constexpr int64_t kStandardGroup = 32;
-  if (r.group_size != kStandardGroup) add("group-size", fmt::format("{}", r.group_size));
+  if (r.group_size) add("group-size", fmt::format("{}", *r.group_size));
   if (!r.wide.empty()) lines.push_back({"wide", r.wide, true});
   return lines;
 }

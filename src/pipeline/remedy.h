@@ -35,7 +35,7 @@ struct BuildRequest {
   std::vector<std::string> gates;
   quant::Precision precision = quant::Precision::int8;
   Setting setting;
-  int64_t group_size = 32;
+  std::optional<int64_t> group_size = {};
   bool confident = false;         // --proof ci
   std::vector<std::string> wide;  // "conv_1=bf16"
 };

@@ -30,8 +30,18 @@ Value* add_dequantize(Graph& graph, Value* codes, const Quantization& quant, DTy
 Tensor weight_codes(const Recipe& recipe, const Node& node) {
   const auto chosen = recipe.codes.find(key_of(node));
   if (chosen != recipe.codes.end()) return chosen->second;
-  return quantize_weights(node.input(1)->constant(), recipe.weights.at(key_of(node)),
-                          recipe.four_bit.contains(key_of(node)) ? 4 : 8);
+  return quantize_weights(node.input(1)->constant(), recipe.weights.at(key_of(node)), 8);
+}
+
+Tensor nearest_codes(const Node& node, Recipe& recipe) {
+  const Tensor& weights = node.input(1)->constant();
+  const Quantization& channels = recipe.weights.at(key_of(node));
+  const auto steps = recipe.four_bit.find(key_of(node));
+  if (steps == recipe.four_bit.end()) return quantize_weights(weights, channels, 8);
+  if (!steps->second.has_groups()) return quantize_weights(weights, channels, 4);
+  SteppedWeights stepped = step_groups(weights, channels, steps->second.axis, steps->second.group_size);
+  steps->second = std::move(stepped.steps);
+  return std::move(stepped.bytes);
 }
 
 std::optional<Tensor> corrected_bias(const Recipe& recipe, const Node& node, int64_t channels) {

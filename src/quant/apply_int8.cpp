@@ -14,7 +14,7 @@ void quantize_activations(Graph& graph, const Recipe& recipe) {
     Value* value = graph.find_value(name);
     NARROW_CHECK(value != nullptr);
     const bool made_by_integers =
-        value->producer() != nullptr && format_of(recipe, *value->producer()) == NodeFormat::int8;
+        value->producer() != nullptr && computes_in_bytes(format_of(recipe, *value->producer()));
     const std::vector<ir::Use> uses = value->uses();
     Value* scale = graph.add_constant(name + "_scale", Tensor::scalar(quant.scale[0]));
     const Tensor zero_point = recipe.target == Target::tensorrt
@@ -33,24 +33,46 @@ void quantize_activations(Graph& graph, const Recipe& recipe) {
     codes->origin = real->origin = origin;
     codes->origin_perm = real->origin_perm = value->origin_perm;
     for (const ir::Use& use : uses)
-      if (made_by_integers || format_of(recipe, *use.node) == NodeFormat::int8)
+      if (made_by_integers || computes_in_bytes(format_of(recipe, *use.node)))
         graph.set_input(use.node, use.index, real);
   }
+}
+
+/// Codes of 4 bits in groups, whose scales are codes of 4 bits themselves.
+Value* add_stepped(Graph& graph, const GroupedWeights& weights, const CodeSteps& steps,
+                   const Quantization& channels, const std::string& name) {
+  Value* step = graph.add_constant(name + "_step", steps.step);
+  Value* scale = add_dequantize(graph, step, channels, DType::u4, name + "_step");
+  Value* codes = graph.add_constant(name + "_quantized", weights.codes);
+  Value* zero = graph.add_constant(name + "_zero_point", weights.zero_point);
+  return graph
+      .add_node(Op::DequantizeLinear, {codes, scale, zero}, {name + "_dequantized"},
+                {{"axis", steps.axis}, {"block_size", steps.group_size}}, name + "_dequantize")
+      ->output();
+}
+
+Value* add_weights(Graph& graph, const Recipe& recipe, const Node& node, const std::string& name) {
+  const Tensor bytes = weight_codes(recipe, node);
+  const Quantization& quant = recipe.weights.at(key_of(node));
+  const auto steps = recipe.four_bit.find(key_of(node));
+  const bool four_bit = steps != recipe.four_bit.end();
+  if (four_bit && steps->second.has_groups())
+    return add_stepped(graph, grouped_of(bytes, quant, steps->second), steps->second, quant, name);
+  const DType stored = four_bit ? DType::s4 : DType::s8;
+  return add_dequantize(graph, graph.add_constant(name + "_quantized", cast(bytes, stored)), quant, stored,
+                        name);
 }
 
 void quantize_parameters(Graph& graph, const Recipe& recipe,
                          const std::unordered_map<const Node*, float>& input_scale) {
   for (Node* node : graph.nodes()) {
     const auto weights = node->outputs().empty() ? recipe.weights.end() : recipe.weights.find(key_of(*node));
-    if (weights == recipe.weights.end() || format_of(recipe, *node) != NodeFormat::int8) continue;
+    if (weights == recipe.weights.end() || !computes_in_bytes(format_of(recipe, *node))) continue;
     const Quantization& quant = weights->second;
     const Value* original = node->input(1);
-    const DType stored = recipe.four_bit.contains(key_of(*node)) ? DType::s4 : DType::s8;
-    Value* codes =
-        graph.add_constant(original->name + "_quantized", cast(weight_codes(recipe, *node), stored));
     Value* bias = node->op() == Op::MatMul ? nullptr : node->input(2);
     const std::string bias_name = bias != nullptr ? bias->name : original->name + "_bias";
-    graph.set_input(node, 1, add_dequantize(graph, codes, quant, stored, original->name));
+    graph.set_input(node, 1, add_weights(graph, recipe, *node, original->name));
     const std::optional<Tensor> real =
         corrected_bias(recipe, *node, static_cast<int64_t>(quant.scale.size()));
     if (!real) continue;
@@ -71,7 +93,7 @@ void quantize_parameters(Graph& graph, const Recipe& recipe,
 std::unordered_map<const Node*, float> input_scales(const Graph& graph, const Recipe& recipe) {
   std::unordered_map<const Node*, float> scales;
   for (const Node* node : graph.nodes())
-    if (recipe.weights.contains(key_of(*node)) && format_of(recipe, *node) == NodeFormat::int8)
+    if (recipe.weights.contains(key_of(*node)) && computes_in_bytes(format_of(recipe, *node)))
       scales[node] = recipe.activations.at(node->input(0)->name).scale[0];
   return scales;
 }

@@ -24,6 +24,8 @@ std::optional<Tensor> corrected_bias(const Recipe& recipe, const ir::Node& node,
 
 /// The s8 codes of a node of `recipe.weights`: those chosen for it, or the nearest.
 Tensor weight_codes(const Recipe& recipe, const Node& node);
+/// The nearest s8 codes with the scales `recipe` has; finds the steps of weights in 4 bits.
+Tensor nearest_codes(const Node& node, Recipe& recipe);
 
 // ---------------------------------------------------------------- the steps
 

@@ -49,6 +49,13 @@ std::string digest(const Recipe& recipe) {
     add_text(hasher, name);
     add_tensor(hasher, codes);
   }
+  for (const auto& [name, steps] : recipe.four_bit) {
+    add_text(hasher, name);
+    hasher.add(std::to_string(steps.axis) + ";" + std::to_string(steps.group_size) + " steps;");
+    if (!steps.has_groups()) continue;
+    add_tensor(hasher, steps.step);
+    add_tensor(hasher, steps.zero_point);
+  }
   hasher.add(std::to_string(recipe.groups.size()) + " groups;");
   for (const auto& [name, groups] : recipe.groups) {
     add_text(hasher, name);

@@ -45,8 +45,8 @@ FakeQuantize::Kind FakeQuantize::kind_of(const Node& reader, int index) const {
   const std::string& value = reader.input(index)->name;
   if (!recipe_.activations.contains(value)) return Kind::none;
   const auto producer = producer_.find(value);
-  const bool made_by_integers = producer != producer_.end() && producer->second == NodeFormat::int8;
-  return made_by_integers || format == NodeFormat::int8 ? Kind::stored : Kind::none;
+  const bool made_by_integers = producer != producer_.end() && computes_in_bytes(producer->second);
+  return made_by_integers || computes_in_bytes(format) ? Kind::stored : Kind::none;
 }
 
 void FakeQuantize::insert(Graph& part) const {

@@ -73,7 +73,7 @@ class BlockRounder {
     for (int64_t k = begin; k < end; ++k) importance.push_back(factor(k)[k] * factor(k)[k]);
     for (int64_t c = 0; c < live_; ++c) {
       for (int64_t k = begin; k < end; ++k) column[static_cast<size_t>(k - begin)] = wanted.row(k)[c];
-      const ScaleFit fit = grid_.fit(column, importance);
+      const ScaleFit fit = grid_.fit(column, importance, first_ + c);
       out_.scale[static_cast<size_t>(g * problem_.n + first_ + c)] = fit.scale;
       out_.zero_point[static_cast<size_t>(g * problem_.n + first_ + c)] =
           static_cast<int16_t>(fit.zero_point);

@@ -22,10 +22,13 @@ namespace narrow::quant {
 struct WeightGrid {
   int low = -127, high = 127;
   std::vector<int64_t> begin;
-  /// A scale that FP16 or FP32 can hold, for a run's numbers as they stand when it is reached, and what an
-  /// error of each costs (R_kk^2).
-  std::function<ScaleFit(std::span<const float> numbers, std::span<const float> importance)> fit;
-  std::function<float(float)> storable;  // the nearest scale the file can hold
+  /// A scale that the file can hold, for a run's numbers of a column as they stand when it is reached, and
+  /// what an error of each costs (R_kk^2).
+  std::function<ScaleFit(std::span<const float> numbers, std::span<const float> importance, int64_t column)>
+      fit;
+  /// The nearest scale that the file can hold for a run with this zero point.
+  std::function<float(float scale, int64_t column, int zero_point)> storable;
+  bool whole_steps = false;  // scales are few multiples of the column's
   int64_t groups() const { return static_cast<int64_t>(begin.size()) - 1; }
 };
 

@@ -163,12 +163,12 @@ TEST(RefineCodes, FitsScales) {
   const RoundingProblem p = make_problem(correlated_moments(16, 7), random_matrix(16 * 50, 8), {});
   WeightGrid grid;
   grid.low = -8, grid.high = 7, grid.begin = {0, 8, 16};
-  grid.storable = [](float s) { return std::ldexp(std::nearbyint(std::ldexp(s, 9)), -9); };
+  grid.storable = [](float s, int64_t, int) { return std::ldexp(std::nearbyint(std::ldexp(s, 9)), -9); };
   GridWeights fixed = gptq(p, grid, scales_for(grid, p.n, 0.45F), pool), fitted = fixed;
   refine_codes(p, grid, {.scales = false}, fixed, pool);
   refine_codes(p, grid, {}, fitted, pool);
   EXPECT_LT(error_with(p, grid, fitted), 0.9 * error_with(p, grid, fixed));
-  for (const float s : fitted.scale) EXPECT_EQ(s, s == 0.45F ? s : grid.storable(s));
+  for (const float s : fitted.scale) EXPECT_EQ(s, s == 0.45F ? s : grid.storable(s, 0, 0));
   // Where it stopped no single code can move to advantage.
   const double at_rest = error_with(p, grid, fitted);
   for (size_t i = 0; i < fitted.codes.size(); ++i)
@@ -181,14 +181,39 @@ TEST(RefineCodes, FitsScales) {
     }
 }
 
+/// Scales of few multiples: the best whole one for each run, all others as they are.
+TEST(RefineCodes, FitsWholeSteps) {
+  ThreadPool pool(2);
+  const RoundingProblem p = make_problem(correlated_moments(24, 17), random_matrix(24 * 50, 18), {});
+  WeightGrid grid;
+  grid.low = -8, grid.high = 7, grid.begin = {0, 8, 16, 24}, grid.whole_steps = true;
+  const auto unit = [](int64_t column) { return 0.05F + 0.001F * static_cast<float>(column); };
+  grid.storable = [&](float s, int64_t column, int) {
+    return unit(column) * std::clamp(std::nearbyint(s / unit(column)), 1.0F, 15.0F);
+  };
+  GridWeights start;
+  for (int64_t run = 0; run < grid.groups(); ++run)
+    for (int64_t c = 0; c < p.n; ++c) start.scale.push_back(9 * unit(c)), start.zero_point.push_back(0);
+  GridWeights fixed = gptq(p, grid, start, pool), fitted = fixed;
+  refine_codes(p, grid, {.scales = false}, fixed, pool);
+  refine_codes(p, grid, {}, fitted, pool);
+  const double at_rest = error_with(p, grid, fitted);
+  EXPECT_LT(at_rest, 0.9 * error_with(p, grid, fixed));
+  for (size_t i = 0; i < fitted.scale.size(); ++i) {
+    const float u = unit(static_cast<int64_t>(i) % p.n), steps = std::nearbyint(fitted.scale[i] / u);
+    EXPECT_EQ(fitted.scale[i], u * steps);
+    EXPECT_TRUE(steps >= 1 && steps <= 15);
+  }
+}
+
 TEST(Gptq, DoesNotDependOnThreads) {
   const RoundingProblem p = make_problem(correlated_moments(40, 9), random_matrix(40 * 100, 10), {});
   WeightGrid grid;
   grid.low = 0, grid.high = 15, grid.begin = {0, 16, 32, 40};
-  grid.fit = [](std::span<const float> x, std::span<const float>) {
+  grid.fit = [](std::span<const float> x, std::span<const float>, int64_t) {
     return fit_group(x, {.bits = 4, .group_size = 16}, true);
   };
-  grid.storable = [](float s) { return s; };
+  grid.storable = [](float s, int64_t, int) { return s; };
   std::vector<GridWeights> seen;
   for (const int threads : {1, 2, 3}) {
     ThreadPool pool(threads);

@@ -13,9 +13,12 @@ int64_t layer_bytes(const ir::Node& node, const Recipe& recipe) {
   int64_t bytes = bias != nullptr && bias->is_constant() ? 4 * bias->constant().elements() : 0;
   if (const auto correction = recipe.bias_corrections.find(key); correction != recipe.bias_corrections.end())
     bytes = 4 * static_cast<int64_t>(correction->second.size());
-  if (format == NodeFormat::int8 && recipe.target == Target::portable) bytes *= 2;  // s32 and its FP32 scales
+  if (computes_in_bytes(format) && recipe.target == Target::portable) bytes *= 2;  // s32 and its FP32 scales
   if (const auto groups = recipe.groups.find(key); groups != recipe.groups.end())
     return bytes + (groups->second.stored_bits() + 7) / 8;
+  if (const auto steps = recipe.four_bit.find(key); steps != recipe.four_bit.end())
+    return bytes + (steps->second.stored_bits(weights.elements()) + 7) / 8 +
+           4 * static_cast<int64_t>(recipe.weights.at(key).scale.size());
   if (const auto stored = recipe.weights.find(key);
       stored != recipe.weights.end())  // s8, an FP32 scale and a
     return bytes + weights.elements() + 5 * static_cast<int64_t>(stored->second.scale.size());  // zero point

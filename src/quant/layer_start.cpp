@@ -10,7 +10,10 @@ LayerStart start_of(const ir::Node& node, const Recipe& recipe) {
   if (const auto groups = recipe.groups.find(key); groups != recipe.groups.end())
     return {key, groups->second};
   const Quantization& quant = recipe.weights.at(key);
-  const bool four_bit = recipe.four_bit.contains(key);
+  const auto steps = recipe.four_bit.find(key);
+  const bool four_bit = steps != recipe.four_bit.end();
+  if (four_bit && steps->second.has_groups())
+    return {key, grouped_of(weight_codes(recipe, node), quant, steps->second)};
   return {key, GroupedWeights{.codes = weight_codes(recipe, node),
                               .scale = Tensor::of(Shape{std::ssize(quant.scale)}, quant.scale),
                               .zero_point = {},
@@ -22,6 +25,13 @@ LayerStart start_of(const ir::Node& node, const Recipe& recipe) {
 void store(const LayerStart& layer, Recipe& recipe) {
   if (const auto groups = recipe.groups.find(layer.node); groups != recipe.groups.end()) {
     groups->second = layer.start;
+    return;
+  }
+  if (const auto steps = recipe.four_bit.find(layer.node);
+      steps != recipe.four_bit.end() && steps->second.has_groups()) {
+    Quantization& channels = recipe.weights.at(layer.node);
+    channels = rescaled_channels(layer.start, channels, steps->second);
+    recipe.codes[layer.node] = stepped_of(layer.start, channels).bytes;
     return;
   }
   recipe.codes[layer.node] = layer.start.codes;

@@ -29,38 +29,73 @@ LayerWeights::LayerWeights(const ir::Node& node, Recipe& recipe)
     : node_(node), recipe_(recipe), shape_(heavy_shape(node)) {
   const auto groups = recipe.groups.find(key_of(node));
   if (groups != recipe.groups.end() && groups->second.bits < 8) {
-    grouped_ = &groups->second;
-    for (Tensor* tensor : {&grouped_->codes, &grouped_->scale, &grouped_->zero_point})
+    GroupedWeights& own = groups->second;
+    for (Tensor* tensor : {&own.codes, &own.scale, &own.zero_point})
       if (tensor->defined()) *tensor = tensor->clone();
-    const GroupOptions options = options_of(*grouped_);
-    const bool half = grouped_->scale.dtype() == DType::f16;
-    const int reach = 1 << options.bits;
-    grid_.low = options.symmetric ? -reach / 2 : 0;
-    grid_.high = grid_.low + reach - 1;
-    const bool per_channel = grouped_->group_size == 0;
-    const int64_t size = per_channel ? shape_.k : grouped_->group_size;
-    if (per_channel) grid_.begin.push_back(0);
-    for (int64_t p = 0; p < (per_channel ? 0 : shape_.positions); ++p)
-      for (int64_t c = 0; c < shape_.channels; c += size) grid_.begin.push_back(p * shape_.channels + c);
-    grid_.fit = [options, half](std::span<const float> run, std::span<const float> importance) {
-      return fit_weighted(run, importance, options, half);
-    };
-    grid_.storable = [half](float scale) { return half ? half_scale(scale) : scale; };
-    codes_ = &grouped_->codes;
+    take_groups(own);
   } else if (groups != recipe.groups.end()) {
     grid_.begin.push_back(0);
     scale_ = to_floats(groups->second.scale);
     codes_ = &(groups->second.codes = groups->second.codes.clone());
   } else {
-    grid_.begin.push_back(0);
-    codes_ = &(recipe.codes[key_of(node)] = weight_codes(recipe, node).clone());
     Quantization& quant = recipe.weights.at(key_of(node));
-    if (recipe.four_bit.contains(key_of(node)))
-      fit_four_bit(quant);
-    else
-      scale_ = quant.scale;
+    codes_ = &(recipe.codes[key_of(node)] = weight_codes(recipe, node).clone());
+    const auto steps = recipe.four_bit.find(key_of(node));
+    if (steps != recipe.four_bit.end() && steps->second.has_groups()) {
+      stepped_ = grouped_of(*codes_, quant, steps->second);
+      stepped_.zero_point = stepped_.zero_point.clone();
+      channels_ = &quant;
+      take_groups(stepped_);
+    } else {
+      grid_.begin.push_back(0);
+      if (steps != recipe.four_bit.end())
+        fit_four_bit(quant);
+      else
+        scale_ = quant.scale;
+    }
   }
   grid_.begin.push_back(shape_.k);
+}
+
+void LayerWeights::take_groups(GroupedWeights& groups) {
+  grouped_ = &groups;
+  const GroupOptions options = options_of(groups);
+  const bool half = groups.scale.dtype() == DType::f16;
+  const int reach = 1 << options.bits;
+  grid_.low = options.symmetric ? -reach / 2 : 0;
+  grid_.high = grid_.low + reach - 1;
+  const bool per_channel = groups.group_size == 0;
+  const int64_t size = per_channel ? shape_.k : groups.group_size;
+  if (per_channel) grid_.begin.push_back(0);
+  for (int64_t p = 0; p < (per_channel ? 0 : shape_.positions); ++p)
+    for (int64_t c = 0; c < shape_.channels; c += size) grid_.begin.push_back(p * shape_.channels + c);
+  grid_.fit = [options, half](std::span<const float> run, std::span<const float> importance, int64_t) {
+    return fit_weighted(run, importance, options, half);
+  };
+  grid_.storable = [half](float scale, int64_t, int) { return half ? half_scale(scale) : scale; };
+  codes_ = &groups.codes;
+}
+
+/// Whole steps of the scale of a group's channel.
+WeightGrid LayerWeights::grid(int64_t group) const {
+  WeightGrid grid = grid_;
+  if (channels_ == nullptr) return grid;
+  const std::span<const float> scale =
+      std::span(channels_->scale)
+          .subspan(static_cast<size_t>(group * shape_.n), static_cast<size_t>(shape_.n));
+  grid.whole_steps = true;
+  grid.fit = [scale](std::span<const float> run, std::span<const float> importance, int64_t column) {
+    const float unit = scale[static_cast<size_t>(column)];
+    std::vector<float> units(run.begin(), run.end());
+    for (float& x : units) x /= unit;
+    const ScaleFit fit = fit_step(units, importance);
+    return ScaleFit{unit * fit.scale, fit.zero_point};
+  };
+  grid.storable = [scale](float wanted, int64_t column, int zero_point) {
+    const float unit = scale[static_cast<size_t>(column)];
+    return unit * static_cast<float>(nearest_step(wanted / unit, zero_point));
+  };
+  return grid;
 }
 
 /// With smaller scales some bias of the layer would not fit int32 (fit_bias()); corrections may double it.
@@ -78,13 +113,13 @@ void LayerWeights::fit_four_bit(Quantization& quant) {
   four_bit_ = &quant;
   grid_.low = -8, grid_.high = 7;
   const float least = least_scale();
-  grid_.fit = [least](std::span<const float> run, std::span<const float> importance) {
+  grid_.fit = [least](std::span<const float> run, std::span<const float> importance, int64_t) {
     ScaleFit fit = fit_weighted(run, importance,
                                 {.bits = 4, .group_size = 0, .symmetric = true, .f32_scales = true}, false);
     fit.scale = std::max(fit.scale, least);
     return fit;
   };
-  grid_.storable = [least](float scale) { return std::max(scale, least); };
+  grid_.storable = [least](float scale, int64_t, int) { return std::max(scale, least); };
 }
 
 /// Of run `run` and column `n` in the scales.
@@ -139,12 +174,16 @@ void LayerWeights::store(int64_t group, const GridWeights& weights) {
         static_cast<int8_t*>(grouped_->zero_point.mutable_raw())[at] =
             static_cast<int8_t>(weights.zero_point[from]);
     }
+  if (channels_ == nullptr) return;
+  SteppedWeights stepped = stepped_of(stepped_, *channels_);
+  recipe_.codes[key_of(node_)] = std::move(stepped.bytes);
+  recipe_.four_bit.at(key_of(node_)) = std::move(stepped.steps);
 }
 
 Tensor LayerWeights::real() const {
   const auto groups = recipe_.groups.find(key_of(node_));
   if (groups != recipe_.groups.end()) return dequantize_groups(groups->second);
-  return dequantize_weights(*codes_, recipe_.weights.at(key_of(node_)));
+  return dequantize_weights(recipe_.codes.at(key_of(node_)), recipe_.weights.at(key_of(node_)));
 }
 
 std::set<std::string> stored_layers(const ir::Graph& graph, const Recipe& recipe) {

@@ -23,7 +23,8 @@ class LayerWeights {
   static bool stores(const Recipe& recipe, const ir::Node& node);
 
   const HeavyShape& shape() const { return shape_; }
-  const WeightGrid& grid() const { return grid_; }
+  /// What the weights of a group may become.
+  WeightGrid grid(int64_t group) const;
   /// Scales are found with the codes: those of groups and of 4-bit weights.
   bool fits_scales() const { return grid_.fit != nullptr; }
   /// As they are stored now.
@@ -33,6 +34,7 @@ class LayerWeights {
   Tensor real() const;
 
  private:
+  void take_groups(GroupedWeights& groups);
   void fit_four_bit(Quantization& quant);
   float least_scale() const;
   size_t parameter(int64_t group, int64_t run, int64_t n) const;
@@ -44,6 +46,8 @@ class LayerWeights {
   GroupedWeights* grouped_ = nullptr;  // null: one scale per result channel, fixed
   std::vector<float> scale_;           // those, where they are fixed
   Quantization* four_bit_ = nullptr;   // one scale per result channel, not fixed
+  Quantization* channels_ = nullptr;   // of weights whose groups have whole steps of these
+  GroupedWeights stepped_;             // those, as codes
   Tensor* codes_ = nullptr;
 };
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "quant/apply_steps.h"
 #include "quant/plan_layer.h"
 #include "quant/regions.h"
 #include "quant/split_concats.h"
@@ -20,6 +21,11 @@ std::set<std::string> names_of(const Wide& wide) {
   std::set<std::string> names;
   for (const auto& [name, reason] : wide) names.insert(name);
   return names;
+}
+
+bool asks_for_four_bits(const Wide& wide, const std::string& key, Target target) {
+  const auto layer = wide.find(key);
+  return layer != wide.end() && layer->second.format == NodeFormat::w4a8 && target == Target::portable;
 }
 
 /// The scale and zero point of a stored value.
@@ -44,17 +50,27 @@ bool keeps_scale(const ir::Node& node) {
 }
 
 /// The bits that `weights` are stored in: as few as asked for, where so many are summed.
-int bits_of_weights(const Tensor& weights, int64_t axis, const Int8Options& options) {
-  return weights.elements() / weights.dim(axis) < kFewestInFourBits ? 8 : options.weight_bits;
+int bits_of_weights(const Tensor& weights, int64_t axis, int wanted) {
+  return weights.elements() / weights.dim(axis) < kFewestInFourBits ? 8 : wanted;
 }
 
-/// `overflows` gathers the layers with channels whose bias did not fit int32, with their number.
-Status plan_weights(const ir::Node& node, const calib::Profile& profile, const Int8Options& options,
+/// How many weights of 4 bits share a step; 0: all of a channel, where few lie along the axis of groups.
+int64_t group_of_steps(const ir::Node& node, int64_t group_size) {
+  const int64_t length = weights_of(node)->constant().dim(group_axis(node));
+  return length < kFewestInSteps ? 0 : std::min(group_size, length);
+}
+
+/// `bits`: those asked for. `overflows` gathers the layers with channels whose bias did not fit int32, with
+/// their number.
+Status plan_weights(const ir::Node& node, int bits, const calib::Profile& profile, const Int8Options& options,
                     const TieFreeScales& tie_free, Recipe& recipe, std::vector<std::string>& overflows) {
   const ir::Value* weights = weights_of(node);
   const int64_t axis = channel_axis(node);
-  const int bits = bits_of_weights(weights->constant(), axis, options);
-  Quantization quant = weight_scales(weights->constant(), axis, bits);
+  const bool counted = bits == 4;
+  bits = bits_of_weights(weights->constant(), axis, bits);
+  const int64_t group = bits == 4 ? group_of_steps(node, options.step_group) : 0;
+  Quantization quant =
+      group > 0 ? channel_scales(weights->constant(), axis) : weight_scales(weights->constant(), axis, bits);
   tie_free.move_weights(node, quant);
   const ir::Value* bias = node.op() == ir::Op::MatMul ? nullptr : node.input(2);
   const auto input = recipe.activations.find(node.input(0)->name);
@@ -66,11 +82,13 @@ Status plan_weights(const ir::Node& node, const calib::Profile& profile, const I
     const int64_t raised = fit_bias(bias->constant(), input->second.scale[0], quant);
     if (raised > 0) overflows.emplace_back(fmt::format("{} ({})", node.location(), raised));
   }
-  Tensor codes = quantize_weights(weights->constant(), quant, bits);
-  correct_bias(node, profile, dequantize_weights(codes, quant), recipe);
   recipe.weights[key_of(node)] = std::move(quant);
-  if (options.weight_bits == 4) recipe.codes[key_of(node)] = std::move(codes);  // they are counted
-  if (bits == 4) recipe.four_bit.insert(key_of(node));
+  if (bits == 4)
+    recipe.four_bit[key_of(node)] = {
+        .step = {}, .zero_point = {}, .axis = group_axis(node), .group_size = group};
+  const Tensor codes = nearest_codes(node, recipe);
+  correct_bias(node, profile, dequantize_weights(codes, recipe.weights.at(key_of(node))), recipe);
+  if (counted) recipe.codes[key_of(node)] = codes;
   return {};
 }
 
@@ -115,6 +133,14 @@ bool take_scale(const ir::Graph& graph, const ir::Value* value, const Quantizati
   return true;
 }
 
+/// `asked`: why its weights should be in 4 bits; empty: nobody asked.
+NodeChoice in_bytes(const Recipe& recipe, const std::string& key, const std::string& asked) {
+  if (recipe.four_bit.contains(key)) return {NodeFormat::w4a8, asked};
+  if (asked.empty()) return {NodeFormat::int8, ""};
+  return {NodeFormat::int8,
+          fmt::format("{}; not in w4a8: it sums fewer than {} weights", asked, kFewestInFourBits)};
+}
+
 /// What only a Concat reads is written in the Concat's scale at once: rounded one time, not two, and the
 /// Concat only moves bytes.
 void share_concat_scales(const ir::Graph& graph, const IntegerRegions& regions, Recipe& recipe) {
@@ -151,6 +177,8 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
   recipe.precision = wide.empty() ? Precision::int8 : Precision::mixed;
   recipe.target = options.target;
   std::set<std::string> outside = names_of(wide);
+  std::erase_if(outside,
+                [&](const std::string& key) { return asks_for_four_bits(wide, key, options.target); });
   SplitConcats split = split_concats(graph, profile, options.ranges, outside);
   outside.merge(split.nodes);
   recipe.notes = std::move(split.notes);
@@ -164,8 +192,11 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
   for (const ir::Node* node : graph.nodes()) {
     const std::string& key = key_of(*node);
     if (regions.nodes.contains(node)) {
-      recipe.nodes[key] = {NodeFormat::int8, ""};
-      if (is_heavy(*node)) NARROW_DO(plan_weights(*node, profile, options, tie_free, recipe, overflows));
+      const bool asked = asks_for_four_bits(wide, key, options.target);
+      if (is_heavy(*node))
+        NARROW_DO(plan_weights(*node, asked ? 4 : options.weight_bits, profile, options, tie_free, recipe,
+                               overflows));
+      recipe.nodes[key] = in_bytes(recipe, key, asked ? wide.at(key).reason : "");
     } else if (is_large_table(*node) && !wide.contains(key) && options.target == Target::portable) {
       recipe.tables[key] = weight_scales(node->input(0)->constant(), 1);
     } else if (wide.contains(key)) {
@@ -240,12 +271,14 @@ Recipe plan_half(const ir::Graph& graph, const calib::Profile* profile, NodeForm
   return recipe;
 }
 
+int64_t standard_group_size(Precision precision) { return precision == Precision::w4a8 ? 16 : 32; }
+
 GroupOptions group_options(Precision precision, const PlanOptions& options) {
   const bool symmetric = options.target == Target::tensorrt;
   return {.bits = precision == Precision::int4   ? 4
                   : precision == Precision::int3 ? 3
                                                  : 2,
-          .group_size = options.group_size,
+          .group_size = options.group_size.value_or(standard_group_size(precision)),
           .symmetric = symmetric,
           .f32_scales = symmetric};
 }
@@ -264,12 +297,16 @@ Result<Recipe> plan_w4a8(const ir::Graph& graph, const calib::Profile& profile, 
                  .expected = "int8, int4, fp16, bf16 or fp32 for TensorRT",
                  .got = "weights of 4 bits for data of 8",
                  .hint = "TensorRT takes int4 for weights only"};
-  NARROW_TRY(Recipe recipe, plan_int8(graph, profile, {.ranges = options.ranges, .weight_bits = 4}, wide));
+  const int64_t group_size = options.group_size.value_or(standard_group_size(Precision::w4a8));
+  NARROW_TRY(Recipe recipe,
+             plan_int8(graph, profile, {.ranges = options.ranges, .step_group = group_size, .weight_bits = 4},
+                       wide));
   recipe.precision = Precision::w4a8;
   recipe.notes.push_back(fmt::format(
-      "4-bit weights: {} of {} layers, the others sum fewer than {} and keep 8 bits; {:.4g} bits a "
-      "weight with scales; computed in int8",
-      recipe.four_bit.size(), recipe.weights.size(), kFewestInFourBits,
+      "4-bit weights: {} of {} layers, {}, the others sum fewer than {} and keep 8 bits; {:.4g} bits a "
+      "weight with steps and scales; computed in int8",
+      recipe.four_bit.size(), recipe.weights.size(),
+      group_size == 0 ? "a scale per channel" : fmt::format("groups of {}", group_size), kFewestInFourBits,
       stored_weights(recipe).bits_per_weight()));
   return recipe;
 }
@@ -285,18 +322,21 @@ Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Preci
                  .expected = wants_profile ? "a calibration profile" : "a uniform precision",
                  .got = wants_profile ? "none" : "a search over precisions",
                  .hint = ""};
-  const LayerOptions layers{options.target, options.group_size};
+  const int64_t group_size = options.group_size.value_or(standard_group_size(precision));
+  const LayerOptions layers{options.target, group_size};
   switch (precision) {
     case Precision::bf16:
       return plan_half(graph, profile, NodeFormat::bf16, wide, layers);
     case Precision::fp16:
       return plan_half(graph, profile, NodeFormat::fp16, wide, layers);
     case Precision::int8: {
-      NARROW_TRY(
-          Recipe recipe,
-          plan_int8(graph, *profile,
-                    {.ranges = options.ranges, .target = options.target, .group_size = options.group_size},
-                    wide));
+      NARROW_TRY(Recipe recipe,
+                 plan_int8(graph, *profile,
+                           {.ranges = options.ranges,
+                            .target = options.target,
+                            .group_size = group_size,
+                            .step_group = options.group_size.value_or(standard_group_size(Precision::w4a8))},
+                           wide));
       recipe.precision = Precision::int8;
       return recipe;
     }

@@ -15,8 +15,8 @@ namespace narrow::quant {
 
 /// A layer with a format of its own: why, as will be shown, and what it computes in instead. No format: what
 /// the precision's options say, else FP32. fp16 and bf16 are for what half_region() holds; int8-dynamic,
-/// int4, int3 and int2 for heavy nodes (plan_layer.h). A format the node cannot have gives FP32, and the
-/// reason says so.
+/// int4, int3 and int2 for heavy nodes (plan_layer.h); w4a8 for those that int8 can do, beside int8. A format
+/// the node cannot have gives FP32, and the reason says so.
 struct WideLayer {
   std::string reason;
   std::optional<NodeFormat> format = {};
@@ -34,6 +34,7 @@ struct Int8Options {
   calib::RangeOptions ranges;
   Target target = Target::portable;
   int64_t group_size = 32;  // of weight-only layers in `wide`
+  int64_t step_group = 16;  // of weights in 4 bits
   /// What nodes in `wide` compute in that name no format, and heavy nodes that integers cannot do.
   NodeFormat wide_format = NodeFormat::fp32;
   /// 4: weights are stored in 4 bits where at least kFewestInFourBits of them are summed (w4a8).
@@ -43,6 +44,8 @@ struct Int8Options {
 /// Fewer weights of a result than that stay in 8 bits: there are few of them (depthwise convolutions, first
 /// layers), and their errors do not average out.
 inline constexpr int64_t kFewestInFourBits = 32;
+/// Fewer weights along the axis of groups have no steps: those would take as much as the weights.
+inline constexpr int64_t kFewestInSteps = 8;
 
 /// int8: integer regions (regions.h), ranges from the profile, per-channel weights; data movement and max
 /// pooling take their input's scale. Error invalid_data when the profile lacks a value the regions need.
@@ -73,8 +76,12 @@ Recipe plan_weight_only(const ir::Graph& graph, const calib::Profile* profile, c
 struct PlanOptions {
   calib::RangeOptions ranges;
   Target target = Target::portable;
-  int64_t group_size = 32;  // of weight-only formats; 0: a scale per result channel
+  /// Of weights in 4 bits and fewer; 0: a scale per result channel; nothing: standard_group_size().
+  std::optional<int64_t> group_size = {};
 };
+
+/// 16 for w4a8, whose steps take a byte a group; 32 for the others, whose scales take more than two.
+int64_t standard_group_size(Precision precision);
 
 /// How int4, int3 or int2 stores its weights.
 GroupOptions group_options(Precision precision, const PlanOptions& options);

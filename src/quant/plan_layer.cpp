@@ -37,7 +37,7 @@ Cut cut_of(const ir::Node& node, int64_t group_size, Target target) {
     const int64_t length = weights.elements() / weights.dim(channels);
     return {channels, length, 0, length < kShortestRow};
   }
-  const int64_t axis = node.op() == ir::Op::Conv ? 1 : 1 - channels, length = weights.dim(axis);
+  const int64_t axis = group_axis(node), length = weights.dim(axis);
   const int64_t shortest = target == Target::tensorrt ? group_size : std::min(group_size, kShortestRow);
   return {axis, length, std::min(group_size, length), length < shortest};
 }
@@ -102,6 +102,8 @@ NodeChoice plan_wide_layer(const ir::Node& node, const WideLayer& layer, NodeFor
     return or_why_not(plan_grouped_layer(node, profile, groups, options.target, recipe), wanted,
                       layer.reason);
   }
+  if (wanted == NodeFormat::w4a8)
+    return or_why_not({NodeFormat::fp32, "only what is in bytes beside it can be"}, wanted, layer.reason);
   const NodeFormat format = half.contains(&node) ? wanted : NodeFormat::fp32;
   if (profile != nullptr) correct_half_bias(node, *profile, format, recipe);
   return {format, layer.reason};

@@ -232,10 +232,10 @@ TEST(Gptq, LeavesZerosWhereTheyAre) {
   for (const uint8_t k : keep) p.zero.push_back(k == 0 ? 1 : 0);
   WeightGrid grid;
   grid.low = 0, grid.high = 15, grid.begin = {0, 8, 16, 24};
-  grid.fit = [](std::span<const float> run, std::span<const float> importance) {
+  grid.fit = [](std::span<const float> run, std::span<const float> importance, int64_t) {
     return fit_weighted(run, importance, {.bits = 4, .group_size = 8}, false);
   };
-  grid.storable = [](float scale) { return scale; };
+  grid.storable = [](float scale, int64_t, int) { return scale; };
   GridWeights w = gptq(p, grid, {}, pool);
   const double before = error_of(p, values_of(p, grid, w));
   refine_codes(p, grid, {}, w, pool);

@@ -6,7 +6,8 @@ namespace narrow::quant {
 namespace {
 constexpr std::array kPrecisions = {"fp32",         "fp16", "bf16", "int8", "mixed",
                                     "int8-dynamic", "int4", "int3", "int2", "w4a8"};
-constexpr std::array kFormats = {"fp32", "fp16", "bf16", "int8", "int8-dynamic", "int4", "int3", "int2"};
+constexpr std::array kFormats = {"fp32", "fp16", "bf16", "int8", "int8-dynamic",
+                                 "int4", "int3", "int2", "w4a8"};
 }  // namespace
 
 const char* to_string(Precision precision) { return kPrecisions.at(static_cast<size_t>(precision)); }
@@ -42,8 +43,10 @@ StoredWeights stored_weights(const Recipe& recipe) {
   if (recipe.four_bit.empty()) return sum;
   for (const auto& [name, codes] : recipe.codes) {
     const auto scales = static_cast<int64_t>(recipe.weights.at(name).scale.size());
+    const auto steps = recipe.four_bit.find(name);
     sum.weights += codes.elements();
-    sum.bits += codes.elements() * (recipe.four_bit.contains(name) ? 4 : 8) + scales * 32;
+    sum.bits += scales * 32 + (steps == recipe.four_bit.end() ? 8 * codes.elements()
+                                                              : steps->second.stored_bits(codes.elements()));
   }
   return sum;
 }

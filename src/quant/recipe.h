@@ -4,13 +4,13 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/json.h"
 #include "numerics/quantization.h"
+#include "quant/code_steps.h"
 #include "quant/groups.h"
 #include "tensor/dtype.h"
 
@@ -24,8 +24,13 @@ std::optional<Precision> parse_precision(std::string_view name);
 
 /// The format a node computes in. Nodes that are not listed in a recipe compute in FP32. int8_dynamic: its
 /// data is scaled row by row at run time. int4, int3, int2: its weights are stored so, it computes in FP32.
-enum class NodeFormat : uint8_t { fp32, fp16, bf16, int8, int8_dynamic, int4, int3, int2 };
+/// w4a8: int8 with weights stored in 4 bits.
+enum class NodeFormat : uint8_t { fp32, fp16, bf16, int8, int8_dynamic, int4, int3, int2, w4a8 };
 const char* to_string(NodeFormat format);
+/// On stored bytes: int8 and w4a8.
+inline bool computes_in_bytes(NodeFormat format) {
+  return format == NodeFormat::int8 || format == NodeFormat::w4a8;
+}
 /// 4, 3 or 2 for weight-only formats, else 0.
 int weight_only_bits(NodeFormat format);
 
@@ -52,8 +57,8 @@ struct Recipe {
   /// Heavy nodes' weights, by the name of the node's first output: s8, zero points 0, axis 0 of the result
   /// channel.
   std::map<std::string, Quantization> weights;
-  /// Those of `weights` whose codes lie in [-8, 7] and are stored in 4 bits.
-  std::set<std::string> four_bit;
+  /// Those of `weights` that are stored in 4 bits, and how their codes (`codes` has them) are made of these.
+  std::map<std::string, CodeSteps> four_bit;
   /// Codes (s8, the weights' shape) of `weights` where they are not the nearest: by the node's first output.
   std::map<std::string, Tensor> codes;
   /// Large tables that a Gather takes rows of, by the name of the Gather's output: s8, zero points 0, one

@@ -19,7 +19,9 @@ namespace narrow::quant {
 namespace {
 
 const std::vector<NodeFormat> kEvery = {NodeFormat::int8, NodeFormat::int8_dynamic, NodeFormat::int4,
-                                        NodeFormat::fp16, NodeFormat::bf16,         NodeFormat::fp32};
+                                        NodeFormat::fp16, NodeFormat::bf16,         NodeFormat::fp32,
+                                        NodeFormat::w4a8};
+constexpr size_t kLayers = 6;
 
 ir::Graph six_products() {
   return testing_graphs::graph_from(R"(graph g(%x: f32[N,48]) {
@@ -59,7 +61,7 @@ calib::Profile profile_of(const ir::Graph& graph) {
 /// Layer i in the format i + `turn` of kEvery.
 Wide turned(size_t turn) {
   Wide wide;
-  for (size_t i = 0; i < kEvery.size(); ++i) {
+  for (size_t i = 0; i < kLayers; ++i) {
     const NodeFormat format = kEvery[(i + turn) % kEvery.size()];
     if (format != NodeFormat::int8) wide["l" + std::to_string(i)] = {.reason = "a mix", .format = format};
   }
@@ -89,17 +91,18 @@ TEST(RecipeMix, EveryFormatBesideEveryOther) {
   for (size_t turn = 0; turn < kEvery.size(); ++turn) {
     const auto recipe = plan_mix(graph, profile, turned(turn));
     ASSERT_TRUE(recipe.ok()) << recipe.error().message();
-    for (size_t i = 0; i < kEvery.size(); ++i) {
+    for (size_t i = 0; i < kLayers; ++i) {
       const std::string key = "l" + std::to_string(i);
       const NodeFormat format = kEvery[(i + turn) % kEvery.size()];
       EXPECT_EQ(recipe->nodes.at(key).format, format);
       EXPECT_EQ(recipe->weights.contains(key),
-                format == NodeFormat::int8 || format == NodeFormat::int8_dynamic);
+                computes_in_bytes(format) || format == NodeFormat::int8_dynamic);
+      EXPECT_EQ(recipe->four_bit.contains(key), format == NodeFormat::w4a8);
       EXPECT_EQ(recipe->groups.contains(key), format == NodeFormat::int4);
     }
     const auto mixed = apply(graph, *recipe);
     ASSERT_TRUE(mixed.ok()) << mixed.error().message();
-    // Uniform steps of 1/15 of a group's range: the one int4 layer loses about 24 dB, all others less.
+    // Uniform steps of 1/15 of a group's range: an int4 or w4a8 layer loses about 24 dB, all others less.
     EXPECT_GT(sqnr_db(*mixed, graph), 18) << turn;
     // It answers as the layers together lose, and not as if one of them were left out: 45 dB and more.
     EXPECT_LT(sqnr_db(*mixed, graph), 45) << turn;
@@ -169,6 +172,49 @@ TEST(RecipeMix, LayersTakeTheRoundingOfTheirFormat) {
   EXPECT_TRUE(mix->groups.at("l2").scale.same_bits(int4.groups.at("l2").scale));
   EXPECT_FALSE(mix->codes.contains("l0"));
   EXPECT_NE(digest(*mix), before);
+}
+
+/// A w4a8 build has int8 layers, too, which were rounded for their neighbours there.
+TEST(RecipeMix, BytesAreTakenFromTheirOwnBuild) {
+  const ir::Graph graph = six_products();
+  const calib::Profile profile = profile_of(graph);
+  Recipe w4a8 = *plan(graph, &profile, Precision::w4a8, {.ranges = {}}, {});
+  Recipe int8 = *plan_mix(graph, profile, {});
+  w4a8.codes.at("l1") = Tensor::zeros(DType::s8, {40, 36});
+  w4a8.nodes.at("l3").format = NodeFormat::int8;
+  w4a8.four_bit.erase("l3");
+  auto mix = plan_mix(graph, profile, {{"l1", {.reason = "", .format = NodeFormat::w4a8}}});
+  ASSERT_TRUE(mix.ok());
+  take_rounding(int8, *mix);
+  take_rounding(w4a8, *mix, {NodeFormat::int8});
+  EXPECT_TRUE(mix->codes.at("l1").same_bits(w4a8.codes.at("l1")));
+  EXPECT_TRUE(mix->four_bit.at("l1").step.same_bits(w4a8.four_bit.at("l1").step));
+  EXPECT_FALSE(mix->codes.contains("l3"));  // still the nearest
+  EXPECT_EQ(mix->activations.at("a0").scale, int8.activations.at("a0").scale);
+}
+
+TEST(RecipeMix, FourBitsNeedWeightsToAverage) {
+  const ir::Graph graph = testing_graphs::graph_from(R"(graph g(%x: f32[N,4,6,6]) {
+  @w: f32[4,1,3,3] = blob 0 144
+  @v: f32[8,4,3,3] = blob 192 1152
+  %a = Conv(%x, @w) {group=4}
+  %c = Conv(%a, @v)
+  return %c as "y"
+}
+)");
+  const auto recipe = plan_mix(graph, profile_of(graph),
+                               {{"a", {.reason = "asked for", .format = NodeFormat::w4a8}},
+                                {"c", {.reason = "asked for", .format = NodeFormat::w4a8}}});
+  ASSERT_TRUE(recipe.ok());
+  EXPECT_EQ(recipe->nodes.at("a").format, NodeFormat::int8);
+  EXPECT_THAT(recipe->nodes.at("a").reason, testing::StartsWith("asked for; not in w4a8"));
+  EXPECT_EQ(recipe->nodes.at("c").format, NodeFormat::w4a8);
+  EXPECT_FALSE(recipe->four_bit.at("c").has_groups());  // 4 weights lie along their axis
+  const auto half = plan(graph, nullptr, Precision::bf16, {.ranges = {}},
+                         {{"c", {.reason = "asked for", .format = NodeFormat::w4a8}}});
+  ASSERT_TRUE(half.ok());
+  EXPECT_EQ(half->nodes.at("c").format, NodeFormat::fp32);
+  EXPECT_THAT(half->nodes.at("c").reason, testing::HasSubstr("in bytes"));
 }
 
 /// Constants of more than eight numbers are weights, biases, scales and zero points of the one layer.

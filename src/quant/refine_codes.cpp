@@ -128,12 +128,35 @@ class BlockRefiner {
     const double ridge = 1e-6 * std::max(a.diagonal().mean(), 1e-30);
     ridged.diagonal().array() += ridge;
     Eigen::VectorXd found = ridged.ldlt().solve(b + ridge * now);
-    for (int64_t g = 0; g < found.size(); ++g)
-      found[g] = found[g] > 0 ? static_cast<double>(grid_.storable(static_cast<float>(found[g]))) : now[g];
+    for (int64_t g = 0; g < found.size(); ++g) found[g] = found[g] > 0 ? stored(found[g], g, c) : now[g];
     const auto error = [&](const Eigen::VectorXd& s) { return s.dot(a * s) - 2 * s.dot(b); };
+    if (grid_.whole_steps) {
+      if (!(error(found) < error(now))) found = now;
+      descend(c, a, b, found);
+    }
     if (!(error(found) < error(now))) return false;
     for (int64_t g = 0; g < found.size(); ++g) weights_.scale[group_at(g, c)] = static_cast<float>(found[g]);
     return true;
+  }
+
+  double stored(double scale, int64_t g, int64_t c) const {
+    return static_cast<double>(
+        grid_.storable(static_cast<float>(scale), first_ + c, weights_.zero_point[group_at(g, c)]));
+  }
+
+  /// One scale after the other becomes the nearest to where the error is least with all others as they are.
+  void descend(int64_t c, const Eigen::MatrixXd& a, const Eigen::VectorXd& b, Eigen::VectorXd& scale) const {
+    for (int sweep = 0; sweep < options_.sweeps; ++sweep) {
+      bool moved = false;
+      for (int64_t g = 0; g < scale.size(); ++g) {
+        if (!(a(g, g) > 0)) continue;
+        const double wanted = scale[g] + (b[g] - a.row(g).dot(scale)) / a(g, g);
+        const double next = stored(wanted, g, c);
+        moved = moved || next != scale[g];
+        scale[g] = next;
+      }
+      if (!moved) break;
+    }
   }
 
   /// A code moves when the least error lies further than this: no cycles from rounding at ties.

@@ -288,6 +288,8 @@ int64_t channel_axis(const Node& node) {
   return node.op() == Op::Gemm && node.int_attr("transB", 0) != 0 ? 0 : 1;
 }
 
+int64_t group_axis(const Node& node) { return node.op() == Op::Conv ? 1 : 1 - channel_axis(node); }
+
 IntegerRegions integer_regions(const ir::Graph& graph, const std::set<std::string>& wide) {
   return Analysis(graph, wide).run();
 }

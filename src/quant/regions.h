@@ -18,6 +18,8 @@ bool is_heavy(const ir::Node& node);
 const ir::Value* weights_of(const ir::Node& node);
 /// The axis of the weights that is the result channel: Conv 0; Gemm and MatMul the one that becomes N.
 int64_t channel_axis(const ir::Node& node);
+/// The axis of a heavy node's weights that groups of them lie along: input channels, rows of a matrix.
+int64_t group_axis(const ir::Node& node);
 /// Takes rows (axis 0) of a constant FP32 matrix of a million numbers or more, an embedding: its memory is
 /// worth narrowing. Smaller ones are not: they cost accuracy and save little.
 bool is_large_table(const ir::Node& node);

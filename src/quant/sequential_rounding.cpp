@@ -38,7 +38,7 @@ class Rounder {
       const std::vector<float> wanted = matrix_of(original, g);
       const RoundingProblem problem = make_layer_problem(node, g, moments[at], wanted, centred);
       found[at] = round_group(problem, weights, g, parts[at]);
-      std::vector<float> values = values_of(problem, weights.grid(), found[at]);
+      std::vector<float> values = values_of(problem, weights.grid(g), found[at]);
       if (options_.variance && !weights.fits_scales()) {
         factors[at] = variance_factors(moments[at], wanted, values, centred);
         scale_columns(values, factors[at]);
@@ -71,7 +71,7 @@ class Rounder {
 
   GridWeights round_group(const RoundingProblem& problem, const LayerWeights& weights, int64_t group,
                           RoundedLayer& figures) {
-    const WeightGrid& grid = weights.grid();
+    const WeightGrid grid = weights.grid(group);
     const GridWeights nearest = weights.stored(group);
     const auto error = [&](const GridWeights& w) { return error_of(problem, values_of(problem, grid, w)); };
     GridWeights best = nearest;
@@ -142,10 +142,11 @@ Result<std::vector<RoundedLayer>> round_sequentially(const ir::Graph& graph, Rec
   return done;
 }
 
-void take_rounding(const Recipe& from, Recipe& to) {
+void take_rounding(const Recipe& from, Recipe& to, const std::set<NodeFormat>& except) {
   const auto same_format = [&](const std::string& key) {
     const auto node = from.nodes.find(key);
-    return node != from.nodes.end() && node->second.format == to.nodes.at(key).format;
+    return node != from.nodes.end() && node->second.format == to.nodes.at(key).format &&
+           !except.contains(node->second.format);
   };
   const auto take_bias = [&](const std::string& key) {
     if (const auto bias = from.bias_corrections.find(key); bias != from.bias_corrections.end())
@@ -156,6 +157,10 @@ void take_rounding(const Recipe& from, Recipe& to) {
     if (codes == from.codes.end() || !same_format(key)) continue;
     scales = from.weights.at(key);
     to.codes[key] = codes->second;
+    if (const auto steps = from.four_bit.find(key); steps != from.four_bit.end())
+      to.four_bit[key] = steps->second;
+    else
+      to.four_bit.erase(key);
     take_bias(key);
   }
   for (auto& [key, groups] : to.groups) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 
 #include "base/progress.h"
 #include "base/result.h"
@@ -39,8 +40,8 @@ Result<std::vector<RoundedLayer>> round_sequentially(const ir::Graph& graph, Rec
                                                      const SequentialOptions& options = {},
                                                      const Progress& progress = {});
 
-/// `to` stores the layers it has in common with `from` (in the same integer format) with the scales, codes
-/// and biases found there.
-void take_rounding(const Recipe& from, Recipe& to);
+/// `to` stores the layers it has in common with `from` (in the same integer format, not one of `except`) with
+/// the scales, codes and biases found there.
+void take_rounding(const Recipe& from, Recipe& to, const std::set<NodeFormat>& except = {});
 
 }  // namespace narrow::quant

@@ -81,7 +81,7 @@ class Searcher {
     correction.clear();
     for (int64_t g = 0; g < shape.groups; ++g) {
       const std::vector<float> shift = mean_shift(moments[static_cast<size_t>(g)], matrix_of(node, g),
-                                                  values_of(size, weights.grid(), weights.stored(g)));
+                                                  values_of(size, weights.grid(g), weights.stored(g)));
       correction.insert(correction.end(), shift.begin(), shift.end());
     }
   }
@@ -93,8 +93,7 @@ class Searcher {
     if (weights == recipe_.weights.end() || stored == recipe_.activations.end()) return;
     const auto bias = corrected_bias(recipe_, node, std::ssize(weights->second.scale));
     if (bias && fit_bias(*bias, stored->second.scale[0], weights->second) > 0)
-      recipe_.codes[key_of(node)] = quantize_weights(weights_of(node)->constant(), weights->second,
-                                                     recipe_.four_bit.contains(key_of(node)) ? 4 : 8);
+      recipe_.codes[key_of(node)] = nearest_codes(node, recipe_);
   }
 
   const ir::Graph& original_;  // its batch is not bound

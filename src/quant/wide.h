@@ -11,8 +11,8 @@
 namespace narrow::quant {
 
 /// "LAYER" or "LAYER=FORMAT": an ONNX node name (or the name of its first result, where it has none) and fp32
-/// (the standard), fp16, bf16, int8-dynamic, int4, int3 or int2. Errors: usage, naming the layers of `graph`
-/// whose names are nearest.
+/// (the standard), fp16, bf16, int8-dynamic, int4, int3, int2 or w4a8. Errors: usage, naming the layers of
+/// `graph` whose names are nearest.
 Result<Wide> parse_wide(const ir::Graph& graph, const std::vector<std::string>& texts);
 
 /// "conv_1=bf16", as parse_wide() reads it.

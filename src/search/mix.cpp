@@ -145,6 +145,7 @@ Carrier carrier_of(quant::NodeFormat format) {
     case quant::NodeFormat::bf16:
       return Carrier::bf16;
     case quant::NodeFormat::int8:
+    case quant::NodeFormat::w4a8:
       return Carrier::u8;
     default:
       return Carrier::f32;
