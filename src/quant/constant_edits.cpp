@@ -83,7 +83,8 @@ Tensor rotated(const Tensor& tensor, int64_t axis, int64_t extent, const std::ve
         const auto at = static_cast<size_t>(k);
         x[at] = static_cast<double>(first[k * inner]) * (scale.empty() ? 1 : scale[at]);
       }
-      for (const int64_t start : starts) rotation.apply(std::span(x).subspan(static_cast<size_t>(start), block));
+      for (const int64_t start : starts)
+        rotation.apply(std::span(x).subspan(static_cast<size_t>(start), block));
       for (int64_t k = 0; k < extent; ++k) first[k * inner] = static_cast<float>(x[static_cast<size_t>(k)]);
     }
   return out;

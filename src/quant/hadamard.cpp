@@ -35,7 +35,8 @@ std::vector<double> conference_matrix(int64_t q, double s) {
   for (int64_t i = 1; i < n; ++i) {
     c[static_cast<size_t>(i)] = 1;
     c[static_cast<size_t>(i * n)] = s;
-    for (int64_t j = 1; j < n; ++j) c[static_cast<size_t>(i * n + j)] = chi[static_cast<size_t>((j - i + q) % q)];
+    for (int64_t j = 1; j < n; ++j)
+      c[static_cast<size_t>(i * n + j)] = chi[static_cast<size_t>((j - i + q) % q)];
   }
   return c;
 }
@@ -71,7 +72,8 @@ std::vector<double> dct_matrix(int64_t m) {
     for (int64_t j = 0; j < m; ++j)
       c[static_cast<size_t>(i * m + j)] =
           j == 0 ? std::sqrt(1 / n)
-                 : std::sqrt(2 / n) * std::cos(M_PI * (static_cast<double>(i) + 0.5) * static_cast<double>(j) / n);
+                 : std::sqrt(2 / n) *
+                       std::cos(M_PI * (static_cast<double>(i) + 0.5) * static_cast<double>(j) / n);
   return c;
 }
 

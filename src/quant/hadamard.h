@@ -1,7 +1,7 @@
 // Orthogonal matrices that spread: of a vector of one large number they make one of many alike.
 //
-//   H Hᵀ = n I, entries +-1.  Sylvester: H_2n = [H_n H_n; H_n -H_n].  Paley I and II: orders q + 1 (q = 3 mod 4)
-//   and 2 (q + 1) (q = 1 mod 4) for primes q, among them 12, 20 and 28.
+//   H Hᵀ = n I, entries +-1.  Sylvester: H_2n = [H_n H_n; H_n -H_n].  Paley I and II: orders q + 1 (q = 3 mod
+//   4) and 2 (q + 1) (q = 1 mod 4) for primes q, among them 12, 20 and 28.
 //
 // Source: Paley, "On orthogonal matrices", 1933. docs/methods/rotation.md.
 #pragma once
@@ -14,11 +14,12 @@
 
 namespace narrow::quant {
 
-/// Row-major n x n by Paley's constructions; nothing where n is not of their orders. n is no power of two or 4.
+/// Row-major n x n by Paley's constructions; nothing where n is not of their orders. n is no power of two
+/// or 4.
 std::optional<std::vector<double>> paley_matrix(int64_t n);
 
-/// x -> x R, R = diag(signs) (C (x) H) / sqrt(..) [U], orthogonal: H a Sylvester matrix, C one for the rest of
-/// `size`, a Paley matrix or, where there is none, the orthonormal DCT-II of the odd part of the size.
+/// x -> x R, R = diag(signs) (C (x) H) / sqrt(..) [U], orthogonal: H a Sylvester matrix, C one for the rest
+/// of `size`, a Paley matrix or, where there is none, the orthonormal DCT-II of the odd part of the size.
 class Rotation {
  public:
   /// `seed`: of the signs. `keeps_mean`: R 1 = 1, so that x R has the mean of x; U is the Householder

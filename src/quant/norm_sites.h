@@ -18,8 +18,8 @@ struct NormConstant {
 /// result = (x [- mean x]) / sqrt(mean of squares + eps) * gamma + beta.
 struct NormSite {
   ir::Value *x, *result;
-  bool centred;              // takes the mean off
-  NormConstant gamma, beta;  // FP32, along the last axis
+  bool centred;                                // takes the mean off
+  NormConstant gamma, beta;                    // FP32, along the last axis
   std::unordered_set<const ir::Node*> inside;  // every node of it
 };
 

@@ -21,7 +21,8 @@ std::vector<std::string> names_of(const std::vector<ir::Node*>& nodes) {
 
 void rotate_streams(ir::Graph& graph, uint64_t seed, RotateReport& report) {
   const Streams found = find_streams(graph);
-  for (const StreamLeft& left : found.left_alone) report.left_alone.push_back(left.value + ": " + left.reason);
+  for (const StreamLeft& left : found.left_alone)
+    report.left_alone.push_back(left.value + ": " + left.reason);
   struct Chosen {
     const Stream* stream;
     Rotation rotation;
@@ -65,8 +66,8 @@ void rotate_values(ir::Graph& graph, uint64_t seed, RotateReport& report) {
                   return rotated(tensor, axis, c.extent, c.starts, rotation);
                 });
     }
-    report.values.push_back({names_of(v.producers), names_of(v.consumers), v.block, v.blocks, v.attention,
-                             rotation.name()});
+    report.values.push_back(
+        {names_of(v.producers), names_of(v.consumers), v.block, v.blocks, v.attention, rotation.name()});
   }
   edits.apply(graph);
 }
@@ -76,23 +77,24 @@ std::string note_of(const RotateReport& report) {
   std::vector<std::string> parts;
   if (!report.streams.empty()) {
     const RotatedStream& s = report.streams.front();
-    parts.push_back(fmt::format("{} residual stream{}, the first of {} channels at '{}' ({}; {} normalisations)",
-                                report.streams.size(), report.streams.size() == 1 ? "" : "s", s.channels, s.value,
-                                s.matrix, s.norms));
+    parts.push_back(
+        fmt::format("{} residual stream{}, the first of {} channels at '{}' ({}; {} normalisations)",
+                    report.streams.size(), report.streams.size() == 1 ? "" : "s", s.channels, s.value,
+                    s.matrix, s.norms));
   }
   for (const bool attention : {true, false}) {
     std::vector<const RotatedValues*> list;
     for (const RotatedValues& v : report.values)
       if (v.attention == attention) list.push_back(&v);
     if (list.empty()) continue;
-    parts.push_back(fmt::format("{} of {}, the first from {} to {} ({})",
-                                attention ? "values" : "channels", 
+    parts.push_back(fmt::format("{} of {}, the first from {} to {} ({})", attention ? "values" : "channels",
                                 attention ? fmt::format("{} attentions", list.size())
                                           : fmt::format("{} chains of products", list.size()),
                                 fmt::join(list.front()->producers, ", "),
                                 fmt::join(list.front()->consumers, ", "), list.front()->matrix));
   }
-  std::string note = parts.empty() ? "rotate found nothing to rotate" : fmt::format("rotated {}", fmt::join(parts, "; "));
+  std::string note =
+      parts.empty() ? "rotate found nothing to rotate" : fmt::format("rotated {}", fmt::join(parts, "; "));
   if (!report.left_alone.empty())
     note += fmt::format("; left alone: {} ({})", report.left_alone.size(), report.left_alone.front());
   return parts.empty() && report.left_alone.empty() ? "" : note;

@@ -47,8 +47,8 @@ struct RotateReport {
 ///   gamma -> 1, beta W into the biases behind it (without those: beta -> (beta / gamma) R).
 /// Values of attention and products straight behind one another (value_rotations.h), block by block:
 ///   W_v -> W_v R, W_o -> Rᵀ W_o.
-/// Products are taken in double and stored in FP32. Changes constants of `graph` in place; it computes what it
-/// did up to their rounding. Constants that other readers need as they are are copied. Calibrate again
+/// Products are taken in double and stored in FP32. Changes constants of `graph` in place; it computes what
+/// it did up to their rounding. Constants that other readers need as they are are copied. Calibrate again
 /// afterwards.
 Result<RotateReport> rotate(ir::Graph& graph, const RotateOptions& options = {});
 

@@ -53,7 +53,8 @@ std::optional<Bias> bias_of(const ir::Graph& graph, Node* node) {
   const Value* c = add->input(input);
   const int64_t results = weight_view(*node).outputs;
   if (!c->is_constant() || c->type.dtype != DType::f32 || c->type.quant ||
-      (c->constant().rank() > 0 && c->constant().shape().back() != results && c->constant().shape().back() != 1))
+      (c->constant().rank() > 0 && c->constant().shape().back() != results &&
+       c->constant().shape().back() != 1))
     return std::nullopt;
   return Bias{add, input, alpha};
 }
@@ -111,8 +112,9 @@ std::string obstacle_to_norms(const ir::Graph& graph, const Stream& stream) {
     for (const double g : gamma) largest = std::max(largest, std::fabs(g));
     for (size_t i = 0; i < beta.size(); ++i)
       if (beta[i] != 0 && std::fabs(gamma[i]) <= kLeastGamma * largest)
-        return fmt::format("'{}' has numbers that hardly any gamma scales and products without a bias that read them",
-                           name_of(norm));
+        return fmt::format(
+            "'{}' has numbers that hardly any gamma scales and products without a bias that read them",
+            name_of(norm));
   }
   return "";
 }
@@ -136,8 +138,7 @@ void take_norms_out(const ir::Graph& graph, const Stream& stream, const Rotation
     for (const StreamConstant& reader : norm.readers) {
       const Bias bias = *bias_of(graph, reader.node);
       const std::vector<double> sums = passed_through(*reader.node, beta, bias.factor);
-      edits.add(bias.node, bias.input,
-                fmt::format("{} through {}", name, reader.node->input(1)->name),
+      edits.add(bias.node, bias.input, fmt::format("{} through {}", name, reader.node->input(1)->name),
                 [sums](const Tensor& t) { return shifted(t, sums); });
     }
   }

@@ -41,9 +41,11 @@ constexpr double kRounding = 2 * 2 * 10 * 24 * 0x1p-24;
 
 void expect_same_answers(const Rotated& done) {
   const TensorMap inputs = testing_graphs::inputs_for(done.before, 3);
-  const auto a = runtime::reference::run(done.before, inputs), b = runtime::reference::run(done.after, inputs);
+  const auto a = runtime::reference::run(done.before, inputs),
+             b = runtime::reference::run(done.after, inputs);
   ASSERT_TRUE(a.ok() && b.ok());
-  for (const auto& [name, tensor] : *a) EXPECT_LT(testing_graphs::distance(b->at(name), tensor), kRounding) << name;
+  for (const auto& [name, tensor] : *a)
+    EXPECT_LT(testing_graphs::distance(b->at(name), tensor), kRounding) << name;
 }
 
 std::vector<float> numbers(const ir::Graph& graph, const std::string& node_output, int input) {
@@ -91,7 +93,8 @@ TEST(Rotate, ConstantsAreTheProductsThatTheMethodSays) {
   const Rotation stream(12, 1), head(6, 1);
   const auto table = numbers(done.before, "e", 0), turned = numbers(done.after, "e", 0);
   for (size_t row = 0; row < 11; ++row) {
-    const std::vector<double> wanted = times({table.begin() + row * 12, table.begin() + row * 12 + 12}, stream);
+    const std::vector<double> wanted =
+        times({table.begin() + row * 12, table.begin() + row * 12 + 12}, stream);
     for (size_t i = 0; i < 12; ++i)
       EXPECT_NEAR(static_cast<double>(turned[row * 12 + i]), wanted[i], 0x1p-23 * 12) << row;
   }
@@ -110,7 +113,8 @@ TEST(Rotate, ConstantsAreTheProductsThatTheMethodSays) {
     for (const int64_t first : {0, 6}) {
       const std::vector<double> wanted = times({rows[i].begin() + first, rows[i].begin() + first + 6}, head);
       for (size_t k = 0; k < 6; ++k)
-        EXPECT_NEAR(static_cast<double>(got[i * 12 + static_cast<size_t>(first) + k]), wanted[k], 0x1p-22 * 12);
+        EXPECT_NEAR(static_cast<double>(got[i * 12 + static_cast<size_t>(first) + k]), wanted[k],
+                    0x1p-22 * 12);
     }
 }
 
@@ -121,14 +125,16 @@ TEST(Rotate, AnOutlierOfTheStreamIsSpread) {
   graph.set_constant(graph.find_value("table"), table);
   ASSERT_TRUE(rotate(graph).ok());
   float largest = 0;
-  for (const float x : to_floats(graph.find_value("table")->constant())) largest = std::max(largest, std::fabs(x));
+  for (const float x : to_floats(graph.find_value("table")->constant()))
+    largest = std::max(largest, std::fabs(x));
   // 100 / sqrt(12) = 29 each; the reflection that keeps the mean may add twice its share of it.
   EXPECT_LT(largest, 75);
 }
 
 TEST(Rotate, TiedTablesComeApart) {
   const Rotated done = rotated(transformer({.norm = NormForm::rms, .tied = true}));
-  EXPECT_EQ(done.before.find_value("y")->producer()->input(1), done.before.find_value("e")->producer()->input(0));
+  EXPECT_EQ(done.before.find_value("y")->producer()->input(1),
+            done.before.find_value("e")->producer()->input(0));
   EXPECT_NE(numbers(done.after, "y", 1), numbers(done.after, "e", 0));  // gamma is in one of them
 }
 
@@ -160,7 +166,8 @@ TEST(Rotate, StreamsThatOthersReadAreLeftAlone) {
       {{.extra = "  %z = Sigmoid(%x1)\n", .returns = ", %z as \"z\""}, "'x1' is read by Sigmoid 'z'"},
       {{.extra = "  %z = Mul(%x1, @g3)\n", .returns = ", %z as \"z\""}, "'x1' is read by Mul 'z'"},
       {{.extra = "  %z = Add(%n2, %x1)\n  %zz = Relu(%z)\n", .returns = ", %zz as \"z\""}, "is read by Relu"},
-      {{.extra = "  %z = Transpose(%x1) {perm=[0,2,1]}\n", .returns = ", %z as \"z\""}, "is read by Transpose"},
+      {{.extra = "  %z = Transpose(%x1) {perm=[0,2,1]}\n", .returns = ", %z as \"z\""},
+       "is read by Transpose"},
   };
   for (const NormForm norm : {NormForm::rms, NormForm::rms_primitive})
     for (auto [form, reason] : cases) {
@@ -200,7 +207,8 @@ TEST(Rotate, SumsOfWhatNormalisationsMakeAreLeftAlone) {
   const Rotated done = rotated(kPostNorm);
   EXPECT_FALSE(done.report.changed());
   EXPECT_THAT(done.report.left_alone,
-              testing::ElementsAre(testing::HasSubstr("e: 'n1'"), testing::HasSubstr("s: 'n1' is made by a normalisation")));
+              testing::ElementsAre(testing::HasSubstr("e: 'n1'"),
+                                   testing::HasSubstr("s: 'n1' is made by a normalisation")));
 }
 
 /// One table of weights behind two normalisations of two streams.
@@ -241,7 +249,8 @@ TEST(Rotate, ProductsBehindOneAnother) {
   @half: f32[] = [0.5]
   @spread: f32[20] = blob 6656 80
   %a = Gemm(%x, @w1, @b2) {beta=0.5}
-  %b = )" + between + R"(
+  %b = )" + between +
+           R"(
   %c = MatMul(%b, @w2)
   %y = Gemm(%c, @w3) {transB=1}
   return %y as "y"

@@ -15,8 +15,8 @@ enum class NormForm { rms, rms_primitive, layer, layer_primitive };
 
 struct TransformerForm {
   NormForm norm = NormForm::rms;
-  bool biases = false;   // behind the products that read normalisations
-  bool tied = false;     // the last product reads the table of tokens
+  bool biases = false;       // behind the products that read normalisations
+  bool tied = false;         // the last product reads the table of tokens
   std::string extra = {};    // further nodes
   std::string returns = {};  // further results: ", %a as \"a\""
 };
@@ -26,7 +26,8 @@ inline std::string norm_text(NormForm form, const std::string& r, const std::str
                              const std::string& constants) {
   switch (form) {
     case NormForm::rms:
-      return fmt::format("  %{0} = RMSNormalization(%{1}, @g{2}) {{axis=-1, epsilon=1e-05}}\n", r, x, constants);
+      return fmt::format("  %{0} = RMSNormalization(%{1}, @g{2}) {{axis=-1, epsilon=1e-05}}\n", r, x,
+                         constants);
     case NormForm::layer:
       return fmt::format("  %{0} = LayerNormalization(%{1}, @g{2}, @b{2}) {{axis=-1, epsilon=1e-05}}\n", r, x,
                          constants);
@@ -37,15 +38,17 @@ inline std::string norm_text(NormForm form, const std::string& r, const std::str
   const bool centred = form == NormForm::layer_primitive;
   std::string text, c = x;
   if (centred) {
-    text = fmt::format("  %{0}m = ReduceMean(%{1}, @last) {{keepdims=1}}\n  %{0}c = Sub(%{1}, %{0}m)\n", r, x);
+    text =
+        fmt::format("  %{0}m = ReduceMean(%{1}, @last) {{keepdims=1}}\n  %{0}c = Sub(%{1}, %{0}m)\n", r, x);
     c = r + "c";
   }
   text += fmt::format(
       "  %{0}q = Pow(%{1}, @two)\n  %{0}v = ReduceMean(%{0}q, @last) {{keepdims=1}}\n"
       "  %{0}e = Add(%{0}v, @eps)\n  %{0}s = Sqrt(%{0}e)\n  %{0}d = Div(%{1}, %{0}s)\n",
       r, c);
-  return text + (centred ? fmt::format("  %{0}g = Mul(%{0}d, @g{1})\n  %{0} = Add(%{0}g, @b{1})\n", r, constants)
-                         : fmt::format("  %{0} = Mul(%{0}d, @g{1})\n", r, constants));
+  return text + (centred
+                     ? fmt::format("  %{0}g = Mul(%{0}d, @g{1})\n  %{0} = Add(%{0}g, @b{1})\n", r, constants)
+                     : fmt::format("  %{0} = Mul(%{0}d, @g{1})\n", r, constants));
 }
 
 /// Tokens and positions of 12 channels; attention of 4 heads of 6 channels that share 2 heads of keys and
@@ -112,7 +115,8 @@ inline std::string transformer_text(const TransformerForm& form) {
   %x1 = Add(%x0, %o4)
 )";
   text += norm_text(form.norm, "n2", "x1", "2") + product("f1", "n2", "1");
-  text += "  %f2 = Relu(%f1)\n  %f3 = MatMul(%f2, @w2)\n  %f4 = Add(%f3, @c2)\n  %x2 = Add(%f4, %x1)\n" + form.extra;
+  text += "  %f2 = Relu(%f1)\n  %f3 = MatMul(%f2, @w2)\n  %f4 = Add(%f3, @c2)\n  %x2 = Add(%f4, %x1)\n" +
+          form.extra;
   text += norm_text(form.norm, "n3", "x2", "3");
   text += form.tied ? "  %r = Reshape(%n3, @rows)\n  %y = Gemm(%r, @table) {transB=1}\n"
                     : product("y", "n3", "h");

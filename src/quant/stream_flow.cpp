@@ -157,7 +157,8 @@ class Flow {
   bool product(Node* node) {
     const Value *x = node->input(0), *w = node->input(1), *bias = node->input(2);
     const bool gemm = node->op() == Op::Gemm;
-    if (!is_matrix(w) || !is_f32(x) || x->is_constant() || !x->type.ranked || x->type.rank() < 2) return false;
+    if (!is_matrix(w) || !is_f32(x) || x->is_constant() || !x->type.ranked || x->type.rank() < 2)
+      return false;
     if (gemm && node->int_attr("transA", 0) != 0) return false;
     const int64_t in = gemm && node->int_attr("transB", 0) != 0 ? 1 : 0;
     const int64_t results = w->constant().dim(1 - in);
@@ -169,8 +170,7 @@ class Flow {
   }
 
   bool table(Node* node) {
-    if (!is_matrix(node->input(0)) ||
-        passes::normalized_axis(node->int_attr("axis", 0), 2) != 0)
+    if (!is_matrix(node->input(0)) || passes::normalized_axis(node->int_attr("axis", 0), 2) != 0)
       return false;
     writers_.push_back({find(node->output()), {node, 0, 1}});
     return true;
@@ -187,8 +187,7 @@ class Flow {
 
   bool sum(Node* node) {
     for (int i = 0; i < 2; ++i)
-      if (node->input(i)->is_constant())
-        return unite(node->input(1 - i), node->output()) && added(node, i);
+      if (node->input(i)->is_constant()) return unite(node->input(1 - i), node->output()) && added(node, i);
     return unite(node->input(0), node->output()) && unite(node->input(1), node->output());
   }
 
@@ -222,8 +221,8 @@ class Flow {
       if (reason.empty() && sets_.find(pinned) == id) reason = why;
     for (const Touch& t : writers_)
       if (sets_.find(t.id) == id && reason.empty())
-        reason = fmt::format("'{}' is added to what {} makes", site.result->name,
-                             t.constant.node->location());
+        reason =
+            fmt::format("'{}' is added to what {} makes", site.result->name, t.constant.node->location());
     for (const NormSite& other : norms_)
       if (reason.empty() && (find(other.x) == id || (&other != &site && find(other.result) == id)))
         reason = fmt::format("'{}' reaches another normalisation", site.result->name);

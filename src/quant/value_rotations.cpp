@@ -61,7 +61,8 @@ bool is_linear(const Node& node) {
 /// Where a group's channels lie: rows of positions in the order its producer makes them; kFixed: not of it.
 class Blocks {
  public:
-  explicit Blocks(const ScaleGroup& group) : group_(group), position_(static_cast<size_t>(group.factors), kFixed) {}
+  explicit Blocks(const ScaleGroup& group)
+      : group_(group), position_(static_cast<size_t>(group.factors), kFixed) {}
 
   /// Why the channels cannot be turned; empty when they can. Finds the blocks.
   std::string find() {
@@ -151,7 +152,8 @@ class Blocks {
       }
       const int first = position(row[i]);
       size_t end = i + 1;
-      while (end < row.size() && row[end] != kFixed && position(row[end]) == first + static_cast<int>(end - i))
+      while (end < row.size() && row[end] != kFixed &&
+             position(row[end]) == first + static_cast<int>(end - i))
         ++end;
       size_ = std::gcd(std::gcd(size_, int64_t{first}), static_cast<int64_t>(end - i));
       i = end;
@@ -177,15 +179,15 @@ bool place(const ScaleGroup& group, const Blocks& blocks, ValueRotation& rotatio
       const auto starts = blocks.starts(layer.factors);
       const int64_t channels = std::ssize(layer.factors);
       if (!add(node, 1, makes == transposed ? 0 : 1, channels, starts)) return false;
-      if (makes && node->op() == Op::Gemm && node->input(2) != nullptr &&
-          !add(node, 2, -1, channels, starts))
+      if (makes && node->op() == Op::Gemm && node->input(2) != nullptr && !add(node, 2, -1, channels, starts))
         return false;
       (makes ? rotation.producers : rotation.consumers).push_back(node);
     }
   for (const ScaledShift& shift : group.shifts) {
     const Tensor& constant = shift.node->input(shift.input)->constant();
     const int64_t extent = shift.factors.dims.back();
-    if (constant.rank() > 0 && constant.shape().back() != extent && constant.shape().back() != 1) return false;
+    if (constant.rank() > 0 && constant.shape().back() != extent && constant.shape().back() != 1)
+      return false;
     if (!add(shift.node, shift.input, -1, extent, blocks.starts(shift.factors))) return false;
   }
   return true;

@@ -23,15 +23,20 @@ class Transformer(planted.Builder):
         super().__init__(11)
         self.layer_norm = layer_norm
 
+    def table(self):
+        """Of one or the other sign in the loud channel, always as large."""
+        table = self.random.normal(0, 1, (TOKENS, WIDTH)).astype(np.float32)
+        table[:, CHANNEL] = np.where(self.random.random(TOKENS) < 0.5, LOUD, -LOUD)
+        return table
+
     def writer(self, rows):
-        """Weights that write the stream: the loud channel's are LOUD times the others'."""
-        weights = self.weights(rows, WIDTH) * 0.3
-        weights[:, CHANNEL] *= LOUD
+        weights = self.weights(rows, WIDTH)
+        weights[:, CHANNEL] = 0
         return weights
 
     def reader(self, columns):
-        """The loud channel counts for as much as another, the others for what they were before they met it."""
-        weights = self.weights(WIDTH, columns) * 10
+        """What the norm of the loud channel took from the others is given back; that channel counts for as much as another."""
+        weights = self.weights(WIDTH, columns) * (LOUD / WIDTH ** 0.5)
         weights[CHANNEL] /= LOUD
         return weights
 
@@ -54,7 +59,7 @@ def write(path, layer_norm):
     heads = b.constant("heads", np.array([0, LENGTH, HEADS, WIDTH // HEADS], np.int64))
     flat = b.constant("flat", np.array([0, LENGTH, WIDTH], np.int64))
     scale = b.constant("scale", np.float32((WIDTH // HEADS) ** -0.5))
-    x = b.node("Gather", "embed", b.constant("table", b.writer(TOKENS)), "tokens", axis=0)
+    x = b.node("Gather", "embed", b.constant("table", b.table()), "tokens", axis=0)
     for i in range(LAYERS):
         norm, part = b.normalised(f"l{i}.norm1", x), {}
         for name in "qkv":
