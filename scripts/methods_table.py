@@ -24,7 +24,7 @@ RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq"), "equalization
            "learned-rounding": ("nearest", f"nearest, adaround{LEARNED}", f"nearest, brecq{LEARNED}", "gptq"),
            "w4a8": ("nearest", "gptq", "equalize, gptq"),
            "bias-correction": ("nearest", "gptq", "gptq(variance=1)"),
-           "rotation": ("nearest", "rotate, nearest", "gptq", "rotate, gptq")}
+           "rotation": ("nearest", "rotate, nearest", "equalize, gptq", "rotate, equalize, gptq")}
 PRECISIONS = ("int8", "int4", "int3")
 ONLY = {"equalization": ("int8",), "sequential-mse": ("int8", "w4a8"), "learned-rounding": ("w4a8",),
         "w4a8": ("w4a8",), "bias-correction": ("int8",), "rotation": ("int8", "int8-dynamic", "w4a8", "int4", "int3")}  # what else a method leaves as it is, or would take hours

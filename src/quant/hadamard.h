@@ -26,6 +26,7 @@ class Rotation {
   /// reflection that takes the image of 1 back. Precondition: can_rotate(size).
   Rotation(int64_t size, uint64_t seed, bool keeps_mean = false);
   int64_t size() const { return size_; }
+  bool is_reflected() const { return !mirror_.empty(); }
   /// x R in place, in O(size log size) where the size is a power of two.
   void apply(std::span<double> x) const;
   /// "Hadamard 64", "Hadamard 12 x 64", "DCT 43 x Hadamard 4".

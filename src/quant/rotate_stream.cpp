@@ -85,7 +85,7 @@ Tensor filled(const Tensor& like, float value) {
 }
 
 std::string turn_key(const Rotation& rotation, int64_t axis, const std::string& scaled = "") {
-  return fmt::format("stream {} {} {}", rotation.size(), axis, scaled);
+  return fmt::format("stream {} {} {} {}", rotation.size(), rotation.is_reflected(), axis, scaled);
 }
 
 /// Axis of a constant counted from its front.

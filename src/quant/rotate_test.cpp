@@ -238,6 +238,27 @@ TEST(Rotate, WeightsThatTwoStreamsReadComeApart) {
   EXPECT_NE(weights("a"), weights("b"));
 }
 
+/// One table that two streams begin with, of which one takes means off.
+TEST(Rotate, TablesOfTwoStreamsComeApart) {
+  const Rotated done = rotated(R"(graph g(%t: s64[2,5]) {
+  @table: f32[11,8] = blob 0 352
+  @g: f32[8] = blob 1536 32
+  @w: f32[8,8] = blob 2048 256
+  %e = Gather(@table, %t) {axis=0}
+  %f = Gather(@table, %t) {axis=0}
+  %n1 = RMSNormalization(%e, @g) {axis=-1, epsilon=1e-05}
+  %n2 = LayerNormalization(%f, @g) {axis=-1, epsilon=1e-05}
+  %a = MatMul(%n1, @w)
+  %b = MatMul(%n2, @w)
+  %y = Mul(%a, %b)
+  return %y as "y"
+}
+)");
+  EXPECT_EQ(done.report.streams.size(), 2U);
+  EXPECT_NE(numbers(done.after, "e", 0), numbers(done.after, "f", 0));
+  expect_same_answers(done);
+}
+
 TEST(Rotate, ProductsBehindOneAnother) {
   const auto text = [](const std::string& between) {
     return R"(graph g(%x: f32[3,7]) {
