@@ -95,8 +95,13 @@ std::string note_of(const RotateReport& report) {
   }
   std::string note =
       parts.empty() ? "rotate found nothing to rotate" : fmt::format("rotated {}", fmt::join(parts, "; "));
-  if (!report.left_alone.empty())
-    note += fmt::format("; left alone: {} ({})", report.left_alone.size(), report.left_alone.front());
+  constexpr size_t kNamed = 3;
+  const auto& left = report.left_alone;
+  if (!left.empty())
+    note += fmt::format(
+        "; left alone: {}",
+        fmt::join(left.begin(), left.begin() + static_cast<int64_t>(std::min(kNamed, left.size())), ", "));
+  if (left.size() > kNamed) note += fmt::format(" and {} more", left.size() - kNamed);
   return parts.empty() && report.left_alone.empty() ? "" : note;
 }
 

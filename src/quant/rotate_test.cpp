@@ -259,6 +259,34 @@ TEST(Rotate, TablesOfTwoStreamsComeApart) {
   expect_same_answers(done);
 }
 
+/// Weights and biases that take gamma and beta up, on their way from the stream into it.
+TEST(Rotate, ProductsFromTheStreamIntoIt) {
+  for (const char* product :
+       {"Gemm(%n1, @w, @c) {alpha=0.5, beta=2.0}", "Gemm(%n1, @w, @c) {transB=1}", "Gemm(%n1, @w, @one)"}) {
+    const Rotated done = rotated(fmt::format(R"(graph g(%t: s64[7]) {{
+  @table: f32[11,8] = blob 0 352
+  @g1: f32[8] = blob 1536 32
+  @b1: f32[8] = blob 1600 32
+  @w: f32[8,8] = blob 2048 256
+  @c: f32[8] = blob 2560 32
+  @one: f32[] = [1]
+  @w2: f32[8,5] = blob 3072 160
+  %e = Gather(@table, %t) {{axis=0}}
+  %n1 = LayerNormalization(%e, @g1, @b1) {{axis=-1, epsilon=1e-05}}
+  %a = {}
+  %s = Add(%e, %a)
+  %n2 = LayerNormalization(%s, @g1) {{axis=-1, epsilon=1e-05}}
+  %y = MatMul(%n2, @w2)
+  return %y as "y"
+}}
+)",
+                                             product));
+    ASSERT_EQ(done.report.streams.size(), 1U) << product;
+    EXPECT_EQ(done.report.streams[0].norms, 2);
+    expect_same_answers(done);
+  }
+}
+
 TEST(Rotate, ProductsBehindOneAnother) {
   const auto text = [](const std::string& between) {
     return R"(graph g(%x: f32[3,7]) {
