@@ -23,14 +23,15 @@ RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq"), "equalization
            "sequential-mse": ("nearest", "seqmse", "gptq", "seqmse, gptq"),
            "learned-rounding": ("nearest", f"nearest, adaround{LEARNED}", f"nearest, brecq{LEARNED}", "gptq"),
            "w4a8": ("nearest", "equalize, gptq", "equalize, gptq --group-size 32", "equalize, gptq --group-size 0"),
-           "bias-correction": ("nearest", "gptq", "gptq(variance=1)")}
+           "bias-correction": ("nearest", "gptq", "gptq(variance=1)"),
+           "rotation": ("nearest", "rotate, nearest", "equalize, gptq", "rotate, equalize, gptq")}
 PRECISIONS = ("int8", "int4", "int3")
 ONLY = {"equalization": ("int8",), "sequential-mse": ("int8", "w4a8"), "learned-rounding": ("w4a8",),
-        "w4a8": ("w4a8",), "bias-correction": ("int8",)}  # what else a method leaves as it is, or would take hours
+        "w4a8": ("w4a8",), "bias-correction": ("int8",), "rotation": ("int8", "int8-dynamic", "w4a8", "int4", "int3")}  # what else a method leaves as it is, or would take hours
 FOLDERS = {"w4a8": "precisions"}
 DROPS = {"w4a8"}  # pages that show what classifiers lose in top-1
 SMALL = ("digits", "resnet20_cifar10", "stories260K")  # pages whose methods take long
-MODELS = {"learned-rounding": SMALL[:2], "sequential-mse": SMALL}
+MODELS = {"learned-rounding": SMALL[:2], "sequential-mse": SMALL, "rotation": SMALL[2:]}
 # pruning.md: name of a pattern and its recipe
 PRUNING = {"none": "equalize, gptq", "30%": "equalize, prune(sparsity=0.3), gptq", "50%": "equalize, prune, gptq",
            "50%, blocks of 16": "equalize, prune(block=16), gptq", "2 of 4": "equalize, prune(m=4), gptq",

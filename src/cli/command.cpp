@@ -35,10 +35,11 @@ void add_ranges(CLI::App& app, std::string& method, double& percentile) {
 }
 
 void add_recipe(CLI::App& app, std::vector<std::string>& recipe) {
-  app.add_option("--recipe", recipe,
-                 "methods in order, with settings: equalize, absorb-bias, smooth, awq, then gptq, hqq or "
-                 "nearest (default "
-                 "equalize,gptq); for example gptq(damping=0.02,samples=64)")
+  app.add_option(
+         "--recipe", recipe,
+         "methods in order, with settings: rotate, equalize, absorb-bias, smooth, awq, then gptq, hqq or "
+         "nearest (default "
+         "equalize,gptq); for example gptq(damping=0.02,samples=64)")
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

@@ -28,6 +28,14 @@ Value* square_root_of(const Value* value, NodeSet& inside) {
   return before_widening(node->input(0));
 }
 
+Value* centred_operand(const Value* value, NodeSet& inside) {
+  const Node* sub = producer_of(value, Op::Sub);
+  const Node* mean = sub != nullptr ? mean_over_last(sub->input(1)) : nullptr;
+  if (mean == nullptr || mean->input(0) != sub->input(0)) return nullptr;
+  inside.insert({sub, mean});
+  return sub->input(0);
+}
+
 std::optional<Normalized> match_normalized(const Node* node, NodeSet& inside) {
   Value* numerator = node->input(0);
   const Value* divisor = node->op() == Op::Div ? node->input(1) : nullptr;

@@ -14,6 +14,9 @@ Node* mean_over_last(const Value* value);
 /// y when value = y * y or y ^ 2, possibly of y widened to FP32; the node goes into `inside`.
 Value* square_root_of(const Value* value, NodeSet& inside);
 
+/// x when value = x - mean(x) over the last axis; the nodes go into `inside`.
+Value* centred_operand(const Value* value, NodeSet& inside);
+
 /// numerator / sqrt(variance + epsilon), divided or multiplied by the reciprocal; `node` is the Div or Mul.
 struct Normalized {
   Value* numerator;

@@ -10,15 +10,6 @@
 namespace narrow::passes {
 namespace {
 
-/// x when value = x - mean(x) over the last axis.
-Value* centred_operand(const Value* value, NodeSet& inside) {
-  const Node* sub = producer_of(value, Op::Sub);
-  const Node* mean = sub != nullptr ? mean_over_last(sub->input(1)) : nullptr;
-  if (mean == nullptr || mean->input(0) != sub->input(0)) return nullptr;
-  inside.insert({sub, mean});
-  return sub->input(0);
-}
-
 bool rewrite(Graph& graph, Node* node) {
   NodeSet inside;
   const auto normalized = match_normalized(node, inside);

@@ -7,6 +7,7 @@
 #include "quant/absorb_bias.h"
 #include "quant/awq.h"
 #include "quant/equalize.h"
+#include "quant/rotate.h"
 #include "quant/sampled_rows.h"
 #include "quant/smooth.h"
 
@@ -16,10 +17,17 @@ namespace {
 using quant::Method;
 using quant::Precision;
 
+bool is_weight_only(Precision precision) {
+  return precision == Precision::int4 || precision == Precision::int3 || precision == Precision::int2;
+}
+
 /// Bytes of one scale a value gain from channels of one size; values scaled row by row from outliers that
-/// went elsewhere. What is not stored in integers gains nothing.
+/// went elsewhere; all of them from outliers that were spread. What is not stored in integers gains nothing.
 bool concerns(Method method, Precision precision) {
   switch (method) {
+    case Method::rotate:
+      return precision == Precision::int8 || precision == Precision::w4a8 ||
+             precision == Precision::int8_dynamic || is_weight_only(precision);
     case Method::equalize:
     case Method::absorb_bias:
       return precision == Precision::int8 || precision == Precision::w4a8;
@@ -27,7 +35,7 @@ bool concerns(Method method, Precision precision) {
       return precision == Precision::int8 || precision == Precision::w4a8 ||
              precision == Precision::int8_dynamic;
     case Method::awq:
-      return precision == Precision::int4 || precision == Precision::int3 || precision == Precision::int2;
+      return is_weight_only(precision);
     case Method::prune:
     case Method::nearest:
     case Method::hqq:
@@ -53,6 +61,7 @@ class Preparation {
 
   /// What was done, in words; empty when nothing was.
   Result<std::string> run(const quant::MethodUse& use) {
+    if (use.method == Method::rotate) return rotate(use);
     NARROW_DO(calibrate());
     NARROW_TRY(std::string note, change(use));
     fresh_ = note.empty();
@@ -69,6 +78,17 @@ class Preparation {
   }
 
  private:
+  /// Looks at constants only. What it left alone is worth saying where nothing changed, too.
+  Result<std::string> rotate(const quant::MethodUse& use) {
+    NARROW_TRY(quant::RotateReport report,
+               quant::rotate(prepared_->graph, {.seed = static_cast<uint64_t>(use.settings.at("seed")),
+                                                .stream = use.settings.at("stream") != 0,
+                                                .values = use.settings.at("values") != 0}));
+    fresh_ = fresh_ && !report.changed();
+    changed_ = changed_ || report.changed();
+    return std::move(report.note);
+  }
+
   Result<std::string> change(const quant::MethodUse& use) {
     if (use.method == Method::equalize) {
       NARROW_TRY(quant::EqualizeReport report,

@@ -1,5 +1,5 @@
 // What graph methods make of a model before it is quantized, calibrated again: the same function from other
-// constants (equalize, absorb-bias, smooth, awq), or fewer weights (pruning.h).
+// constants (rotate, equalize, absorb-bias, smooth, awq), or fewer weights (pruning.h).
 #pragma once
 
 #include <map>

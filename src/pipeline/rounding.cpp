@@ -165,6 +165,7 @@ Status run_rounding(const quant::MethodUse& use, const QuantizeInput& input, con
     case Method::brecq:
       if (!can_round(use, input, recipe)) return {};
       return noted(run_learned(input, use, options, pool, progress, recipe), use, recipe);
+    case Method::rotate:
     case Method::equalize:
     case Method::absorb_bias:
     case Method::smooth:

@@ -29,6 +29,13 @@ std::string disagree_in_pruning(const std::map<std::string, double>& settings) {
 
 const std::vector<MethodInfo>& table() {
   static const std::vector<MethodInfo> methods = {
+      {Method::rotate,
+       "rotate",
+       "outliers are spread over channels by orthogonal matrices in the weights on both sides (int8, w4a8, "
+       "int8-dynamic, int4, int3, int2)",
+       {{"stream", 1, 0, 1, "1: residual streams"},
+        {"values", 1, 0, 1, "1: values of attention, and products straight behind one another"},
+        {"seed", 1, 0, 1e9, "of the matrices' signs"}}},
       {Method::equalize,
        "equalize",
        "channels between layers are scaled such that one scale per value suits all of them (int8)",
@@ -166,8 +173,8 @@ int stage_of(Method method) { return method == Method::prune ? 1 : changes_graph
 std::span<const MethodInfo> all_methods() { return table(); }
 
 bool changes_graph(Method method) {
-  return method == Method::equalize || method == Method::absorb_bias || method == Method::smooth ||
-         method == Method::awq || method == Method::prune;
+  return method == Method::rotate || method == Method::equalize || method == Method::absorb_bias ||
+         method == Method::smooth || method == Method::awq || method == Method::prune;
 }
 
 const char* name_of(Method method) {

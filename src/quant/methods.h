@@ -15,6 +15,7 @@ namespace narrow::quant {
 /// Those that change the model's constants before it is planned, not what it computes; prune, which changes
 /// that as well; and those that round its weights.
 enum class Method : uint8_t {
+  rotate,
   equalize,
   absorb_bias,
   smooth,

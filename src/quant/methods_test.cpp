@@ -29,7 +29,8 @@ TEST(Methods, ErrorsNameWhatThereIs) {
   const std::pair<const char*, const char*> cases[] = {
       {"", "at least one method"},
       {"gptqq",
-       "methods out of equalize, absorb-bias, smooth, awq, prune, nearest, hqq, seqmse, gptq, adaround, "
+       "methods out of rotate, equalize, absorb-bias, smooth, awq, prune, nearest, hqq, seqmse, gptq, "
+       "adaround, "
        "brecq"},
       {"gptq, equalize", "what changes the graph before what rounds"},
       {"gptq, prune", "what changes the graph before what rounds"},
