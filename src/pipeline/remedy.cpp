@@ -91,9 +91,10 @@ std::vector<const char*> recipes_of(Precision precision) {
               "nearest",
               "smooth, gptq",
               "smooth, nearest",
+              "rotate, gptq",
               "equalize, absorb-bias, gptq"};
     case Precision::int8_dynamic:
-      return {"gptq", "nearest", "smooth, gptq", "smooth, nearest"};
+      return {"gptq", "nearest", "smooth, gptq", "smooth, nearest", "rotate, gptq"};
     case Precision::int4:
     case Precision::int3:
     case Precision::int2:
