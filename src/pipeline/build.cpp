@@ -287,25 +287,20 @@ class Builder {
     return {};
   }
 
-  Status make_mixed() {
-    if (!wants(Precision::mixed) || !has_int8()) return {};
-    if (given_) {
-      result_.skipped.push_back("mixed: the model brings scales of its own");
-      return drop_unwanted_int8();
-    }
-    if (!seeks_mix()) {
-      result_.skipped.push_back("mixed: no gate about answers to hold it against (--gate with --eval)");
-      return drop_unwanted_int8();
-    }
-    NARROW_TRY(Judge judge, Judge::create(model_.graph, *eval_,
-                                          {.gates = options_.gates,
-                                           .proof = options_.proof,
-                                           .level = level_so_far(),
-                                           .seed = options_.seed,
-                                           .metric_command = options_.metric_command,
-                                           .samples = 0,
-                                           .units = proof_ ? proof_->search_units() : std::vector<int64_t>{}},
-                                          pool_, progress_));
+  Result<Judge> judge_of_mixes() {
+    JudgeOptions judge{.gates = options_.gates,
+                       .proof = options_.proof,
+                       .level = level_so_far(),
+                       .seed = options_.seed,
+                       .metric_command = options_.metric_command,
+                       .samples = 0,
+                       .units = {}};
+    if (proof_) judge.units = proof_->search_units();
+    return Judge::create(model_.graph, *eval_, std::move(judge), pool_, progress_);
+  }
+
+  Result<MixFound> search_for_mix() {
+    NARROW_TRY(Judge judge, judge_of_mixes());
     NARROW_DO(repeat_inputs());
     MixRequest request{.options = options_,
                        .original = model_.graph,
@@ -324,7 +319,18 @@ class Builder {
       request.builds.push_back({proof_ ? &shown[i] : &result_.builds[i], &variants_[i]});
       if (proof_ && i > 0) NARROW_DO(show_to_search(i - 1, shown[i], request.builds.back().holds));
     }
-    NARROW_TRY(MixFound found, find_mix(request, judge, pool_, progress_));
+    return find_mix(request, judge, pool_, progress_);
+  }
+
+  Status make_mixed() {
+    if (!wants(Precision::mixed) || !has_int8()) return {};
+    if (!seeks_mix()) {
+      result_.skipped.emplace_back(
+          given_ ? "mixed: the model brings scales of its own"
+                 : "mixed: no gate about answers to hold it against (--gate with --eval)");
+      return drop_unwanted_int8();
+    }
+    NARROW_TRY(MixFound found, search_for_mix());
     result_.mix = to_json(found);
     tried_ += std::ssize(found.trials);
     if (!found.holds) {
