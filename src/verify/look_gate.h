@@ -4,7 +4,9 @@
 // A divergence has no largest value, so that no bet on its mean can be won against every distribution
 // (Bahadur & Savage, "The nonexistence of certain statistical procedures in nonparametric problems", Ann.
 // Math. Statist. 27, 1956). What is left is approximate, as with Proof::ci: a paired bootstrap at every look,
-// its error divided by the number of looks (Bonferroni).
+// its error divided by the number of looks (Bonferroni). A look at few samples asks for the far tail of a
+// skewed figure, where plain percentiles err: they are corrected for bias and skewness (BCa: Efron, "Better
+// bootstrap confidence intervals", JASA 82, 1987).
 #pragma once
 
 #include <cstdint>
@@ -22,6 +24,13 @@ namespace narrow::verify {
 /// Sizes at which is looked: a 64th, a 16th, a quarter of all and all; those below 50 are left out, since a
 /// bootstrap of so few says little of the tails.
 std::vector<int64_t> look_sizes(int64_t all);
+
+/// One-sided p of "the figure, or its change, is `bound` or more", and of "... or less" (fail_p), from sorted
+/// resampled values:
+///   w = Phi^-1(share below the bound) - z0,   z = w / (1 + a w) - z0,   p = 1 - Phi(z)
+///   z0 = Phi^-1(share below the estimate), a the acceleration.
+/// Phi^-1 goes on in a straight line where a bound lies beyond all of them.
+Evidence corrected_p(std::span<const double> resampled, double estimate, double acceleration, double bound);
 
 class LookGate {
  public:
