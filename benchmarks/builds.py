@@ -42,16 +42,17 @@ def last_line(text: str) -> str:
     return (text.strip().splitlines() or ["no message"])[-1]
 
 
-def foreign(kind: str, model: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+def foreign(kind: str, model: pathlib.Path, folder: pathlib.Path, judged: pathlib.Path | None = None) -> pathlib.Path:
     """The folder with the build; made in a child process, and moved to its place when it is complete."""
-    out = folder / kind
+    name = f"{kind}-{judged.stem}" if judged else kind
+    out = folder / name
     if not out.exists():
-        part = folder / f"{kind}.part"
+        part = folder / f"{name}.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         print(f"{model.stem}: making {kind}", file=sys.stderr)
-        done = subprocess.run([sys.executable, HERE / "quantizers.py", kind, model, folder / "calib.npz", part],
-                              capture_output=True, text=True)
+        done = subprocess.run([sys.executable, HERE / "quantizers.py", kind, model, folder / "calib.npz", part,
+                               *([judged] if judged else [])], capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{kind}: {last_line(done.stderr)}")
         part.rename(out)

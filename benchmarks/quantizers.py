@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Makes one build of a model with another runtime's own tools.
 
-usage: quantizers.py KIND MODEL.onnx SAMPLES.npz OUT_DIR      KIND: fused, half, u8s8, dynamic, nncf
+usage: quantizers.py KIND MODEL.onnx SAMPLES.npz OUT_DIR [JUDGED.npz]      KIND: fused, half, u8s8, dynamic, nncf,
+                                                                          nncf_bias, nncf_control
+JUDGED.npz, of nncf_control: inputs, and `wanted`, the class each sample should be given.
 """
 import logging
 import pathlib
@@ -66,24 +68,46 @@ def dynamic(model: pathlib.Path, feeds: list, out: pathlib.Path):
                      extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
 
 
-def nncf(model: pathlib.Path, feeds: list, out: pathlib.Path):
-    """OpenVINO's int8: post-training quantization by NNCF."""
+def nncf(model: pathlib.Path, feeds: list, out: pathlib.Path, fast: bool = True):
+    """OpenVINO's int8: post-training quantization by NNCF, by default with its fast bias correction."""
     import nncf
     import openvino
     made = nncf.quantize(openvino.Core().read_model(model), nncf.Dataset(feeds), subset_size=len(feeds),
+                         fast_bias_correction=fast,
                          model_type=nncf.ModelType.TRANSFORMER if is_transformer(onnx.load(model)) else None)
     openvino.save_model(made, out / "model.xml", compress_to_fp16=False)
 
 
-KINDS = {make.__name__: make for make in (fused, half, u8s8, dynamic, nncf)}
+def nncf_bias(model: pathlib.Path, feeds: list, out: pathlib.Path):
+    """Likewise, with its bias correction that runs the model anew for every layer."""
+    nncf(model, feeds, out, fast=False)
+
+
+def nncf_control(model: pathlib.Path, feeds: list, out: pathlib.Path, judged: pathlib.Path):
+    """Likewise, layers put back to floats until the share of wanted classes falls by 0.01 at most."""
+    import nncf
+    import openvino
+    answers = samples.load(judged)
+    wanted = answers.pop("wanted")
+
+    def share(compiled, data) -> float:
+        return float(np.mean([int(np.argmax(compiled(feed)[0])) == label for feed, label in data]))
+
+    made = nncf.quantize_with_accuracy_control(
+        openvino.Core().read_model(model), nncf.Dataset(feeds), nncf.Dataset(list(zip(samples.one_by_one(answers), wanted))), share,
+        max_drop=0.01, drop_type=nncf.DropType.ABSOLUTE, subset_size=len(feeds))
+    openvino.save_model(made, out / "model.xml", compress_to_fp16=False)
+
+
+KINDS = {make.__name__: make for make in (fused, half, u8s8, dynamic, nncf, nncf_bias, nncf_control)}
 
 
 def main():
-    if len(sys.argv) != 5 or sys.argv[1] not in KINDS:
+    if len(sys.argv) not in (5, 6) or sys.argv[1] not in KINDS:
         raise SystemExit(__doc__)
-    kind, model, data, out = sys.argv[1], *map(pathlib.Path, sys.argv[2:])
+    kind, model, data, out, *judged = sys.argv[1], *map(pathlib.Path, sys.argv[2:])
     logging.disable(logging.WARNING)
-    KINDS[kind](model, samples.one_by_one(samples.load(data)), out)
+    KINDS[kind](model, samples.one_by_one(samples.load(data)), out, *judged)
 
 
 if __name__ == "__main__":

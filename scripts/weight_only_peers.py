@@ -3,7 +3,7 @@
 
     scripts/weight_only_peers.py            prints it
     scripts/weight_only_peers.py --write    and replaces it between the markers of the page
-Quantizes stories260K.onnx (data pack) with every tool that is installed here (scripts/python_env.sh peers nncf), on the same calibration
+Quantizes stories260K.onnx (data pack) with every tool that is installed here (scripts/python_env.sh peers nncf torch), on the same calibration
 data, and measures the perplexity of every file in ONNX Runtime. What is missing is left out and named. NARROW_BINARY and NARROW_DATA
 name another binary and another data pack than build/release/narrow and ../shared/data.
 """
@@ -125,7 +125,7 @@ def candidates(group):
 def main():
     logging.disable(logging.INFO)
     lines = ["| int4 by | groups of | bits per weight | perplexity |", "| --- | ---: | ---: | ---: |"]
-    for group in (16, 32):
+    for group in (16, 32, 64):
         for name, make in candidates(group):
             try:
                 model = make()

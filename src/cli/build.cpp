@@ -49,14 +49,11 @@ Result<pipeline::BuildOptions> to_build_options(const Options& o) {
                  .got = "'" + o.objective + "'"};
   build.objective = *objective;
   const auto proof = verify::parse_proof(o.proof);
-  if (!proof || *proof == verify::Proof::sequential)
-    return Error{
-        .code = Code::usage,
-        .subject = "--proof",
-        .expected = "point or ci",
-        .got = "'" + o.proof + "'",
-        .hint =
-            proof ? "sequential is for `narrow verify`: build compares all builds on the same samples" : ""};
+  if (!proof)
+    return Error{.code = Code::usage,
+                 .subject = "--proof",
+                 .expected = "point, ci or sequential",
+                 .got = "'" + o.proof + "'"};
   build.proof = *proof;
   build.metric_command = o.metric_command;
   build.batch = o.batch;
@@ -98,6 +95,13 @@ std::string change_of(const verify::Figure& f, bool share) {
                : fmt::format("{:.4f} ({:.4f} … {:.4f})", f.change, low, high);
 }
 
+/// "97 of 2000": how many were looked at; of FP32 only how many.
+std::string samples_of(const pipeline::BuildResult& result, const pipeline::Build& build) {
+  for (const pipeline::TakenSamples& taken : result.taken)
+    if (taken.build == build.name) return fmt::format("{} of {}", taken.samples, taken.available);
+  return std::to_string(build.figures.samples);
+}
+
 std::string result_table(const pipeline::BuildResult& result) {
   const char* name = headline(result.builds.front().figures);
   const bool share = name != nullptr && std::string(verify::unit_of(name)) == "%";
@@ -109,6 +113,7 @@ std::string result_table(const pipeline::BuildResult& result) {
                              paired ? (share ? "drop pp (95% CI)" : "rise (95% CI)") : "", "SQNR"});
     right.insert(right.end(), {true, true, true});
   }
+  if (!result.taken.empty()) head.emplace_back("samples"), right.push_back(true);
   head.emplace_back("verdict");
   right.push_back(false);
   std::vector<std::vector<std::string>> rows;
@@ -123,6 +128,7 @@ std::string result_table(const pipeline::BuildResult& result) {
       row.push_back(i == 0 || !f.reference ? "" : change_of(f, share));
       row.push_back(i == 0 ? "" : fmt::format("{:.0f} dB", b.figures.by_name.at("sqnr").value));
     }
+    if (!result.taken.empty()) row.push_back(samples_of(result, b));
     row.push_back(result.decision.verdicts[i].text);
     rows.push_back(std::move(row));
   }
@@ -199,7 +205,8 @@ Command add_build(CLI::App& root) {
   app->add_option(
       "--proof", o->proof,
       "point (default): the measured value decides; ci: its whole 95% interval must pass, wider when several "
-      "builds are tried");
+      "builds are tried; sequential: the same, looked at after every sample, and a build answers no more of "
+      "them once it is decided");
   app->add_option(
       "--metric-cmd", o->metric_command,
       "program that reads the outputs (an .npz, its argument) and prints one number: gate it as `metric`");

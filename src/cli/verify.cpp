@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "cli/command.h"
 #include "cli/table.h"
@@ -12,7 +13,7 @@
 #include "verify/hazards.h"
 #include "verify/layers.h"
 #include "verify/power.h"
-#include "verify/sequential.h"
+#include "verify/sequential_builds.h"
 
 namespace narrow::cli {
 namespace {
@@ -88,50 +89,16 @@ Result<verify::Proof> proof_of(const Options& o) {
 }
 
 /// Gates looked at after every sample; of --proof sequential.
-class Sequential {
- public:
-  static Result<Sequential> create(const std::vector<verify::Gate>& gates, const data::Dataset& dataset) {
-    Sequential sequential;
-    for (const verify::Gate& gate : gates) {
-      sequential.gates_.emplace_back();
-      if (!verify::is_about_answers(gate)) continue;
-      NARROW_TRY(sequential.gates_.back(), verify::SequentialGate::create(gate));
-    }
-    if (std::none_of(sequential.gates_.begin(), sequential.gates_.end(), [](const auto& g) { return !!g; }))
-      return Error{.code = Code::usage,
-                   .subject = "--proof sequential",
-                   .expected = "a gate about answers to decide (--gate)",
-                   .got = "none"};
-    if (!dataset.info().states.empty())
-      return Error{.code = Code::usage,
-                   .subject = "--proof sequential",
-                   .expected = "samples that do not depend on each other",
-                   .got = "a sequence (states in the dataset)",
-                   .hint = "--proof ci decides on all of them"};
-    return sequential;
-  }
-
-  bool enough(const verify::Evaluation& evaluation) {
-    const std::span<const verify::SampleScore> build = evaluation.builds[0], reference = evaluation.reference;
-    bool all = true, failed = false;
-    for (auto& gate : gates_) {
-      if (!gate) continue;
-      gate->add(build.subspan(seen_), reference.subspan(seen_));
-      all = all && gate->verdict() == verify::GateResult::Verdict::passed;
-      failed = failed || gate->verdict() == verify::GateResult::Verdict::failed;
-    }
-    seen_ = build.size();
-    return all || failed;
-  }
-
-  verify::GateResult result(size_t gate, verify::GateResult measured) const {
-    return gates_.empty() || !gates_[gate] ? measured : gates_[gate]->result(std::move(measured));
-  }
-
- private:
-  std::vector<std::optional<verify::SequentialGate>> gates_;
-  size_t seen_ = 0;
-};
+Result<verify::SequentialBuild> sequential_of(const std::vector<verify::Gate>& gates,
+                                              const data::Dataset& dataset, uint64_t seed) {
+  if (!dataset.info().states.empty())
+    return Error{.code = Code::usage,
+                 .subject = "--proof sequential",
+                 .expected = "samples that do not depend on each other",
+                 .got = "a sequence (states in the dataset)",
+                 .hint = "--proof ci decides on all of them"};
+  return verify::SequentialBuild::create(gates, dataset.size() / dataset.batch_of(1), seed);
+}
 
 Result<int> run(const Options& o) {
   NARROW_TRY(const std::vector<verify::Gate> gates, parse_gates(o.gates));
@@ -160,12 +127,15 @@ Result<int> run(const Options& o) {
     sink = [&](size_t i, const data::Batch& batch, const TensorMap& outputs) {
       return collectors[i].add(batch, outputs);
     };
-  Sequential sequential;
+  std::optional<verify::SequentialBuild> sequential;
   verify::EvaluationOrder order;
   if (proof == verify::Proof::sequential) {
-    NARROW_TRY(sequential, Sequential::create(gates, *dataset));
+    NARROW_TRY(sequential, sequential_of(gates, *dataset, o.common.seed));
     order.units = verify::random_units(*dataset, o.common.seed);
-    order.enough = [&](const verify::Evaluation& so_far) { return sequential.enough(so_far); };
+    order.enough = [&](const verify::Evaluation& so_far) {
+      sequential->add(so_far.builds[0], so_far.reference);
+      return sequential->decided(verify::kSequentialError);
+    };
   }
   NARROW_TRY(const verify::Evaluation evaluation,
              verify::evaluate(reference, {{o.artifact, &build}}, *dataset, *pool, make_progress(o.common),
@@ -182,7 +152,8 @@ Result<int> run(const Options& o) {
     NARROW_TRY(verify::GateResult checked,
                verify::check_gate(gate, figures, measured,
                                   proof == verify::Proof::ci ? proof : verify::Proof::point));
-    const verify::GateResult result = sequential.result(i, std::move(checked));
+    const verify::GateResult result =
+        sequential ? sequential->result(i, std::move(checked), verify::kSequentialError) : std::move(checked);
     gate_json.push_back(to_json(result));
     const bool failed = result.verdict == verify::GateResult::Verdict::failed,
                open = result.verdict == verify::GateResult::Verdict::inconclusive;

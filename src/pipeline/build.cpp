@@ -16,6 +16,7 @@
 #include "pipeline/metric_command.h"
 #include "pipeline/peaks.h"
 #include "pipeline/quantization.h"
+#include "pipeline/sequential_proof.h"
 #include "pipeline/variant.h"
 #include "quant/apply.h"
 #include "quant/given.h"
@@ -78,11 +79,26 @@ class Builder {
       NARROW_TRY(eval_, data::open_dataset(options_.eval, inputs));
       result_.eval_hash = eval_->info().hash;
     }
+    NARROW_DO(begin_proof());
     NARROW_TRY(const data::Batch sample, calib_->read(0, calib_->batch_of(1), *pool_));
     NARROW_TRY(const runtime::CarriedStates states,
                runtime::CarriedStates::create(calib_->info().states, model_.graph));
     for (const auto& [name, tensor] : states.with(sample.inputs)) shapes_[name] = tensor.shape();
     origin_ = {{"tool", "narrow 0.1.0"}, {"model", model_.hash}, {"calibration_data", calib_->info().hash}};
+    return {};
+  }
+
+  /// Wrong gates are named before anything is computed.
+  Status begin_proof() {
+    if (options_.proof != verify::Proof::sequential) return {};
+    if (!eval_ || !options_.metric_command.empty())
+      return Error{.code = Code::usage,
+                   .subject = "--proof sequential",
+                   .expected = "samples to judge on one by one (--eval, without --metric-cmd)",
+                   .got = eval_ ? "--metric-cmd, which asks for all of them" : "no --eval",
+                   .hint = eval_ ? "--proof point" : ""};
+    NARROW_TRY(proof_,
+               SequentialProof::create(options_.gates, *eval_, options_.seed, options_.layer_samples));
     return {};
   }
 
@@ -165,6 +181,22 @@ class Builder {
 
   runtime::Session& reference() { return *variants_.front().session; }
 
+  Result<verify::Evaluation> score(const std::vector<verify::Contestant>& builds, bool first,
+                                   const verify::OutputSink& sink) {
+    if (!proof_ || builds.empty())
+      return verify::evaluate(reference(), builds, *eval_, *pool_, progress_, sink);
+    if (!first) return proof_->prove_mix(reference(), builds, *pool_, progress_);
+    proof_->expect(std::ssize(builds), seeks_mix());
+    return proof_->prove(reference(), builds, *pool_, progress_);
+  }
+
+  /// Of the build that was scored as number `k`, on the first `samples` it answered.
+  verify::Figures figures_of(size_t k, int64_t samples) const {
+    const auto n = static_cast<size_t>(samples);
+    return verify::make_figures(std::span(scores_.builds[k]).first(n), std::span(scores_.reference).first(n),
+                                options_.seed);
+  }
+
   /// Scores of the builds from `first` on, against FP32 on the evaluation data.
   Status evaluate_from(size_t first) {
     if (!eval_) return {};
@@ -177,15 +209,13 @@ class Builder {
       sink = [&](size_t i, const data::Batch& batch, const TensorMap& outputs) {
         return collectors[i].add(batch, outputs);
       };
-    NARROW_TRY(verify::Evaluation evaluation,
-               verify::evaluate(reference(), contestants, *eval_, *pool_, progress_, sink));
-    reference_scores_ = evaluation.reference;
+    NARROW_TRY(scores_, score(contestants, first == 0, sink));
     tried_ += static_cast<int64_t>(contestants.size());
     if (first == 0)
-      result_.builds[0].figures = verify::make_figures(reference_scores_, reference_scores_, options_.seed);
+      result_.builds[0].figures = verify::make_figures(scores_.reference, scores_.reference, options_.seed);
     for (size_t k = 0; k < contestants.size(); ++k)
       result_.builds[variants_.size() - contestants.size() + k].figures =
-          verify::make_figures(evaluation.builds[k], reference_scores_, options_.seed);
+          figures_of(k, std::ssize(scores_.builds[k]));
     if (options_.metric_command.empty()) return {};
     for (size_t k = first == 0 ? 0 : 1; k <= contestants.size(); ++k) {
       Build& build =
@@ -235,26 +265,42 @@ class Builder {
   /// them.
   double level_so_far() const { return 1 - 0.05 / static_cast<double>(std::max<int64_t>(1, tried_)); }
 
-  Status make_mixed() {
-    const auto int8 = std::find_if(result_.builds.begin(), result_.builds.end(),
-                                   [](const Build& b) { return b.precision == Precision::int8; });
-    if (!wants(Precision::mixed) || int8 == result_.builds.end()) return {};
-    if (given_) {
-      result_.skipped.push_back("mixed: the model brings scales of its own");
-      return drop_unwanted_int8();
-    }
-    const bool any = std::any_of(options_.gates.begin(), options_.gates.end(), verify::is_about_answers);
-    if (!eval_ || !any) {
-      result_.skipped.push_back("mixed: no gate about answers to hold it against (--gate with --eval)");
-      return drop_unwanted_int8();
-    }
-    NARROW_TRY(Judge judge, Judge::create(model_.graph, *eval_,
-                                          {.gates = options_.gates,
-                                           .proof = options_.proof,
-                                           .level = level_so_far(),
-                                           .seed = options_.seed,
-                                           .metric_command = options_.metric_command},
-                                          pool_, progress_));
+  bool has_int8() const {
+    return std::any_of(result_.builds.begin(), result_.builds.end(),
+                       [](const Build& b) { return b.precision == Precision::int8; });
+  }
+
+  bool gates_answers() const {
+    return std::any_of(options_.gates.begin(), options_.gates.end(), verify::is_about_answers);
+  }
+
+  bool seeks_mix() const {
+    return wants(Precision::mixed) && has_int8() && !given_ && eval_ && gates_answers();
+  }
+
+  /// What the search for a mix may know of a build that was scored as number `k`: how it does on the samples
+  /// of the search.
+  Status show_to_search(size_t k, Build& build, std::optional<bool>& holds) const {
+    const int64_t samples = std::min(std::ssize(scores_.builds[k]), proof_->search_samples());
+    if (samples > 0) build.figures = figures_of(k, samples);
+    NARROW_TRY(holds, proof_->holds_in_search(scores_.builds[k], scores_.reference));
+    return {};
+  }
+
+  Result<Judge> judge_of_mixes() {
+    JudgeOptions judge{.gates = options_.gates,
+                       .proof = options_.proof,
+                       .level = level_so_far(),
+                       .seed = options_.seed,
+                       .metric_command = options_.metric_command,
+                       .samples = 0,
+                       .units = {}};
+    if (proof_) judge.units = proof_->search_units();
+    return Judge::create(model_.graph, *eval_, std::move(judge), pool_, progress_);
+  }
+
+  Result<MixFound> search_for_mix() {
+    NARROW_TRY(Judge judge, judge_of_mixes());
     NARROW_DO(repeat_inputs());
     MixRequest request{.options = options_,
                        .original = model_.graph,
@@ -267,9 +313,24 @@ class Builder {
                        .builds = {},
                        .about = fmt::format("model {}; calibration {}; evaluation {}", model_.hash,
                                             result_.calib_hash, result_.eval_hash)};
-    for (size_t i = 0; i < variants_.size(); ++i)
-      request.builds.push_back({&result_.builds[i], &variants_[i]});
-    NARROW_TRY(MixFound found, find_mix(request, judge, pool_, progress_));
+    std::vector<Build> shown;
+    if (proof_) shown = result_.builds;
+    for (size_t i = 0; i < variants_.size(); ++i) {
+      request.builds.push_back({proof_ ? &shown[i] : &result_.builds[i], &variants_[i]});
+      if (proof_ && i > 0) NARROW_DO(show_to_search(i - 1, shown[i], request.builds.back().holds));
+    }
+    return find_mix(request, judge, pool_, progress_);
+  }
+
+  Status make_mixed() {
+    if (!wants(Precision::mixed) || !has_int8()) return {};
+    if (!seeks_mix()) {
+      result_.skipped.emplace_back(
+          given_ ? "mixed: the model brings scales of its own"
+                 : "mixed: no gate about answers to hold it against (--gate with --eval)");
+      return drop_unwanted_int8();
+    }
+    NARROW_TRY(MixFound found, search_for_mix());
     result_.mix = to_json(found);
     tried_ += std::ssize(found.trials);
     if (!found.holds) {
@@ -367,7 +428,9 @@ class Builder {
     std::vector<TriedBuild> tried;
     for (size_t i = 1; i < result_.builds.size(); ++i)
       tried.push_back({result_.builds[i].name, &result_.builds[i].figures});
-    result_.comparisons = compare_tried(tried, options_.gates, options_.proof, tried_);
+    result_.comparisons =
+        proof_ ? proof_->comparisons() : compare_tried(tried, options_.gates, options_.proof, tried_);
+    if (proof_) result_.taken = proof_->taken();
   }
 
   Status choose() {
@@ -391,12 +454,14 @@ class Builder {
           .speedup = fp32.record.median_ms / build.record.median_ms,
           .custom = build.custom_metric,
           .custom_reference = fp32.custom_metric};
-      for (const verify::Gate& gate : options_.gates) {
+      for (size_t g = 0; g < options_.gates.size(); ++g) {
+        const verify::Gate& gate = options_.gates[g];
         // FP32 is what drops are measured from; ratios to itself say nothing.
         if (option.is_reference && (gate.metric == "size" || gate.metric == "speedup")) continue;
         NARROW_TRY(verify::GateResult result,
                    verify::check_gate(gate, build.figures, measured, options_.proof,
                                       result_.comparisons.level_of(build.name)));
+        if (proof_) result = proof_->result(build.name, g, std::move(result));
         if (result.verdict == verify::GateResult::Verdict::failed)
           option.failed_gates.push_back(result.reason);
         if (result.verdict == verify::GateResult::Verdict::inconclusive)
@@ -458,10 +523,11 @@ class Builder {
   calib::Profile profile_;
   quant::Wide wide_;  // asked for
   Json origin_;
-  Shapes shapes_;                  // of one sample
-  std::vector<Variant> variants_;  // as result_.builds
-  std::vector<verify::SampleScore> reference_scores_;
-  int64_t tried_ = 0;  // builds that were scored on the evaluation data
+  Shapes shapes_;                         // of one sample
+  std::vector<Variant> variants_;         // as result_.builds
+  verify::Evaluation scores_;             // of the builds that were evaluated last
+  std::optional<SequentialProof> proof_;  // with Proof::sequential
+  int64_t tried_ = 0;                     // builds that were scored on the evaluation data
   TensorMap timed_inputs_;
   BuildResult result_;
 };

@@ -19,6 +19,7 @@
 #include "pipeline/decision.h"
 #include "pipeline/given_pairs.h"
 #include "pipeline/model.h"
+#include "pipeline/sequential_proof.h"
 #include "pipeline/variant.h"
 #include "quant/methods.h"
 #include "quant/recipe.h"
@@ -79,6 +80,7 @@ struct BuildResult {
   GivenPairs given_pairs;            // its Q/DQ pairs, where it came quantized
   std::vector<std::string> skipped;  // precisions not built, with the reason
   Comparisons comparisons;
+  std::vector<TakenSamples> taken;  // with Proof::sequential
   Decision decision;
   Json mix;  // what the search for a mix found (mix_search.h); null: there was none
   Json manifest;

@@ -100,7 +100,11 @@ class Finder {
     const auto sqnr = built.build->figures.by_name.find("sqnr");
     if (*format != NodeFormat::fp32 && sqnr != built.build->figures.by_name.end())
       uniform.noise = std::pow(10.0, -sqnr->second.value / 10);
-    NARROW_TRY(uniform.holds, holds(*built.build));
+    if (built.holds) {
+      uniform.holds = *built.holds;
+    } else {
+      NARROW_TRY(uniform.holds, holds(*built.build));
+    }
     builds.push_back(std::move(uniform));
     return {};
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/progress.h"
@@ -17,6 +18,7 @@ namespace narrow::pipeline {
 struct BuiltUniform {
   const Build* build;
   const Variant* variant;
+  std::optional<bool> holds = {};  // the gates, where it is known; else its figures are asked
 };
 
 struct MixRequest {

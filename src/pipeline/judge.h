@@ -16,6 +16,7 @@
 #include "verify/figures.h"
 #include "verify/gate.h"
 #include "verify/reference_answers.h"
+#include "verify/sequential_builds.h"
 
 namespace narrow::pipeline {
 
@@ -26,6 +27,7 @@ struct JudgeOptions {
   uint64_t seed = 1;                // of the bootstrap
   std::string metric_command = {};  // empty: none
   int64_t samples = 0;              // of the evaluation data, spread over it; 0: all
+  std::vector<int64_t> units = {};  // with Proof::sequential: the order samples are taken in
 };
 
 struct Judgement {
@@ -55,7 +57,7 @@ class Judge {
   /// cannot be computed.
   Result<Judgement> judge(const Quantized& build);
   /// The same of a graph that is quantized already.
-  Result<Judgement> judge_graph(const ir::Graph& graph) const;
+  Result<Judgement> judge_graph(const ir::Graph& graph);
 
   int64_t samples() const { return answers_->samples(); }
   int64_t judged() const { return static_cast<int64_t>(known_.size()); }  // different recipes
@@ -65,9 +67,14 @@ class Judge {
   Judge(const ir::Graph& fp32, JudgeOptions options, std::shared_ptr<ThreadPool> pool)
       : fp32_(&fp32), options_(std::move(options)), pool_(std::move(pool)) {}
 
+  Result<Judgement> judge_in_order(runtime::Session& build);
+  Status ask_gates(const verify::Measured& measured, const verify::SequentialBuild* in_order,
+                   Judgement& judgement) const;
+
   const ir::Graph* fp32_;
   JudgeOptions options_;
   std::shared_ptr<ThreadPool> pool_;
+  std::unique_ptr<runtime::Session> reference_;  // with Proof::sequential; answers_ ask it
   std::optional<verify::ReferenceAnswers> answers_;
   std::optional<double> custom_reference_;
   std::map<std::pair<std::shared_ptr<const Prepared>, std::string>, Judgement> known_;  // by quant::digest()

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "ir/text.h"
@@ -109,6 +110,34 @@ TEST(Judge, ASubsetIsSpreadOverTheData) {
   const auto verdict = judge->judge({});
   EXPECT_TRUE(verdict->holds);
   EXPECT_EQ(verdict->figures.samples, 9);
+}
+
+TEST(Judge, InOrderItStopsWhenGatesAreDecidedAndFp32AnswersNoFurther) {
+  const ir::Graph fp32 = graph();
+  const Rows rows(true);
+  std::vector<int64_t> units = {20, 3, 7, 11, 0, 15, 9, 1, 18, 5, 13, 2};
+  auto judge = Judge::create(
+      fp32, rows,
+      {.gates = gates({"agreement>=30%"}), .proof = verify::Proof::sequential, .units = std::move(units)},
+      std::make_shared<ThreadPool>(1));
+  ASSERT_TRUE(judge.ok()) << judge.error().message();
+  EXPECT_EQ(rows.reads, 0);
+  const auto verdict = judge->judge({});
+  ASSERT_TRUE(verdict.ok()) << verdict.error().message();
+  EXPECT_TRUE(verdict->holds);
+  // Each sample that agrees multiplies the largest stake by 1 + 0.99 * 0.7 / 0.3 = 3.3: ln(40 / 0.43) /
+  // ln 3.3.
+  EXPECT_LE(verdict->figures.samples, 5);
+  EXPECT_EQ(judge->samples(), verdict->figures.samples);
+  EXPECT_EQ(rows.reads, verdict->figures.samples);
+  EXPECT_LE(*verdict->gates[0].p, 0.025);
+  // A recipe that answers otherwise goes over the same samples; those are not read again.
+  auto broken = *quant::plan_int8(fp32, profile(), {});
+  for (float& scale : broken.weights.begin()->second.scale) scale *= 1e4F;
+  const auto other = judge->judge({broken, nullptr});
+  ASSERT_TRUE(other.ok()) << other.error().message();
+  EXPECT_FALSE(other->holds);
+  EXPECT_EQ(rows.reads, std::max(verdict->figures.samples, other->figures.samples));
 }
 
 TEST(Judge, AGateThatCannotBeComputedIsAnError) {

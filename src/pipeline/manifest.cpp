@@ -112,6 +112,7 @@ Json make_manifest(const BuildOptions& options, const BuildResult& result, const
                    {"mix", result.mix},
                    {"comparisons", to_json(result.comparisons)},
                    {"decision", to_json(result.decision)}};
+  if (!result.taken.empty()) manifest["sequential"] = to_json(result.taken);
   if (result.given_pairs.total > 0) manifest["given_pairs"] = to_json(result.given_pairs);
   return manifest;
 }

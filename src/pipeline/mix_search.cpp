@@ -54,8 +54,8 @@ class MixSearch {
   static std::string gates_question(const JudgeOptions& options) {
     Hasher hasher;
     for (const verify::Gate& gate : options.gates) hasher.add(gate.text + ";");
-    hasher.add(fmt::format("{} {} {} {}", static_cast<int>(options.proof), options.level, options.seed,
-                           options.samples));
+    hasher.add(fmt::format("{} {} {} {} {}", static_cast<int>(options.proof), options.level, options.seed,
+                           options.samples, options.units.size()));
     return "gates " + hasher.hex().substr(0, 16) + ": ";
   }
 

@@ -60,6 +60,7 @@ Result<Evaluation> evaluate(runtime::Session& reference, const std::vector<Conte
     NARROW_DO(score_batch(spec, batch, wanted, wanted, result.reference));
     if (sink) NARROW_DO(sink(0, batch, wanted));
     for (size_t i = 0; i < builds.size(); ++i) {
+      if (order.needs && !order.needs(i)) continue;
       NARROW_TRY(const TensorMap outputs, builds[i].session->run(states[i + 1].with(batch.inputs)));
       states[i + 1].take(outputs);
       NARROW_DO(score_batch(spec, batch, outputs, wanted, result.builds[i]));

@@ -31,6 +31,8 @@ struct Evaluation {
 struct EvaluationOrder {
   /// Units of Dataset::batch_of(1) samples in the order they are taken; empty: all, as they lie.
   std::vector<int64_t> units;
+  /// Whether a build is still to be run; none: all are. Those that are not keep the scores they have.
+  std::function<bool(size_t build)> needs = {};
   /// Asked after every unit; true: no more are needed.
   std::function<bool(const Evaluation&)> enough;
 };

@@ -178,7 +178,7 @@ PairedCounts count_pairs(Scores scores, Scores reference, const Definition& d) {
   return counts;
 }
 
-Figure make_figure(Scores scores, Scores reference, const Definition& d, uint64_t seed) {
+Figure make_figure(Scores scores, Scores reference, const Definition& d, const FigureOptions& options) {
   const auto n = static_cast<int64_t>(scores.size());
   std::vector<int32_t> everything(scores.size());
   for (size_t i = 0; i < everything.size(); ++i) everything[i] = static_cast<int32_t>(i);
@@ -190,7 +190,7 @@ Figure make_figure(Scores scores, Scores reference, const Definition& d, uint64_
   figure.share = count(scores, d);
   if (!figure.share && (d.paired || !figure.is_reference))
     figure.resampled = resample(
-        n, [&](Drawn drawn) { return d.value(scores, drawn); }, seed);
+        n, [&](Drawn drawn) { return d.value(scores, drawn); }, options.seed, options.resamples);
   figure.interval = interval_of(figure, 0.95);
   if (!d.paired) return figure;
   figure.change = figure.value - *figure.reference;
@@ -198,7 +198,8 @@ Figure make_figure(Scores scores, Scores reference, const Definition& d, uint64_
     figure.paired = count_pairs(scores, reference, d);
   else if (!figure.is_reference)
     figure.resampled_change = resample(
-        n, [&](Drawn drawn) { return d.value(scores, drawn) - d.value(reference, drawn); }, seed);
+        n, [&](Drawn drawn) { return d.value(scores, drawn) - d.value(reference, drawn); }, options.seed,
+        options.resamples);
   figure.change_interval = change_interval_of(figure, 0.95);
   return figure;
 }
@@ -228,11 +229,16 @@ int64_t samples_to_detect(const Figure& figure) {
 }
 
 Figures make_figures(Scores scores, Scores reference, uint64_t seed) {
+  return make_figures(scores, reference, FigureOptions{.seed = seed});
+}
+
+Figures make_figures(Scores scores, Scores reference, const FigureOptions& options) {
   NARROW_CHECK(scores.size() == reference.size());
   Figures figures{.samples = static_cast<int64_t>(scores.size()), .by_name = {}, .mcnemar_p = 1};
   for (const Definition& d : kDefinitions)
-    if (!scores.empty() && std::all_of(scores.begin(), scores.end(), d.applies))
-      figures.by_name.emplace(d.name, make_figure(scores, reference, d, seed));
+    if ((options.only.empty() || options.only == d.name) && !scores.empty() &&
+        std::all_of(scores.begin(), scores.end(), d.applies))
+      figures.by_name.emplace(d.name, make_figure(scores, reference, d, options));
   int64_t only_reference = 0, only_build = 0;
   for (size_t i = 0; i < scores.size(); ++i) {
     only_reference += reference[i].top1 && !scores[i].top1 ? 1 : 0;

@@ -46,8 +46,16 @@ struct Figures {
   double mcnemar_p = 1;  // of top1, when there are labels
 };
 
+struct FigureOptions {
+  uint64_t seed = 1;
+  int resamples = 1000;
+  std::string only = {};  // one figure; empty: all
+};
+
 /// `scores` and `reference` are of the same samples in the same order. Only figures the data allows are
 /// there. The same span twice is FP32 itself.
+Figures make_figures(std::span<const SampleScore> scores, std::span<const SampleScore> reference,
+                     const FigureOptions& options);
 Figures make_figures(std::span<const SampleScore> scores, std::span<const SampleScore> reference,
                      uint64_t seed);
 

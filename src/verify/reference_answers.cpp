@@ -16,21 +16,25 @@ int64_t bytes_of(const TensorMap& tensors) {
   return bytes;
 }
 
+ScoreSpec spec_of(const runtime::Session& reference, const data::Dataset& dataset) {
+  ScoreSpec spec{.first_output = reference.outputs().at(0).name, .outputs = {}, .data = dataset.info()};
+  for (const ir::GraphOutput& output : reference.outputs()) spec.outputs.push_back(output.name);
+  return spec;
+}
+
 }  // namespace
 
 Result<ReferenceAnswers> ReferenceAnswers::create(runtime::Session& reference, const data::Dataset& dataset,
                                                   ThreadPool& pool, int64_t samples,
                                                   const Progress& progress) {
   ReferenceAnswers all(dataset, pool);
-  all.spec_ = {.first_output = reference.outputs().at(0).name, .outputs = {}, .data = dataset.info()};
-  for (const ir::GraphOutput& output : reference.outputs()) all.spec_.outputs.push_back(output.name);
+  all.spec_ = spec_of(reference, dataset);
   const bool sequence = !dataset.info().states.empty();
   const int64_t step = dataset.batch_of(kBatch), size = dataset.size(),
                 wanted = samples > 0 ? std::min(samples, size) : size, pieces = (wanted + step - 1) / step,
                 stride = sequence ? step : std::max(step, size / std::max<int64_t>(1, pieces));
   NARROW_TRY(runtime::CarriedStates states,
              runtime::CarriedStates::create(dataset.info().states, reference.graph()));
-  int64_t kept = 0;
   for (int64_t i = 0; i < pieces; ++i) {
     report(progress, "fp32 answers", i, pieces);
     Piece piece;
@@ -40,12 +44,45 @@ Result<ReferenceAnswers> ReferenceAnswers::create(runtime::Session& reference, c
     NARROW_TRY(piece.answers, reference.run(states.with(batch.inputs)));
     states.take(piece.answers);
     NARROW_DO(score_batch(all.spec_, batch, piece.answers, piece.answers, all.scores_));
-    kept += bytes_of(batch.inputs);
-    if (kept <= kInputBytes) piece.batch = std::move(batch);
+    all.kept_ += bytes_of(batch.inputs);
+    if (all.kept_ <= kInputBytes) piece.batch = std::move(batch);
     all.pieces_.push_back(std::move(piece));
   }
   report(progress, "fp32 answers", pieces, pieces);
   return all;
+}
+
+ReferenceAnswers ReferenceAnswers::when_needed(runtime::Session& reference, const data::Dataset& dataset,
+                                               ThreadPool& pool, std::span<const int64_t> units) {
+  ReferenceAnswers all(dataset, pool);
+  all.reference_ = &reference;
+  all.spec_ = spec_of(reference, dataset);
+  const int64_t step = dataset.batch_of(1);
+  for (const int64_t unit : units)
+    all.pieces_.push_back({.first = unit * step, .count = step, .batch = {}, .answers = {}});
+  return all;
+}
+
+Status ReferenceAnswers::answer(Piece& piece) {
+  NARROW_TRY(data::Batch batch, dataset_->read(piece.first, piece.count, *pool_));
+  NARROW_TRY(piece.answers, reference_->run(batch.inputs));
+  NARROW_DO(score_batch(spec_, batch, piece.answers, piece.answers, scores_));
+  kept_ += bytes_of(batch.inputs);
+  if (kept_ <= kInputBytes) piece.batch = std::move(batch);
+  return {};
+}
+
+Result<std::vector<SampleScore>> ReferenceAnswers::score_until(
+    runtime::Session& build, const std::function<bool(std::span<const SampleScore>)>& enough) {
+  std::vector<SampleScore> scores;
+  for (Piece& piece : pieces_) {
+    if (piece.answers.empty()) NARROW_DO(answer(piece));
+    NARROW_TRY(const data::Batch batch, batch_of(piece));
+    NARROW_TRY(const TensorMap outputs, build.run(batch.inputs));
+    NARROW_DO(score_batch(spec_, batch, outputs, piece.answers, scores));
+    if (enough(scores)) break;
+  }
+  return scores;
 }
 
 Result<data::Batch> ReferenceAnswers::batch_of(const Piece& piece) const {

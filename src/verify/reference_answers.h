@@ -1,6 +1,9 @@
-// FP32's answers on a data set, computed once: what many builds in turn are scored against.
+// FP32's answers on a data set, computed once, all at the start or each when it is first asked for: what many
+// builds in turn are scored against.
 #pragma once
 
+#include <functional>
+#include <span>
 #include <vector>
 
 #include "base/progress.h"
@@ -22,6 +25,12 @@ class ReferenceAnswers {
                                          ThreadPool& pool, int64_t samples = 0,
                                          const Progress& progress = {});
 
+  /// Units of Dataset::batch_of(1) samples, in this order; not for sequences. `reference` must outlive it: it
+  /// answers a unit when the first build has come that far.
+  static ReferenceAnswers when_needed(runtime::Session& reference, const data::Dataset& dataset,
+                                      ThreadPool& pool, std::span<const int64_t> units);
+
+  /// Of what FP32 has answered by now.
   const std::vector<SampleScore>& scores() const { return scores_; }
   int64_t samples() const { return static_cast<int64_t>(scores_.size()); }
   /// FP32's own outputs, batch by batch; the sink's contestant is 0.
@@ -29,6 +38,9 @@ class ReferenceAnswers {
   /// How a build answers the same samples, with states of its own where the model has them; the sink's
   /// contestant is 1.
   Result<std::vector<SampleScore>> score(runtime::Session& build, const OutputSink& sink = {}) const;
+  /// Likewise, until `enough` of the build's scores says so; asked after every unit of when_needed().
+  Result<std::vector<SampleScore>> score_until(
+      runtime::Session& build, const std::function<bool(std::span<const SampleScore>)>& enough);
 
  private:
   struct Piece {
@@ -38,9 +50,12 @@ class ReferenceAnswers {
   };
   ReferenceAnswers(const data::Dataset& dataset, ThreadPool& pool) : dataset_(&dataset), pool_(&pool) {}
   Result<data::Batch> batch_of(const Piece& piece) const;
+  Status answer(Piece& piece);
 
   const data::Dataset* dataset_;
   ThreadPool* pool_;
+  runtime::Session* reference_ = nullptr;  // of when_needed()
+  int64_t kept_ = 0;                       // bytes of inputs
   ScoreSpec spec_;
   std::vector<Piece> pieces_;
   std::vector<SampleScore> scores_;

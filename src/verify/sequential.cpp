@@ -62,6 +62,12 @@ Interval betting_interval(std::span<const double> numbers, double low, double hi
   return {-upper_end(numbers, -1, -high, -low, alpha), upper_end(numbers, 1, low, high, alpha)};
 }
 
+GateResult::Verdict verdict_of(const Evidence& evidence, double alpha) {
+  if (evidence.pass_p <= alpha) return GateResult::Verdict::passed;
+  const bool failed = evidence.fail_p <= kSequentialError && evidence.pass_p > kSequentialError;
+  return failed ? GateResult::Verdict::failed : GateResult::Verdict::inconclusive;
+}
+
 Result<SequentialGate> SequentialGate::create(const Gate& gate, double alpha) {
   const bool counts = gate.metric == "top1" || gate.metric == "top5" || gate.metric == "agreement" ||
                       gate.metric == "margin_halved";
@@ -106,26 +112,27 @@ void SequentialGate::add(std::span<const SampleScore> build, std::span<const Sam
   const double x = sum / static_cast<double>(build.size());
   numbers_.push_back(x);
   below_.add(x), above_.add(-x);
-  if (verdict_ != GateResult::Verdict::inconclusive) return;
-  const double enough = -std::log(alpha_);
-  const bool less = gate_.op == Gate::Op::le || gate_.op == Gate::Op::lt, is_below = below_.most() >= enough,
-             is_above = above_.most() >= enough;
-  if (is_below || is_above)
-    verdict_ = is_below == less ? GateResult::Verdict::passed : GateResult::Verdict::failed;
 }
 
-GateResult SequentialGate::result(GateResult measured) const {
-  const double unit = gate_.relative() ? 0 : 100;
+Evidence SequentialGate::evidence() const {
   const bool less = gate_.op == Gate::Op::le || gate_.op == Gate::Op::lt;
+  // What once was refuted stays so (Ville): the most money there ever was is the evidence.
+  const double below = std::min(1.0, std::exp(-below_.most())),
+               above = std::min(1.0, std::exp(-above_.most()));
+  return less ? Evidence{below, above} : Evidence{above, below};
+}
+
+GateResult SequentialGate::result(GateResult measured, double alpha) const {
+  const double unit = gate_.relative() ? 0 : 100;
+  measured.verdict = verdict_of(evidence(), alpha);
+  if (measured.verdict == GateResult::Verdict::failed) alpha = kSequentialError;
   measured.interval.reset();
   if (unit > 0) {  // of a relative change no mean is at hand
-    const Interval mean = betting_interval(numbers_, low(), high_, alpha_);
+    const Interval mean = betting_interval(numbers_, low(), high_, alpha);
     measured.interval = Interval{unit * mean.low, unit * mean.high};
   }
-  measured.level = 1 - 2 * alpha_;
-  // What once was refuted stays so (Ville): the most money there ever was is the evidence.
-  measured.p = std::min(1.0, std::exp(-(less ? below_ : above_).most()));
-  measured.verdict = verdict_;
+  measured.level = 1 - 2 * alpha;
+  measured.p = evidence().pass_p;
   measured.more_samples = 0;
   return measured;
 }

@@ -37,18 +37,31 @@ class Bet {
 /// bounds that neither side's bet has refuted by now.
 Interval betting_interval(std::span<const double> numbers, double low, double high, double alpha);
 
+/// Of either error: passing what should fail, failing what should pass.
+constexpr double kSequentialError = 0.025;
+
+/// How probable it is at most that evidence this good for passing, or for failing, ever comes when the truth
+/// is the other way. They hold whenever one looks and whyever one stops.
+struct Evidence {
+  double pass_p = 1, fail_p = 1;
+};
+/// Passed at `alpha`; failed at kSequentialError, which is not divided among several builds: to fail wrongly
+/// costs a build, not a proof. Evidence for both decides nothing.
+GateResult::Verdict verdict_of(const Evidence& evidence, double alpha);
+
 /// One gate's way to its verdict.
 class SequentialGate {
  public:
-  /// alpha: of either error, passing what should fail or failing what should pass. Error usage: the gate is
-  /// not about a mean of bounded numbers (a share, or its change).
-  static Result<SequentialGate> create(const Gate& gate, double alpha = 0.025);
+  /// Error usage: the gate is not about a mean of bounded numbers (a share, or its change).
+  static Result<SequentialGate> create(const Gate& gate, double alpha = kSequentialError);
   /// A unit of samples that were drawn together (a fixed batch); usually one.
   void add(std::span<const SampleScore> build, std::span<const SampleScore> reference);
-  GateResult::Verdict verdict() const { return verdict_; }
+  GateResult::Verdict verdict() const { return verdict_of(evidence(), alpha_); }
+  Evidence evidence() const;
   int64_t units() const { return static_cast<int64_t>(numbers_.size()); }
-  /// `value` and its unit are those of `measured`, a point verdict on the samples seen.
-  GateResult result(GateResult measured) const;
+  /// `value` and its unit are those of `measured`, a point verdict on the samples seen; `alpha` of passing.
+  GateResult result(GateResult measured, double alpha) const;
+  GateResult result(GateResult measured) const { return result(std::move(measured), alpha_); }
 
  private:
   SequentialGate(Gate gate, double alpha, double high, double bound)
@@ -60,7 +73,6 @@ class SequentialGate {
   double alpha_, high_;
   Bet below_, above_;
   std::vector<double> numbers_;
-  GateResult::Verdict verdict_ = GateResult::Verdict::inconclusive;
 };
 
 }  // namespace narrow::verify

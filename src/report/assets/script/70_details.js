@@ -91,6 +91,7 @@ function drawGates(report) {
   if (rows.length === 0) return [el("p", "notice", "No gate was set (--gate): no build could fail.")];
   const tone = { passed: "good", failed: "bad", inconclusive: "warn" };
   const compared = (report.manifest.comparisons || {}).sentence;
+  const taken = report.manifest.sequential;  // samples by build, with --proof sequential
   return [compared ? el("p", "", compared) : null, table([
     { title: "build", text: (g) => g.build }, { title: "gate", text: (g) => g.gate },
     { title: "verdict", text: (g) => g.verdict, style: (g) => tone[g.verdict] || "" },
@@ -98,6 +99,9 @@ function drawGates(report) {
     { title: "p", hint: "one-sided: how probable figures as good as these are when the bound is just missed", number: true,
       text: (g) => typeof g.p === "number" ? (g.p < 0.0001 ? "< 0.0001" : g.p.toFixed(4)) : kDash, sort: (g) => g.p,
       note: (g) => g.interval && typeof g.level === "number" ? `${(100 * g.level).toFixed(2)}% interval` : "" },
+    ...(taken ? [{ title: "samples", hint: "looked at until this build's gates were decided", number: true,
+      text: (g) => taken[g.build] ? `${count(taken[g.build].samples)} of ${count(taken[g.build].available)}` : kDash,
+      sort: (g) => (taken[g.build] || {}).samples }] : []),
     { title: "more samples", hint: "about how many more would settle a bound that the interval contains", number: true,
       text: (g) => g.more_samples ? count(g.more_samples) : kDash, sort: (g) => g.more_samples },
     { title: "reason", text: (g) => g.reason },

@@ -23,7 +23,7 @@ const kSections = [
     + "A step near its line gains by a narrower format or less work only; one far below both waits for something else: too little work to share out, odd shapes, functions such as exp. Winograd's "
     + "operations are counted as the plain algorithm's and may pass the line."],
   ["gates", "Gates", "Gates", drawGates, "A gate is a bound a build must hold. With --proof point the measured value decides; with --proof ci the whole 95% interval must hold, "
-    + "and a bound inside the interval is inconclusive."],
+    + "and a bound inside the interval is inconclusive; with --proof sequential samples are taken in random order, and a build answers no more of them once its gates are decided."],
   ["findings", "Findings", "Findings", drawFindings, "What a reader must know before deploying."],
   ["provenance", "Origin", "Where this comes from", drawProvenance, "Everything but times and what follows from them is the same in every run with these inputs, options, version and machine."],
 ];
