@@ -85,14 +85,8 @@ std::vector<const char*> recipes_of(Precision precision) {
   switch (precision) {
     case Precision::int8:
     case Precision::w4a8:
-      return {"equalize, gptq",
-              "gptq",
-              "equalize, nearest",
-              "nearest",
-              "smooth, gptq",
-              "smooth, nearest",
-              "rotate, gptq",
-              "equalize, absorb-bias, gptq"};
+      return {"equalize, gptq",  "gptq",         "equalize, nearest",          "nearest", "smooth, gptq",
+              "smooth, nearest", "rotate, gptq", "equalize, absorb-bias, gptq"};
     case Precision::int8_dynamic:
       return {"gptq", "nearest", "smooth, gptq", "smooth, nearest", "rotate, gptq"};
     case Precision::int4:

@@ -179,6 +179,7 @@ Mix uniform_mix(const MixProblem& problem, quant::NodeFormat format) {
                                  layer.choices.begin());
     };
     size_t at = place(format);
+    if (at == layer.choices.size() && format == quant::NodeFormat::w4a8) at = place(quant::NodeFormat::int8);
     if (at == layer.choices.size()) at = place(quant::NodeFormat::fp32);
     choice.push_back(at == layer.choices.size() ? 0 : at);
   }

@@ -63,7 +63,8 @@ struct Mix {
 /// What a choice costs by the problem's figures.
 Mix price(const MixProblem& problem, std::vector<size_t> choice);
 
-/// Every layer in `format`; those that have no such choice in FP32, or, without it, in their first.
+/// Every layer in `format`; those that have no such choice in FP32 (in a build in w4a8: int8), or, without
+/// it, in their first.
 Mix uniform_mix(const MixProblem& problem, quant::NodeFormat format);
 
 /// The mix of least price with at most so much noise. Deterministic. Errors: invalid_argument when not even

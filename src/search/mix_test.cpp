@@ -151,6 +151,15 @@ TEST(Mix, UniformMixesFallBackToFp32) {
   EXPECT_EQ(mix.bytes, 17);
 }
 
+TEST(Mix, UniformFourBitsLeaveTheRestInBytes) {
+  const MixProblem problem{
+      {{"a", "a", {{NodeFormat::fp32, 3, 0, 8}, {NodeFormat::int8, 1, 0, 2}}},
+       {"b", "b", {{NodeFormat::fp32, 4, 0, 16}, {NodeFormat::int8, 1, 0, 4}, {NodeFormat::w4a8, 1, 0, 2}}},
+       {"c", "c", {{NodeFormat::fp32, 5, 0, 6}}}},
+      {}};
+  EXPECT_EQ(uniform_mix(problem, NodeFormat::w4a8).choice, (std::vector<size_t>{1, 2, 0}));
+}
+
 TEST(Mix, TheFrontFallsInNoiseAndRisesInPrice) {
   const auto front = pareto_front(random_problem(3, 40));
   ASSERT_TRUE(front.ok());
