@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tensor/block_index.h"
+
 namespace narrow::passes {
 namespace {
 
@@ -85,24 +87,6 @@ Tensor without_zero_scales(const Tensor& codes, Quantization& quant) {
   for (float& scale : quant.scale) scale = scale == 0 ? finest : scale;
   return out;
 }
-
-/// Parameter of each element of `shape` where `block` of them along `axis` share one.
-class BlockIndex {
- public:
-  BlockIndex(const Shape& shape, int64_t axis, int64_t block)
-      : extent_(shape[static_cast<size_t>(axis)]),
-        block_(block),
-        blocks_((extent_ + block - 1) / block),
-        inner_(elements_of(Shape(shape.begin() + axis + 1, shape.end()))) {}
-  size_t operator()(int64_t element) const {
-    const int64_t row = element / inner_;
-    return static_cast<size_t>((row / extent_ * blocks_ + row % extent_ / block_) * inner_ +
-                               element % inner_);
-  }
-
- private:
-  int64_t extent_, block_, blocks_, inner_;
-};
 
 /// Codes in blocks whose scales are whole multiples, stored as integers, of their channel's: s8 with the
 /// scales of the channels, where step * (code - zero_point) fits. This is how quant/code_steps.h is stored.

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/result.h"
+#include "tensor/block_index.h"
 
 namespace narrow::quant {
 namespace {
@@ -17,22 +18,16 @@ constexpr int kReach = 8 * kMostSteps;
 class Places {
  public:
   Places(const Shape& shape, const CodeSteps& steps, int64_t channel_axis)
-      : group_(steps.group_size),
-        extent_(shape[static_cast<size_t>(steps.axis)]),
-        groups_((extent_ + group_ - 1) / group_),
-        inner_(elements_of(Shape(shape.begin() + steps.axis + 1, shape.end()))),
+      : group_of_(shape, steps.axis, steps.group_size),
         channels_(shape[static_cast<size_t>(channel_axis)]),
         inside_channel_(elements_of(Shape(shape.begin() + channel_axis + 1, shape.end()))) {}
 
-  size_t group(int64_t element) const {
-    const int64_t row = element / inner_;
-    return static_cast<size_t>((row / extent_ * groups_ + row % extent_ / group_) * inner_ +
-                               element % inner_);
-  }
+  size_t group(int64_t element) const { return group_of_(element); }
   size_t channel(int64_t element) const { return static_cast<size_t>(element / inside_channel_ % channels_); }
 
  private:
-  int64_t group_, extent_, groups_, inner_, channels_, inside_channel_;
+  BlockIndex group_of_;
+  int64_t channels_, inside_channel_;
 };
 
 const uint8_t* nibbles(const Tensor& tensor) { return static_cast<const uint8_t*>(tensor.raw()); }

@@ -24,18 +24,8 @@ const Layer kLayers[] = {
 /// Channels reach differently far, and so do their groups.
 Tensor weights_of(const Layer& layer) { return random_weights(layer.shape, 11); }
 
-/// Index of the parameters of element i, by the definition of blocked DequantizeLinear.
 int64_t group_of(const Layer& layer, int64_t i) {
-  Shape groups = layer.shape;
-  const auto axis = static_cast<size_t>(layer.axis);
-  groups[axis] = (layer.shape[axis] + layer.group_size - 1) / layer.group_size;
-  const auto from = row_major_strides(layer.shape), to = row_major_strides(groups);
-  int64_t at = 0;
-  for (size_t a = 0; a < layer.shape.size(); ++a) {
-    const int64_t index = i / from[a] % layer.shape[a];
-    at += (a == axis ? index / layer.group_size : index) * to[a];
-  }
-  return at;
+  return group_index(layer.shape, layer.axis, layer.group_size, i);
 }
 
 TEST(LargestStep, KeepsEveryCodeInAByte) {

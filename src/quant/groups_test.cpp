@@ -15,19 +15,7 @@ struct Case {
   GroupOptions options;
 };
 
-/// Index of the group's parameters that element i belongs to, by the definition of blocked DequantizeLinear.
-int64_t group_of(const Case& c, int64_t i) {
-  Shape groups = c.shape;
-  const auto axis = static_cast<size_t>(c.axis);
-  groups[axis] = (c.shape[axis] + c.options.group_size - 1) / c.options.group_size;
-  const auto from = row_major_strides(c.shape), to = row_major_strides(groups);
-  int64_t at = 0;
-  for (size_t a = 0; a < c.shape.size(); ++a) {
-    const int64_t index = i / from[a] % c.shape[a];
-    at += (a == axis ? index / c.options.group_size : index) * to[a];
-  }
-  return at;
-}
+int64_t group_of(const Case& c, int64_t i) { return group_index(c.shape, c.axis, c.options.group_size, i); }
 
 /// Squared error per group of plain min-max rounding with an FP32 scale.
 std::vector<double> minmax_errors(const Case& c, const Tensor& w, int64_t groups) {

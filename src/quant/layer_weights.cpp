@@ -8,6 +8,7 @@
 #include "quant/regions.h"
 #include "quant/weighted_fit.h"
 #include "quant/weights.h"
+#include "tensor/block_index.h"
 
 namespace narrow::quant {
 
@@ -125,14 +126,8 @@ void LayerWeights::fit_four_bit(Quantization& quant) {
 /// Of run `run` and column `n` in the scales.
 size_t LayerWeights::parameter(int64_t group, int64_t run, int64_t n) const {
   if (grouped_ == nullptr || grouped_->group_size == 0) return static_cast<size_t>(group * shape_.n + n);
-  const Shape& whole = grouped_->codes.shape();
-  const auto axis = static_cast<size_t>(grouped_->axis);
-  const int64_t inner = elements_of(Shape(whole.begin() + grouped_->axis + 1, whole.end())),
-                extent = whole[axis], groups = (extent + grouped_->group_size - 1) / grouped_->group_size,
-                element = shape_.index(group, grid_.begin[static_cast<size_t>(run)], n);
-  return static_cast<size_t>(
-      (element / inner / extent * groups + element / inner % extent / grouped_->group_size) * inner +
-      element % inner);
+  const BlockIndex at(grouped_->codes.shape(), grouped_->axis, grouped_->group_size);
+  return at(shape_.index(group, grid_.begin[static_cast<size_t>(run)], n));
 }
 
 GridWeights LayerWeights::stored(int64_t group) const {
