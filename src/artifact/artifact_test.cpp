@@ -110,8 +110,8 @@ TEST_F(Artifact, WhatAChecksumCannotCatch) {
   expect_rejected("ONNX? no.", "magic");
   expect_rejected("", "magic");
   std::string newer = pack("", "graph", Json::object());
-  newer[kVersionAt] = '\5';
-  expect_rejected(newer, "version 4");
+  newer[kVersionAt] = '\6';
+  expect_rejected(newer, "version 5");
   expect_rejected(pack("", "this is no graph", Json::object()), "narrow_artifact");
   expect_rejected(
       pack("", "graph g() {\n  @w: f32[100] = blob 64 400\n  return @w as \"w\"\n}\n", Json::object()),

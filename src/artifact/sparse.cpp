@@ -178,7 +178,9 @@ bool can_be_sparse(DType dtype) {
 
 std::optional<SparseConstant> make_sparse(const Tensor& tensor, const SparseFill* fill) {
   const int bits = bits_used(tensor);
-  const int64_t all = packed_bytes(tensor.elements(), bits);
+  const Packing packing = packing_of(tensor);
+  const int64_t all = packing == Packing::bits ? packed_bytes(tensor.elements(), bits)
+                                               : unit_bytes(tensor.elements(), packing);
   if (fill != nullptr && !fits(*fill, tensor.dtype(), tensor.shape())) fill = nullptr;
   const std::vector<uint8_t> present = present_in(tensor, fill);
   const auto zeros = std::count(present.begin(), present.end(), 0);

@@ -25,11 +25,12 @@ Result<std::vector<quant::Precision>> parse_precisions(const std::string& list) 
   for (const std::string& name : CLI::detail::split(list, ',')) {
     const auto precision = quant::parse_precision(name);
     if (!precision)
-      return Error{
-          .code = Code::usage,
-          .subject = "--precisions",
-          .expected = "a list of fp32, bf16, fp16, int8, w4a8, int8-dynamic, int4, int3, int2, mixed",
-          .got = "'" + name + "'"};
+      return Error{.code = Code::usage,
+                   .subject = "--precisions",
+                   .expected =
+                       "a list of fp32, bf16, fp16, int8, w4a8, int8-dynamic, int8-weights, int4, int3, "
+                       "int2, ternary, binary, mixed",
+                   .got = "'" + name + "'"};
     precisions.push_back(*precision);
   }
   return precisions;
@@ -192,9 +193,9 @@ Command add_build(CLI::App& root) {
   app->add_option("--calib", o->calib, "representative inputs: .toml, folder, .npz or .npy")->required();
   app->add_option("--eval", o->eval, "inputs (with labels) to judge the answers on");
   app->add_option("--out", o->out, "folder to write; replaced as a whole")->required();
-  app->add_option(
-      "--precisions", o->precisions,
-      "comma-separated: fp32,bf16,fp16,int8,mixed (the default), w4a8, int8-dynamic, int4, int3, int2");
+  app->add_option("--precisions", o->precisions,
+                  "comma-separated: fp32,bf16,fp16,int8,mixed (the default), w4a8, int8-dynamic, "
+                  "int8-weights, int4, int3, int2, ternary, binary");
   app->add_option("--gate", o->gates,
                   "METRIC[.drop|.rise] OP VALUE[UNIT], repeatable: top1.drop<=0.5pp, sqnr>=20dB, p99<=10ms, "
                   "size<=0.3x")
@@ -212,10 +213,10 @@ Command add_build(CLI::App& root) {
       "program that reads the outputs (an .npz, its argument) and prints one number: gate it as `metric`");
   app->add_option("--batch", o->batch, "samples per inference when timing (default 1)")
       ->check(CLI::Range(1, 65536));
-  app->add_option(
-         "--group-size", o->group_size,
-         "weights that share a scale in int4, int3 and int2 (default 32) or a step in w4a8 (default 16); 0: "
-         "those of a result channel")
+  app->add_option("--group-size", o->group_size,
+                  "weights that share a scale in int4 and other weight-only formats (default 32) or a step "
+                  "in w4a8 (default 16); 0: "
+                  "those of a result channel")
       ->check(CLI::Range(2, 65536) | CLI::IsMember({0}));
   add_recipe(*app, o->recipe);
   add_wide(*app, o->wide);

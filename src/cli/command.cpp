@@ -53,7 +53,7 @@ Result<std::vector<quant::MethodUse>> parse_recipe(const std::vector<std::string
 void add_wide(CLI::App& app, std::vector<std::string>& wide) {
   app.add_option("--wide", wide,
                  "LAYER[=FORMAT], repeatable: a layer (ONNX node name) that is fp32 (default), fp16, bf16, "
-                 "int8-dynamic, int4, int3, int2 or w4a8 instead")
+                 "int8-dynamic, int8-weights, int4, int3, int2, ternary, binary or w4a8 instead")
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

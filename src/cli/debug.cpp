@@ -27,10 +27,11 @@ Result<pipeline::DebugOptions> to_debug_options(const Options& o) {
   NARROW_TRY(options.gates, parse_gates(o.gates));
   const auto precision = quant::parse_precision(o.precision);
   if (!precision || *precision == quant::Precision::mixed || *precision == quant::Precision::fp32)
-    return Error{.code = Code::usage,
-                 .subject = "--precision",
-                 .expected = "bf16, fp16, int8, w4a8, int8-dynamic, int4, int3 or int2",
-                 .got = "'" + o.precision + "'"};
+    return Error{
+        .code = Code::usage,
+        .subject = "--precision",
+        .expected = "bf16, fp16, int8, w4a8, int8-dynamic, int8-weights, int4, int3, int2, ternary or binary",
+        .got = "'" + o.precision + "'"};
   options.precision = *precision;
   if (o.proof != "point" && o.proof != "ci")
     return Error{
@@ -145,8 +146,9 @@ Command add_debug(CLI::App& root) {
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app->add_option("--precision", o->precision,
-                  "bf16, fp16, int8 (default), w4a8, int8-dynamic, int4, int3 or int2");
+  app->add_option(
+      "--precision", o->precision,
+      "bf16, fp16, int8 (default), w4a8, int8-dynamic, int8-weights, int4, int3, int2, ternary or binary");
   app->add_option("--budget", o->budget, "minutes after which no new trial is begun (default 10)")
       ->check(CLI::Range(0.0, 10000.0));
   app->add_option("--out", o->out, "file for the remedy as narrow.toml");
@@ -155,9 +157,9 @@ Command add_debug(CLI::App& root) {
   app->add_option(
       "--metric-cmd", o->metric_command,
       "program that reads the outputs (an .npz, its argument) and prints one number: gate it as `metric`");
-  app->add_option(
-         "--group-size", o->group_size,
-         "weights that share a scale in int4, int3 and int2 (default 32) or a step in w4a8 (default 16)")
+  app->add_option("--group-size", o->group_size,
+                  "weights that share a scale in int4 and other weight-only formats (default 32) or a step "
+                  "in w4a8 (default 16)")
       ->check(CLI::Range(2, 65536));
   app->add_option("--layer-samples", o->layer_samples, "samples for the per-layer figures (default 4)")
       ->check(CLI::Range(1, 1024));

@@ -27,11 +27,13 @@ struct Options {
 Result<int> run(const Options& o) {
   const auto precision = quant::parse_precision(o.precision);
   if (!precision || *precision == quant::Precision::mixed)
-    return Error{.code = Code::usage,
-                 .subject = "--precision",
-                 .expected = "fp32, bf16, fp16, int8, w4a8, int8-dynamic, int4, int3 or int2",
-                 .got = "'" + o.precision + "'",
-                 .hint = "mixed needs evaluation data: narrow build"};
+    return Error{
+        .code = Code::usage,
+        .subject = "--precision",
+        .expected =
+            "fp32, bf16, fp16, int8, w4a8, int8-dynamic, int8-weights, int4, int3, int2, ternary or binary",
+        .got = "'" + o.precision + "'",
+        .hint = "mixed needs evaluation data: narrow build"};
   const std::filesystem::path out = o.out;
   if (out.extension() != ".narrow" && out.extension() != ".onnx")
     return Error{.code = Code::usage,
@@ -116,8 +118,9 @@ Command add_quantize(CLI::App& root) {
       "Writes MODEL in one precision: a .narrow file for narrow's engine or a portable .onnx (Q/DQ for "
       "integers).");
   app->add_option("MODEL", o->model, "FP32 .onnx file")->required();
-  app->add_option("--precision", o->precision,
-                  "fp32, bf16, fp16, int8, w4a8, int8-dynamic, int4, int3 or int2")
+  app->add_option(
+         "--precision", o->precision,
+         "fp32, bf16, fp16, int8, w4a8, int8-dynamic, int8-weights, int4, int3, int2, ternary or binary")
       ->required();
   app->add_option("--calibration", o->calibration,
                   "the file `narrow calibrate` wrote (int8 and fp16 need it)");
@@ -126,10 +129,10 @@ Command add_quantize(CLI::App& root) {
       "representative inputs, for methods that look at them (gptq); without it weights are rounded to "
       "the nearest codes");
   add_recipe(*app, o->recipe);
-  app->add_option(
-         "--group-size", o->group_size,
-         "weights that share a scale in int4, int3 and int2 (default 32) or a step in w4a8 (default 16); 0: "
-         "those of a result channel")
+  app->add_option("--group-size", o->group_size,
+                  "weights that share a scale in int4 and other weight-only formats (default 32) or a step "
+                  "in w4a8 (default 16); 0: "
+                  "those of a result channel")
       ->check(CLI::Range(2, 65536) | CLI::IsMember({0}));
   app->add_option("--out", o->out, "FILE.narrow or FILE.onnx")->required();
   add_wide(*app, o->wide);

@@ -137,7 +137,8 @@ class Builder {
   Status make_builds() {
     for (const Precision precision :
          {Precision::fp32, Precision::bf16, Precision::fp16, Precision::int8, Precision::w4a8,
-          Precision::int8_dynamic, Precision::int4, Precision::int3, Precision::int2}) {
+          Precision::int8_dynamic, Precision::int8_weights, Precision::int4, Precision::int3, Precision::int2,
+          Precision::ternary, Precision::binary}) {
       if (precision != Precision::fp32 && !wants(precision) &&
           !(precision == Precision::int8 && wants(Precision::mixed)))
         continue;

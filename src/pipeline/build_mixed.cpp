@@ -24,7 +24,8 @@ using quant::Precision;
 std::optional<NodeFormat> format_of(Precision precision) {
   for (const NodeFormat format :
        {NodeFormat::fp32, NodeFormat::fp16, NodeFormat::bf16, NodeFormat::int8, NodeFormat::int8_dynamic,
-        NodeFormat::int4, NodeFormat::int3, NodeFormat::int2, NodeFormat::w4a8})
+        NodeFormat::int4, NodeFormat::int3, NodeFormat::int2, NodeFormat::w4a8, NodeFormat::int8_weights,
+        NodeFormat::ternary, NodeFormat::binary})
     if (std::string_view(to_string(format)) == to_string(precision)) return format;
   return std::nullopt;
 }

@@ -41,7 +41,7 @@ class NoiseMeter {
     std::vector<NodeFormat> list = {NodeFormat::int8};
     for (const UniformBuild& build : input_.builds)
       if (build.format == NodeFormat::int8_dynamic || build.format == NodeFormat::w4a8 ||
-          quant::weight_only_bits(build.format) > 0)
+          quant::is_weight_only(build.format))
         list.push_back(build.format);
     return list;
   }

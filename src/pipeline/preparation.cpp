@@ -17,10 +17,6 @@ namespace {
 using quant::Method;
 using quant::Precision;
 
-bool is_weight_only(Precision precision) {
-  return precision == Precision::int4 || precision == Precision::int3 || precision == Precision::int2;
-}
-
 /// Bytes of one scale a value gain from channels of one size; values scaled row by row from outliers that
 /// went elsewhere; all of them from outliers that were spread. What is not stored in integers gains nothing.
 bool concerns(Method method, Precision precision) {

@@ -89,9 +89,12 @@ std::vector<const char*> recipes_of(Precision precision) {
               "smooth, nearest", "rotate, gptq", "equalize, absorb-bias, gptq"};
     case Precision::int8_dynamic:
       return {"gptq", "nearest", "smooth, gptq", "smooth, nearest", "rotate, gptq"};
+    case Precision::int8_weights:
     case Precision::int4:
     case Precision::int3:
     case Precision::int2:
+    case Precision::ternary:
+    case Precision::binary:
       return {"gptq", "nearest", "hqq", "awq, gptq", "awq, nearest"};
     default:
       return {};

@@ -62,7 +62,7 @@ void apply_bias_corrections(Graph& graph, const Recipe& recipe) {
   for (Node* node : graph.nodes()) {
     const NodeFormat format = node->outputs().empty() ? NodeFormat::fp32 : format_of(recipe, *node);
     const bool keeps_bias =
-        format == NodeFormat::bf16 || format == NodeFormat::fp16 || weight_only_bits(format) > 0;
+        format == NodeFormat::bf16 || format == NodeFormat::fp16 || is_weight_only(format);
     if (!keeps_bias || !recipe.bias_corrections.contains(key_of(*node))) continue;
     const auto channels = static_cast<int64_t>(recipe.bias_corrections.at(key_of(*node)).size());
     const std::optional<Tensor> bias = corrected_bias(recipe, *node, channels);

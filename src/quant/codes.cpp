@@ -10,6 +10,7 @@
 namespace narrow::quant {
 
 CodeRange code_range(const GroupedWeights& w) {
+  if (w.set != CodeSet::integers) return {-1, 1};
   const DType type = w.codes.dtype();
   const float half = std::ldexp(1.0F, w.bits - 1);
   if (type != DType::s8 && type != DType::s4 && type != DType::s2) return {0, 2 * half - 1};
@@ -53,6 +54,7 @@ Status check_codes(const GroupedWeights& w, size_t count, const std::string& lay
                  .got = std::move(got),
                  .hint = {}};
   };
+  if (w.set == CodeSet::binary) return wrong("codes with a next one", "-1 and 1");
   if (w.bits < 2 || w.bits > 8) return wrong("2 to 8 bits", std::to_string(w.bits));
   if (w.codes.elements() != static_cast<int64_t>(count))
     return wrong(fmt::format("{} weights", count), to_string(w.codes.shape()));

@@ -60,7 +60,7 @@ std::string digest(const Recipe& recipe) {
   for (const auto& [name, groups] : recipe.groups) {
     add_text(hasher, name);
     hasher.add(std::to_string(groups.axis) + ";" + std::to_string(groups.group_size) + ";" +
-               std::to_string(groups.bits) + ";");
+               std::to_string(groups.bits) + ";" + std::to_string(static_cast<int>(groups.set)) + ";");
     for (const Tensor* tensor : {&groups.codes, &groups.scale, &groups.zero_point})
       if (tensor->elements() > 0 && tensor->raw() != nullptr) add_tensor(hasher, *tensor);
   }

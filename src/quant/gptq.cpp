@@ -10,6 +10,7 @@ namespace narrow::quant {
 namespace {
 
 int code_of(float x, ScaleFit fit, const WeightGrid& grid) {
+  if (grid.stride == 2) return x >= 0 ? grid.high : grid.low;
   const float quotient = std::clamp(x / fit.scale, -1024.0F, 1024.0F);
   return std::clamp(static_cast<int>(std::nearbyintf(quotient)) + fit.zero_point, grid.low, grid.high);
 }

@@ -20,7 +20,7 @@ namespace narrow::quant {
 
 /// What weights may become. Runs of k that share a scale: [begin[g], begin[g + 1]).
 struct WeightGrid {
-  int low = -127, high = 127;
+  int low = -127, high = 127, stride = 1;  // codes low, low + stride, ... high
   std::vector<int64_t> begin;
   /// A scale that the file can hold, for a run's numbers of a column as they stand when it is reached, and
   /// what an error of each costs (R_kk^2).

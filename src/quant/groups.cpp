@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
+#include "numerics/ternary.h"
 #include "quant/code_levels.h"
 #include "quant/weights.h"
 
@@ -22,12 +24,16 @@ struct Fit {
 class GroupFitter {
  public:
   GroupFitter(const GroupOptions& options, bool half_scales)
-      : levels_(code_levels(options)), symmetric_(options.symmetric), half_scales_(half_scales) {}
+      : levels_(code_levels(options)),
+        symmetric_(options.symmetric),
+        ternary_(options.set == CodeSet::ternary),
+        half_scales_(half_scales) {}
 
   Fit fit(std::span<const float> x) {
     const auto [least, most] = std::minmax_element(x.begin(), x.end());
     const float low = std::min(*least, 0.0F), high = std::max(*most, 0.0F);
-    if (low == high) return {};
+    if (low == high) return {levels_.stride == 2 ? stored(kNothing) : 1.0F, 0, 0};
+    if (ternary_) return three_codes(x);
     Fit best = evaluate(x, candidate(low, high, 1.0F));
     for (int percent = 96; percent >= 60; percent -= 4) {
       const Fit shrunk = evaluate(x, candidate(low, high, static_cast<float>(percent) / 100));
@@ -42,7 +48,24 @@ class GroupFitter {
   }
 
  private:
+  static constexpr float kNothing = 1e-30F;  // where zeros must be plus or minus something
+
   float stored(float scale) const { return half_scales_ ? half_scale(scale) : scale; }
+
+  /// The n largest are +-1 with their mean magnitude as the scale, which takes (their sum)^2 / n off the
+  /// squared error: the n that takes most.
+  Fit three_codes(std::span<const float> x) {
+    magnitudes_.clear();
+    for (const float v : x) magnitudes_.push_back(std::fabs(v));
+    std::sort(magnitudes_.begin(), magnitudes_.end(), std::greater<>());
+    double sum = 0, most = 0, scale = 0;
+    for (size_t i = 0; i < magnitudes_.size(); ++i) {
+      sum += static_cast<double>(magnitudes_[i]);
+      const double mean = sum / static_cast<double>(i + 1);
+      if (sum * mean > most) most = sum * mean, scale = mean;
+    }
+    return {stored(static_cast<float>(scale)), 0, 0};
+  }
 
   Fit candidate(float low, float high, float share) const {
     if (symmetric_) {
@@ -76,8 +99,9 @@ class GroupFitter {
   }
 
   CodeLevels levels_;
-  bool symmetric_;
+  bool symmetric_, ternary_;
   bool half_scales_;
+  std::vector<float> magnitudes_;
 };
 
 /// Weights as [outer, axis, inner] with groups along the axis, or with all of an index of it in one.
@@ -138,12 +162,15 @@ GroupOptions options_of(const GroupedWeights& weights) {
   return {.bits = weights.bits,
           .group_size = weights.group_size,
           .symmetric = !weights.zero_point.defined(),
-          .f32_scales = weights.scale.dtype() == DType::f32};
+          .f32_scales = weights.scale.dtype() == DType::f32,
+          .set = weights.set};
 }
 
 int64_t GroupedWeights::stored_bits() const {
-  const int64_t zeros = zero_point.defined() ? zero_point.elements() : 0;
-  return (codes.elements() + zeros) * bits + scale.elements() * bits_of(scale.dtype());
+  const int64_t zeros = zero_point.defined() ? zero_point.elements() : 0, count = codes.elements();
+  if (set == CodeSet::ternary) return 8 * ternary_bytes(count) + scale.elements() * bits_of(scale.dtype());
+  if (set == CodeSet::binary) return count + scale.elements() * bits_of(scale.dtype());
+  return (count + zeros) * bits + scale.elements() * bits_of(scale.dtype());
 }
 
 double GroupedWeights::bits_per_weight() const {
@@ -153,11 +180,13 @@ double GroupedWeights::bits_per_weight() const {
 
 GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupOptions& options,
                                const GroupFit& fit) {
-  NARROW_CHECK(options.bits >= 2 && options.bits <= 4 && options.group_size >= 0);
+  const bool two_sided = options.bits == 8 || options.set != CodeSet::integers;
+  NARROW_CHECK(options.bits >= 2 && (options.bits <= 4 || options.bits == 8) && options.group_size >= 0);
+  NARROW_CHECK(options.symmetric || !two_sided);
   const Geometry at(weights.shape(), axis, options.group_size);
   const bool half_scales = !options.f32_scales && scales_fit_half(weights);
   const CodeLevels levels = code_levels(options);
-  const DType type = options.symmetric ? DType::s4 : DType::u4;
+  const DType type = options.bits == 8 ? DType::s8 : options.symmetric ? DType::s4 : DType::u4;
   Shape groups = weights.shape();
   groups[static_cast<size_t>(axis)] = at.groups;
   if (options.group_size == 0) groups = {at.groups};
@@ -181,7 +210,8 @@ GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupO
           .zero_point = std::move(zero_point),
           .axis = axis,
           .group_size = options.group_size,
-          .bits = options.bits};
+          .bits = options.bits,
+          .set = options.set};
 }
 
 GroupedWeights refit_groups(const Tensor& weights, const GroupedWeights& like, const GroupFit& fit) {

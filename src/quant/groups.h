@@ -9,14 +9,18 @@
 
 namespace narrow::quant {
 
+/// The codes there are: all that the bits allow; -1, 0 and 1; -1 and 1.
+enum class CodeSet : uint8_t { integers, ternary, binary };
+
 struct GroupOptions {
-  int bits = 4;             // 2, 3 or 4
+  int bits = 4;             // 2, 3, 4 or 8; of ternary and binary 2
   int64_t group_size = 32;  // weights that share a scale, along the contraction; 0: all of a result channel
   /// Zero point 0, codes of one sign more than the other (s4): what TensorRT takes. Otherwise a zero point of
-  /// as many bits per group (u4).
+  /// as many bits per group (u4). 8 bits (s8, -127 to 127), ternary and binary are symmetric always.
   bool symmetric = false;
   /// Scales in FP32; otherwise in FP16 where every scale fits.
   bool f32_scales = false;
+  CodeSet set = CodeSet::integers;
 };
 
 /// x = (code - zero_point) * scale.
@@ -33,8 +37,10 @@ struct GroupedWeights {
   int64_t axis = 0;
   int64_t group_size = 0;  // 0: per channel of `axis`
   int bits = 4;
+  CodeSet set = CodeSet::integers;
 
-  /// Codes, scales and zero points as a .narrow file stores them, without the padding of the last byte.
+  /// Codes, scales and zero points as a .narrow file stores them (five of three codes in a byte), without the
+  /// padding of the last byte.
   int64_t stored_bits() const;
   /// Those per weight.
   double bits_per_weight() const;
@@ -45,7 +51,8 @@ using GroupFit =
     std::function<ScaleFit(std::span<const float> group, const GroupOptions& options, bool half_scales)>;
 
 /// Round to nearest. For each group the range with the least squared error among those shrunk by 1.00, 0.96,
-/// ... 0.60, then the scale that fits its codes best in the least-squares sense, if that is better still.
+/// ... 0.60, then the scale that fits its codes best in the least-squares sense, if that is better still; of
+/// three codes the best there is.
 /// Source of the fit: ggml's k-quants (make_qx_quants); the formula is  s = sum(x (q - z)) / sum((q - z)^2).
 ScaleFit fit_group(std::span<const float> group, const GroupOptions& options, bool half_scales);
 

@@ -110,7 +110,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{{64, 9}, 0, {.bits = 4, .group_size = 32}},
                     Case{{64, 9}, 0, {.bits = 3, .group_size = 32, .symmetric = true}},
                     Case{{9, 64}, 1, {.bits = 4, .group_size = 64, .symmetric = true, .f32_scales = true}},
-                    Case{{5, 7}, 0, {.bits = 2, .group_size = 1000}}));
+                    Case{{5, 7}, 0, {.bits = 2, .group_size = 1000}},
+                    Case{{64, 9}, 0, {.bits = 8, .group_size = 32, .symmetric = true}}));
 
 TEST(GroupsOf, ZerosStayZeros) {
   for (const bool symmetric : {false, true}) {
@@ -118,6 +119,55 @@ TEST(GroupsOf, ZerosStayZeros) {
                                              {.bits = 4, .group_size = 4, .symmetric = symmetric});
     for (const float x : to_floats(dequantize_groups(q))) EXPECT_EQ(x, 0.0F);
   }
+}
+
+/// One scale of least squares for two codes: the mean magnitude.
+TEST(GroupsOf, TwoCodesHaveTheMeanMagnitude) {
+  const Tensor w = random_weights({64, 3}, 8);
+  const GroupedWeights q = quantize_groups(
+      w, 0, {.bits = 2, .group_size = 16, .symmetric = true, .f32_scales = true, .set = CodeSet::binary});
+  const auto scale = to_floats(q.scale);
+  for (int64_t g = 0; g < 4; ++g)
+    for (int64_t c = 0; c < 3; ++c) {
+      double sum = 0;
+      for (int64_t k = 16 * g; k < 16 * (g + 1); ++k)
+        sum += std::fabs(static_cast<double>(w.data<float>()[static_cast<size_t>(3 * k + c)]));
+      EXPECT_NEAR(scale[static_cast<size_t>(3 * g + c)], sum / 16, 1e-6 * sum);
+    }
+  const auto codes = to_ints(q.codes);
+  for (size_t i = 0; i < codes.size(); ++i) EXPECT_EQ(codes[i], w.data<float>()[i] >= 0 ? 1 : -1);
+  EXPECT_EQ(q.bits_per_weight(), 1 + 32.0 / 16);
+  const GroupedWeights nothing =
+      quantize_groups(Tensor::zeros(DType::f32, {16, 1}), 0,
+                      {.bits = 2, .group_size = 16, .symmetric = true, .set = CodeSet::binary});
+  for (const float x : to_floats(dequantize_groups(nothing))) EXPECT_LE(std::fabs(x), 1e-4F);
+}
+
+/// Of all thresholds and their scales of least squares none is better.
+TEST(GroupsOf, ThreeCodesAreTheBest) {
+  const Tensor w = random_weights({40, 5}, 9);
+  const GroupedWeights q = quantize_groups(
+      w, 0, {.bits = 2, .group_size = 40, .symmetric = true, .f32_scales = true, .set = CodeSet::ternary});
+  const auto back = to_floats(dequantize_groups(q));
+  for (const int64_t code : to_ints(q.codes)) EXPECT_LE(std::abs(code), 1);
+  for (int64_t c = 0; c < 5; ++c) {
+    std::vector<double> magnitudes;
+    double error = 0, all = 0;
+    for (int64_t k = 0; k < 40; ++k) {
+      const auto i = static_cast<size_t>(5 * k + c);
+      magnitudes.push_back(std::fabs(static_cast<double>(w.data<float>()[i])));
+      all += magnitudes.back() * magnitudes.back();
+      error += std::pow(static_cast<double>(back[i]) - static_cast<double>(w.data<float>()[i]), 2);
+    }
+    std::sort(magnitudes.rbegin(), magnitudes.rend());
+    double best = all, sum = 0;
+    for (size_t n = 1; n <= magnitudes.size(); ++n) {
+      sum += magnitudes[n - 1];  // the n largest are +-1: what is taken off is sum^2 / n
+      best = std::min(best, all - sum * sum / static_cast<double>(n));
+    }
+    EXPECT_LE(error, best * (1 + 1e-5));
+  }
+  EXPECT_EQ(q.bits_per_weight(), (8 * 40 + 5 * 32.0) / 200);  // five in a byte
 }
 
 TEST(GroupsOf, ScalesBeyondFp16StayInFp32) {

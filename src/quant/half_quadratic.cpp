@@ -129,7 +129,8 @@ HalfQuadraticReport half_quadratic(const ir::Graph& graph, const calib::Profile*
   std::vector<std::pair<const ir::Node*, GroupedWeights*>> layers;
   for (const ir::Node* node : graph.nodes()) {
     const auto found = node->outputs().empty() ? recipe.groups.end() : recipe.groups.find(key_of(*node));
-    if (found != recipe.groups.end() && found->second.bits < 8) layers.emplace_back(node, &found->second);
+    if (found != recipe.groups.end() && (found->second.bits < 8 || found->second.group_size > 0))
+      layers.emplace_back(node, &found->second);
   }
   std::vector<HalfQuadraticReport> parts(layers.size());
   pool.run(static_cast<int64_t>(layers.size()), [&](int64_t i) {

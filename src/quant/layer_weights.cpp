@@ -5,6 +5,7 @@
 
 #include "numerics/fp16.h"
 #include "quant/apply_steps.h"
+#include "quant/code_levels.h"
 #include "quant/regions.h"
 #include "quant/weighted_fit.h"
 #include "quant/weights.h"
@@ -29,7 +30,7 @@ bool LayerWeights::stores(const Recipe& recipe, const ir::Node& node) {
 LayerWeights::LayerWeights(const ir::Node& node, Recipe& recipe)
     : node_(node), recipe_(recipe), shape_(heavy_shape(node)) {
   const auto groups = recipe.groups.find(key_of(node));
-  if (groups != recipe.groups.end() && groups->second.bits < 8) {
+  if (groups != recipe.groups.end() && (groups->second.bits < 8 || groups->second.group_size > 0)) {
     GroupedWeights& own = groups->second;
     for (Tensor* tensor : {&own.codes, &own.scale, &own.zero_point})
       if (tensor->defined()) *tensor = tensor->clone();
@@ -62,9 +63,8 @@ void LayerWeights::take_groups(GroupedWeights& groups) {
   grouped_ = &groups;
   const GroupOptions options = options_of(groups);
   const bool half = groups.scale.dtype() == DType::f16;
-  const int reach = 1 << options.bits;
-  grid_.low = options.symmetric ? -reach / 2 : 0;
-  grid_.high = grid_.low + reach - 1;
+  const CodeLevels levels = code_levels(options);
+  grid_.low = levels.low, grid_.high = levels.high, grid_.stride = levels.stride;
   const bool per_channel = groups.group_size == 0;
   const int64_t size = per_channel ? shape_.k : groups.group_size;
   if (per_channel) grid_.begin.push_back(0);

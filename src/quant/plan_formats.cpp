@@ -24,13 +24,14 @@ void correct_bias(const ir::Node& node, const calib::Profile& profile, const Ten
 int64_t standard_group_size(Precision precision) { return precision == Precision::w4a8 ? 16 : 32; }
 
 GroupOptions group_options(Precision precision, const PlanOptions& options) {
-  const bool symmetric = options.target == Target::tensorrt;
-  return {.bits = precision == Precision::int4   ? 4
-                  : precision == Precision::int3 ? 3
-                                                 : 2,
+  const GroupFormat* format = group_format(precision);
+  NARROW_CHECK(format != nullptr);
+  const bool tensorrt = options.target == Target::tensorrt;
+  return {.bits = format->bits,
           .group_size = options.group_size.value_or(standard_group_size(precision)),
-          .symmetric = symmetric,
-          .f32_scales = symmetric};
+          .symmetric = tensorrt || format->bits == 8 || format->set != CodeSet::integers,
+          .f32_scales = tensorrt,
+          .set = format->set};
 }
 
 bool needs_profile(Precision precision) {
@@ -100,9 +101,12 @@ Result<Recipe> plan(const ir::Graph& graph, const calib::Profile* profile, Preci
       return plan_int8_dynamic(graph, profile, wide, layers);
     case Precision::w4a8:
       return plan_w4a8(graph, *profile, options, wide);
+    case Precision::int8_weights:
     case Precision::int4:
     case Precision::int3:
     case Precision::int2:
+    case Precision::ternary:
+    case Precision::binary:
       return plan_weight_only(graph, profile, group_options(precision, options), options.target, wide);
     default:
       return Recipe{};

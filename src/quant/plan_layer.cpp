@@ -42,14 +42,6 @@ Cut cut_of(const ir::Node& node, int64_t group_size, Target target) {
   return {axis, length, std::min(group_size, length), length < shortest};
 }
 
-NodeFormat format_of_bits(int bits) {
-  return bits == 4 ? NodeFormat::int4 : bits == 3 ? NodeFormat::int3 : NodeFormat::int2;
-}
-
-Precision precision_of_bits(int bits) {
-  return bits == 4 ? Precision::int4 : bits == 3 ? Precision::int3 : Precision::int2;
-}
-
 /// The format that was asked for, or FP32 with what spoke against it.
 NodeChoice or_why_not(const NodeChoice& planned, NodeFormat wanted, const std::string& reason) {
   if (planned.format == wanted) return {planned.format, reason};
@@ -73,7 +65,8 @@ NodeChoice plan_grouped_layer(const ir::Node& node, const calib::Profile* profil
   if (!is_heavy(node)) return {NodeFormat::fp32, "no convolution or product with constant weights"};
   const Tensor& weights = weights_of(node)->constant();
   const Cut cut = cut_of(node, options.group_size, target);
-  if (target == Target::tensorrt && (cut.too_short || cut.group_size == 0 || node.op() == ir::Op::Conv))
+  if (target == Target::tensorrt &&
+      (options.bits == 8 || cut.too_short || cut.group_size == 0 || node.op() == ir::Op::Conv))
     return {NodeFormat::fp32, "TensorRT takes int4 for whole groups of matrices only"};
   GroupOptions own = options;
   own.group_size = cut.group_size;
@@ -81,7 +74,7 @@ NodeChoice plan_grouped_layer(const ir::Node& node, const calib::Profile* profil
                                         : quantize_groups(weights, cut.axis, own);
   if (profile != nullptr) correct_bias(node, *profile, dequantize_groups(stored), recipe);
   recipe.groups[key_of(node)] = std::move(stored);
-  return {format_of_bits(options.bits),
+  return {group_format(options).format,
           cut.too_short ? fmt::format("int8 weights: {} of them are summed, a group has {}", cut.length,
                                       options.group_size == 0 ? kShortestRow : options.group_size)
                         : ""};
@@ -96,9 +89,9 @@ NodeChoice plan_wide_layer(const ir::Node& node, const WideLayer& layer, NodeFor
       return or_why_not({NodeFormat::fp32, "TensorRT takes constant scales only"}, wanted, layer.reason);
     return or_why_not(plan_dynamic_layer(node, profile, recipe), wanted, layer.reason);
   }
-  if (const int bits = weight_only_bits(wanted); bits > 0) {
+  if (const GroupFormat* few = group_format(wanted)) {
     const GroupOptions groups = group_options(
-        precision_of_bits(bits), {.ranges = {}, .target = options.target, .group_size = options.group_size});
+        few->precision, {.ranges = {}, .target = options.target, .group_size = options.group_size});
     return or_why_not(plan_grouped_layer(node, profile, groups, options.target, recipe), wanted,
                       layer.reason);
   }

@@ -15,8 +15,9 @@ namespace narrow::quant {
 /// it (no heavy node, grouped, a computed bias) gets fp32 with the reason, and nothing is stored for it.
 NodeChoice plan_dynamic_layer(const ir::Node& node, const calib::Profile* profile, Recipe& recipe);
 
-/// int4, int3, int2 (by `options.bits`): the weights in groups, or per channel in int8 where their
-/// contraction is shorter than a group. What TensorRT does not take gets fp32 with the reason.
+/// int8-weights, int4, int3, int2, ternary, binary (by `options`): the weights in groups, or per channel in
+/// int8 where their contraction is shorter than a group. What TensorRT does not take gets fp32 with the
+/// reason.
 NodeChoice plan_grouped_layer(const ir::Node& node, const calib::Profile* profile,
                               const GroupOptions& options, Target target, Recipe& recipe);
 

@@ -1,29 +1,48 @@
 #include "quant/recipe.h"
 
+#include <algorithm>
 #include <array>
+
+#include "base/result.h"
 
 namespace narrow::quant {
 namespace {
-constexpr std::array kPrecisions = {"fp32",         "fp16", "bf16", "int8", "mixed",
-                                    "int8-dynamic", "int4", "int3", "int2", "w4a8"};
-constexpr std::array kFormats = {"fp32", "fp16", "bf16", "int8", "int8-dynamic",
-                                 "int4", "int3", "int2", "w4a8"};
+constexpr std::array kPrecisions = {"fp32", "fp16", "bf16", "int8",         "mixed",   "int8-dynamic", "int4",
+                                    "int3", "int2", "w4a8", "int8-weights", "ternary", "binary"};
+constexpr std::array kFormats = {"fp32", "fp16", "bf16", "int8",         "int8-dynamic", "int4",
+                                 "int3", "int2", "w4a8", "int8-weights", "ternary",      "binary"};
+constexpr std::array kGroupFormats = {
+    GroupFormat{Precision::int8_weights, NodeFormat::int8_weights, 8},
+    GroupFormat{Precision::int4, NodeFormat::int4, 4},
+    GroupFormat{Precision::int3, NodeFormat::int3, 3},
+    GroupFormat{Precision::int2, NodeFormat::int2, 2},
+    GroupFormat{Precision::ternary, NodeFormat::ternary, 2, CodeSet::ternary},
+    GroupFormat{Precision::binary, NodeFormat::binary, 2, CodeSet::binary},
+};
+
+template <class Condition>
+const GroupFormat* find_group_format(Condition condition) {
+  const auto* found = std::find_if(kGroupFormats.begin(), kGroupFormats.end(), condition);
+  return found == kGroupFormats.end() ? nullptr : found;
+}
 }  // namespace
 
 const char* to_string(Precision precision) { return kPrecisions.at(static_cast<size_t>(precision)); }
 const char* to_string(NodeFormat format) { return kFormats.at(static_cast<size_t>(format)); }
 
-int weight_only_bits(NodeFormat format) {
-  switch (format) {
-    case NodeFormat::int4:
-      return 4;
-    case NodeFormat::int3:
-      return 3;
-    case NodeFormat::int2:
-      return 2;
-    default:
-      return 0;
-  }
+const GroupFormat* group_format(NodeFormat format) {
+  return find_group_format([&](const GroupFormat& f) { return f.format == format; });
+}
+
+const GroupFormat* group_format(Precision precision) {
+  return find_group_format([&](const GroupFormat& f) { return f.precision == precision; });
+}
+
+const GroupFormat& group_format(const GroupOptions& options) {
+  const GroupFormat* found =
+      find_group_format([&](const GroupFormat& f) { return f.bits == options.bits && f.set == options.set; });
+  NARROW_CHECK(found != nullptr);
+  return *found;
 }
 
 std::optional<Precision> parse_precision(std::string_view name) {

@@ -17,22 +17,62 @@
 namespace narrow::quant {
 
 /// w4a8: int8 whose weights are stored in 4 bits where enough of them are summed.
-enum class Precision : uint8_t { fp32, fp16, bf16, int8, mixed, int8_dynamic, int4, int3, int2, w4a8 };
+enum class Precision : uint8_t {
+  fp32,
+  fp16,
+  bf16,
+  int8,
+  mixed,
+  int8_dynamic,
+  int4,
+  int3,
+  int2,
+  w4a8,
+  int8_weights,
+  ternary,
+  binary
+};
 
 const char* to_string(Precision precision);
 std::optional<Precision> parse_precision(std::string_view name);
 
 /// The format a node computes in. Nodes that are not listed in a recipe compute in FP32. int8_dynamic: its
-/// data is scaled row by row at run time. int4, int3, int2: its weights are stored so, it computes in FP32.
+/// data is scaled row by row at run time. int4, int3, int2, int8_weights, ternary, binary: its weights are
+/// stored so, it computes in FP32.
 /// w4a8: int8 with weights stored in 4 bits.
-enum class NodeFormat : uint8_t { fp32, fp16, bf16, int8, int8_dynamic, int4, int3, int2, w4a8 };
+enum class NodeFormat : uint8_t {
+  fp32,
+  fp16,
+  bf16,
+  int8,
+  int8_dynamic,
+  int4,
+  int3,
+  int2,
+  w4a8,
+  int8_weights,
+  ternary,
+  binary
+};
 const char* to_string(NodeFormat format);
 /// On stored bytes: int8 and w4a8.
 inline bool computes_in_bytes(NodeFormat format) {
   return format == NodeFormat::int8 || format == NodeFormat::w4a8;
 }
-/// 4, 3 or 2 for weight-only formats, else 0.
-int weight_only_bits(NodeFormat format);
+/// A format that stores weights in groups and computes in FP32.
+struct GroupFormat {
+  Precision precision;
+  NodeFormat format;
+  int bits;
+  CodeSet set = CodeSet::integers;
+};
+/// Null for other formats.
+const GroupFormat* group_format(NodeFormat format);
+const GroupFormat* group_format(Precision precision);
+/// That of weights with these options.
+const GroupFormat& group_format(const GroupOptions& options);
+inline bool is_weight_only(NodeFormat format) { return group_format(format) != nullptr; }
+inline bool is_weight_only(Precision precision) { return group_format(precision) != nullptr; }
 
 struct NodeChoice {
   NodeFormat format = NodeFormat::fp32;

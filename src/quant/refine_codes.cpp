@@ -62,6 +62,12 @@ class BlockRefiner {
     }
   }
 
+  /// To the code nearest to `wanted` away.
+  int steps(float wanted) const {
+    const auto stride = static_cast<float>(grid_.stride);
+    return grid_.stride * static_cast<int>(std::nearbyintf(std::clamp(wanted, -300.0F, 300.0F) / stride));
+  }
+
   /// One sweep; did any code move?
   bool move_codes() {
     bool any = false;
@@ -73,10 +79,7 @@ class BlockRefiner {
         const float scale = weights_.scale[group_at(group_of_[static_cast<size_t>(k)], c)];
         const float wanted = -gradient_.row(k)[c] / (hessian(k)[k] * scale);
         if (!(std::fabs(wanted) > kLeastMove)) continue;
-        const int now = code(k, c),
-                  next =
-                      std::clamp(now + static_cast<int>(std::nearbyintf(std::clamp(wanted, -300.0F, 300.0F))),
-                                 grid_.low, grid_.high);
+        const int now = code(k, c), next = std::clamp(now + steps(wanted), grid_.low, grid_.high);
         if (next == now) continue;
         code(k, c) = static_cast<int16_t>(next);
         step[c] = static_cast<float>(next - now) * scale;

@@ -53,11 +53,14 @@ const ir::Node* find_node(const ir::Graph& graph, const std::string& name) {
 Result<NodeFormat> parse_format(const std::string& text, const std::string& name) {
   for (const NodeFormat format :
        {NodeFormat::fp32, NodeFormat::fp16, NodeFormat::bf16, NodeFormat::int8_dynamic, NodeFormat::int4,
-        NodeFormat::int3, NodeFormat::int2, NodeFormat::w4a8})
+        NodeFormat::int3, NodeFormat::int2, NodeFormat::w4a8, NodeFormat::int8_weights, NodeFormat::ternary,
+        NodeFormat::binary})
     if (name == to_string(format)) return format;
   return Error{.code = Code::usage,
                .subject = "--wide " + text,
-               .expected = "fp32, fp16, bf16, int8-dynamic, int4, int3, int2 or w4a8 after the '='",
+               .expected =
+                   "fp32, fp16, bf16, int8-dynamic, int8-weights, int4, int3, int2, ternary, binary or w4a8 "
+                   "after the '='",
                .got = "'" + name + "'"};
 }
 

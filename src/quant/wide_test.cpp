@@ -47,7 +47,8 @@ TEST(ParseWide, ErrorsNameTheNearestLayersAndTheFormats) {
   const auto format = parse_wide(graph(), {"block/first=int8"});
   ASSERT_FALSE(format.ok());
   EXPECT_EQ(format.error().code, Code::usage);
-  EXPECT_NE(format.error().message().find("fp32, fp16, bf16, int8-dynamic, int4"), std::string::npos);
+  EXPECT_NE(format.error().message().find("fp32, fp16, bf16, int8-dynamic, int8-weights, int4"),
+            std::string::npos);
 }
 
 TEST(PlanWithWide, EveryPrecisionComputesTheLayerAsAsked) {

@@ -22,4 +22,14 @@ int bits_used(const Tensor& tensor);
 std::string pack_into(const Tensor& tensor, int bits);
 Tensor unpack_from(DType type, const Shape& shape, const void* stored, int bits);
 
+/// Narrow integers that are only -1, 0 and 1 take less than two bits: five in a byte (numerics/ternary.h),
+/// or, without 0, one bit each (numerics/binary.h).
+enum class Packing : uint8_t { bits, trits, signs };
+/// The smallest that holds every value of the tensor.
+Packing packing_of(const Tensor& tensor);
+/// trits or signs.
+std::string pack_units(const Tensor& tensor, Packing packing);
+int64_t unit_bytes(int64_t elements, Packing packing);
+Tensor unpack_units(DType type, const Shape& shape, const void* stored, Packing packing);
+
 }  // namespace narrow

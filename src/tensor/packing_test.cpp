@@ -70,6 +70,29 @@ TEST(Packing, FewerBitsThanTheTypeHas) {
 }
 
 /// Each narrow type into each: numbers all of them hold.
+TEST(Packing, UnitsTakeLessThanTwoBits) {
+  for (const DType type : {DType::s4, DType::s2})
+    for (const int64_t count : {1, 5, 8, 41, 243}) {
+      std::vector<int64_t> trits, signs;
+      for (int64_t i = 0; i < count; ++i)
+        trits.push_back((i * i + 1) % 3 - 1), signs.push_back(i % 3 == 0 ? -1 : 1);
+      trits[0] = 0;
+      const Tensor three = cast(Tensor::of(Shape{count}, trits), type),
+                   two = cast(Tensor::of(Shape{count}, signs), type);
+      EXPECT_EQ(packing_of(three), Packing::trits);
+      EXPECT_EQ(packing_of(two), Packing::signs);
+      EXPECT_EQ(pack_units(three, Packing::trits).size(), static_cast<size_t>((count + 4) / 5));
+      EXPECT_EQ(pack_units(two, Packing::signs).size(), static_cast<size_t>((count + 7) / 8));
+      EXPECT_EQ(
+          to_ints(unpack_units(type, {count}, pack_units(three, Packing::trits).data(), Packing::trits)),
+          trits);
+      EXPECT_EQ(to_ints(unpack_units(type, {count}, pack_units(two, Packing::signs).data(), Packing::signs)),
+                signs);
+    }
+  EXPECT_EQ(packing_of(cast(Tensor::of<float>({3}, {1, -2, 0}), DType::s4)), Packing::bits);
+  EXPECT_EQ(packing_of(cast(Tensor::of<float>({3}, {1, 1, 0}), DType::u4)), Packing::bits);
+}
+
 TEST(Packing, EveryPairOfTypesCasts) {
   const Tensor ones = Tensor::of<float>({2}, {1, 1});
   for (const DType from : kNarrow)

@@ -57,6 +57,7 @@ class Parser {
   Result<std::shared_ptr<const Quantization>> parse_quantization();
   Result<std::shared_ptr<const Quantization>> parse_placed_scales(std::shared_ptr<Quantization> q);
   Result<Tensor> parse_data(const TensorType& type);
+  Result<Packing> parse_packing(DType dtype);
   Result<Tensor> parse_blob(DType dtype, const Shape& shape, int64_t count);
   Result<std::vector<Origin>> parse_origins(size_t count);
   Result<Attributes> parse_attributes(int depth);
@@ -354,6 +355,16 @@ Result<Tensor> Parser::parse_data(const TensorType& type) {
   return std::move(*tensor);
 }
 
+/// trits or signs: -1, 0, 1 (tensor/packing.h).
+Result<Packing> Parser::parse_packing(DType dtype) {
+  const Packing packing = in_.accept_word("trits")   ? Packing::trits
+                          : in_.accept_word("signs") ? Packing::signs
+                                                     : Packing::bits;
+  if (packing != Packing::bits && dtype != DType::s4 && dtype != DType::s2)
+    return in_.error("trits and signs of s4 or s2 only", narrow::to_string(dtype));
+  return packing;
+}
+
 Result<Tensor> Parser::parse_blob(DType dtype, const Shape& shape, int64_t count) {
   NARROW_TRY(const int64_t offset, in_.integer());
   NARROW_TRY(const int64_t bytes, in_.integer());
@@ -366,12 +377,19 @@ Result<Tensor> Parser::parse_blob(DType dtype, const Shape& shape, int64_t count
   }
   const auto size = static_cast<int64_t>(blob_.size());
   const bool fewer = bits < bits_of(dtype);
-  const int64_t wanted = fewer ? packed_bytes(count, static_cast<int>(bits)) : stored_bytes(dtype, count);
+  Packing packing = Packing::bits;
+  if (!fewer) {
+    NARROW_TRY(packing, parse_packing(dtype));
+  }
+  const int64_t wanted = packing != Packing::bits ? unit_bytes(count, packing)
+                         : fewer                  ? packed_bytes(count, static_cast<int>(bits))
+                                                  : stored_bytes(dtype, count);
   if (offset < 0 || offset % 64 != 0 || bytes != wanted || offset > size || bytes > size - offset)
     return in_.error(fmt::format("{} bytes at a multiple of 64 inside the blob of {}", wanted, size),
                      fmt::format("{} at {}", bytes, offset));
   if (placements_ != nullptr) placements_->push_back({constant_, offset, bytes});
   const std::byte* data = blob_.data() + offset;
+  if (packing != Packing::bits) return unpack_units(dtype, shape, data, packing);
   if (fewer) return unpack_from(dtype, shape, data, static_cast<int>(bits));
   if (is_narrow(dtype)) return unpack(dtype, shape, data);
   if (dtype == DType::boolean)

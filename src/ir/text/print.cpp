@@ -125,8 +125,10 @@ class Printer {
       return;
     }
     const int bits = bits_used(tensor);
-    const bool fewer = bits < bits_of(tensor.dtype());
-    const std::string packed = fewer                       ? pack_into(tensor, bits)
+    const Packing packing = packing_of(tensor);
+    const bool fewer = packing == Packing::bits && bits < bits_of(tensor.dtype());
+    const std::string packed = packing != Packing::bits    ? pack_units(tensor, packing)
+                               : fewer                     ? pack_into(tensor, bits)
                                : is_narrow(tensor.dtype()) ? pack(tensor)
                                                            : std::string();
     const std::span bytes(
@@ -137,6 +139,7 @@ class Printer {
       return;
     }
     write("blob {} {}", place(tensor.identity(), bytes), bytes.size());
+    if (packing != Packing::bits) out_ += packing == Packing::trits ? " trits" : " signs";
     if (fewer) write(" bits {}", bits);
   }
   void constant(const Value& value, const std::string& indent) {
