@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The measured tables of docs/methods/ and docs/precisions/w4a8.md: what each recipe makes of the models of the data pack.
+"""The measured tables of docs/methods/, docs/precisions/w4a8.md and weight-only.md: what each recipe makes of the models of the data pack.
 
     scripts/methods_table.py            prints the tables
     scripts/methods_table.py --write    and replaces those between the markers of the pages
@@ -23,13 +23,14 @@ RECIPES = {"gptq": ("nearest", "gptq"), "hqq": ("nearest", "hqq"), "equalization
            "sequential-mse": ("nearest", "seqmse", "gptq", "seqmse, gptq"),
            "learned-rounding": ("nearest", f"nearest, adaround{LEARNED}", f"nearest, brecq{LEARNED}", "gptq"),
            "w4a8": ("nearest", "equalize, gptq", "equalize, gptq --group-size 32", "equalize, gptq --group-size 0"),
+           "weight-only": ("nearest", "equalize, gptq"),
            "bias-correction": ("nearest", "gptq", "gptq(variance=1)"),
            "rotation": ("nearest", "rotate, nearest", "equalize, gptq", "rotate, equalize, gptq")}
 PRECISIONS = ("int8", "int4", "int3")
 ONLY = {"equalization": ("int8",), "sequential-mse": ("int8", "w4a8"), "learned-rounding": ("w4a8",),
-        "w4a8": ("w4a8",), "bias-correction": ("int8",), "rotation": ("int8", "int8-dynamic", "w4a8", "int4", "int3")}  # what else a method leaves as it is, or would take hours
-FOLDERS = {"w4a8": "precisions"}
-DROPS = {"w4a8"}  # pages that show what classifiers lose in top-1
+        "w4a8": ("w4a8",), "weight-only": ("int8-weights", "int4", "int3", "int2", "ternary", "binary"), "bias-correction": ("int8",), "rotation": ("int8", "int8-dynamic", "w4a8", "int4", "int3")}  # what else a method leaves as it is, or would take hours
+FOLDERS = {"w4a8": "precisions", "weight-only": "precisions"}
+DROPS = {"w4a8", "weight-only"}  # pages that show what classifiers lose in top-1
 SMALL = ("digits", "resnet20_cifar10", "stories260K")  # pages whose methods take long
 MODELS = {"learned-rounding": SMALL[:2], "sequential-mse": SMALL, "rotation": SMALL[2:]}
 # pruning.md: name of a pattern and its recipe

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
 #include "numerics/ternary.h"
 #include "quant/code_levels.h"
+#include "quant/three_codes.h"
 #include "quant/weights.h"
 
 namespace narrow::quant {
@@ -33,7 +33,7 @@ class GroupFitter {
     const auto [least, most] = std::minmax_element(x.begin(), x.end());
     const float low = std::min(*least, 0.0F), high = std::max(*most, 0.0F);
     if (low == high) return {levels_.stride == 2 ? stored(kNothing) : 1.0F, 0, 0};
-    if (ternary_) return three_codes(x);
+    if (ternary_) return {stored(scale_of_three_codes(x)), 0, 0};
     Fit best = evaluate(x, candidate(low, high, 1.0F));
     for (int percent = 96; percent >= 60; percent -= 4) {
       const Fit shrunk = evaluate(x, candidate(low, high, static_cast<float>(percent) / 100));
@@ -51,21 +51,6 @@ class GroupFitter {
   static constexpr float kNothing = 1e-30F;  // where zeros must be plus or minus something
 
   float stored(float scale) const { return half_scales_ ? half_scale(scale) : scale; }
-
-  /// The n largest are +-1 with their mean magnitude as the scale, which takes (their sum)^2 / n off the
-  /// squared error: the n that takes most.
-  Fit three_codes(std::span<const float> x) {
-    magnitudes_.clear();
-    for (const float v : x) magnitudes_.push_back(std::fabs(v));
-    std::sort(magnitudes_.begin(), magnitudes_.end(), std::greater<>());
-    double sum = 0, most = 0, scale = 0;
-    for (size_t i = 0; i < magnitudes_.size(); ++i) {
-      sum += static_cast<double>(magnitudes_[i]);
-      const double mean = sum / static_cast<double>(i + 1);
-      if (sum * mean > most) most = sum * mean, scale = mean;
-    }
-    return {stored(static_cast<float>(scale)), 0, 0};
-  }
 
   Fit candidate(float low, float high, float share) const {
     if (symmetric_) {
@@ -101,7 +86,6 @@ class GroupFitter {
   CodeLevels levels_;
   bool symmetric_, ternary_;
   bool half_scales_;
-  std::vector<float> magnitudes_;
 };
 
 /// Weights as [outer, axis, inner] with groups along the axis, or with all of an index of it in one.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "quant/code_levels.h"
+#include "quant/three_codes.h"
 
 namespace narrow::quant {
 namespace {
@@ -22,6 +23,10 @@ class WeightedFitter {
     const auto [least, most] = std::minmax_element(group_.begin(), group_.end());
     const float low = std::min(*least, 0.0F), high = std::max(*most, 0.0F);
     if (low == high) return best_;
+    if (options_.set == CodeSet::ternary) {
+      consider({stored(scale_of_three_codes(group_, importance_)), 0});
+      return best_;
+    }
     for (int percent = 105; percent >= 51; percent -= 3)
       try_range(static_cast<float>(percent) / 100 * low, static_cast<float>(percent) / 100 * high);
     for (int round = 0; round < 3 && refit(); ++round) {

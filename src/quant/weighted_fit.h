@@ -15,6 +15,7 @@ double weighted_error(std::span<const float> group, std::span<const float> impor
 /// 0.51 with the zero point that belongs to them and its neighbours; then, up to three times while that is
 /// better,
 ///   scale = sum importance w (q - zero) / sum importance (q - zero)^2.
+/// Of three codes the best there is (three_codes.h).
 /// `importance`: as many numbers as `group`, not negative. Not empty; `half_scales`: of scales FP16 can hold.
 ScaleFit fit_weighted(std::span<const float> group, std::span<const float> importance,
                       const GroupOptions& options, bool half_scales);

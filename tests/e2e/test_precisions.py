@@ -9,7 +9,12 @@ from onnx import TensorProto, numpy_helper
 from conftest import DIGITS, MODEL, digits, onnx_runtime
 
 CALIB, EVAL = DIGITS / "calib.toml", DIGITS / "eval.toml"
-PRECISIONS = ["int8-dynamic", "int4", "int3", "int2"]
+WEIGHTS = ["int8-weights", "int4", "int3", "int2", "ternary", "binary"]
+PRECISIONS = ["int8-dynamic", *WEIGHTS]
+# codes as the portable file has them, and bits of one in a .narrow file, of a zero point
+STORED = {"int8-weights": (TensorProto.INT8, range(-127, 128), 8, 0), "int4": (TensorProto.UINT4, range(16), 4, 4),
+          "int3": (TensorProto.UINT4, range(8), 3, 3), "int2": (TensorProto.UINT4, range(4), 2, 2),
+          "ternary": (TensorProto.INT4, (-1, 0, 1), 1.6, 0), "binary": (TensorProto.INT4, (-1, 1), 1, 0)}
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +40,16 @@ def test_peers_answer_alike(narrow, narrowed, tmp_path, precision):
 
 def test_figures_are_in_order(narrowed):
     b = builds(narrowed)
-    sqnr = [b[p]["figures"]["sqnr"]["value"] for p in PRECISIONS]
-    assert sqnr == sorted(sqnr, reverse=True) and sqnr[0] > 35
-    sizes = [b[p]["bytes"] for p in ["int4", "int3", "int2"]]
+    sqnr = [b[p]["figures"]["sqnr"]["value"] for p in WEIGHTS]
+    assert sqnr == sorted(sqnr, reverse=True) and sqnr[0] > 45 and b["int8-dynamic"]["figures"]["sqnr"]["value"] > 35
+    sizes = [b[p]["bytes"] for p in WEIGHTS]
     assert sizes == sorted(sizes, reverse=True)
 
 
 def test_weights_are_stored_in_their_bits(narrowed):
     """Codes, FP16 scales and zero points of every group, counted here from the portable file."""
-    for precision, bits in (("int4", 4), ("int3", 3), ("int2", 2)):
+    layers = {}
+    for precision, (kind, codes_there_are, bits, zero_bits) in STORED.items():
         model = onnx.load(narrowed / f"{precision}.onnx")
         tensors = {t.name: t for t in model.graph.initializer}
         counted = []
@@ -53,14 +59,26 @@ def test_weights_are_stored_in_their_bits(narrowed):
             codes = tensors[node.input[0]]
             elements = int(np.prod(codes.dims))
             blocked = any(a.name == "block_size" for a in node.attribute)
-            assert codes.data_type == (TensorProto.UINT4 if blocked else TensorProto.INT8)
+            assert codes.data_type == (kind if blocked else TensorProto.INT8)
             if not blocked:
                 continue
-            assert numpy_helper.to_array(codes).astype(np.int64).max() < 2**bits
-            groups = int(np.prod(tensors[node.input[2]].dims))
-            counted.append(bits + groups * (16 + bits) / elements)
+            assert set(np.unique(numpy_helper.to_array(codes).astype(np.int64))) <= set(codes_there_are)
+            assert len(node.input) == (3 if zero_bits else 2)
+            cast = next(n for n in model.graph.node if n.output[0] == node.input[1])
+            groups = int(np.prod(tensors[cast.input[0]].dims))
+            counted.append((8 * -(-elements // 5) if precision == "ternary" else elements * bits) / elements + groups * (16 + zero_bits) / elements)
         said = builds(narrowed)[precision]["recipe"]["weights"]
-        assert counted and sorted(counted) == pytest.approx(sorted(w["bits_per_weight"] for w in said.values() if w["bits"] == bits))
+        layers[precision] = len(counted)
+        assert counted and sorted(counted) == pytest.approx(sorted(w["bits_per_weight"] for w in said.values() if w["bits_per_weight"] in map(pytest.approx, counted)))
+    assert len(set(layers.values())) == 1
+
+
+def test_file_has_the_bits(narrowed):
+    """What the .narrow files of two precisions differ by is what their weights do, but for the alignment of tensors and the recipe's text."""
+    b = builds(narrowed)
+    for wide, few in zip(WEIGHTS, WEIGHTS[1:]):
+        bits = [b[p]["recipe"]["stored_weights"]["bits"] for p in (wide, few)]
+        assert (b[wide]["bytes"] - b[few]["bytes"]) == pytest.approx((bits[0] - bits[1]) / 8, abs=1000)
 
 
 def test_a_sample_does_not_see_its_batch(narrow, narrowed, tmp_path):

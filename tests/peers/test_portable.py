@@ -28,3 +28,20 @@ def test_portable_files_agree(narrow, builds, tmp_path, task, precision, peer):
         ours_all, theirs_all = (peers.joined(answers, "logits") for answers in (ours, theirs))
         assert abs(ours_all - theirs_all).max() <= 1e-5 * abs(theirs_all).max()
     assert peers.cosine(ours, theirs) >= (0.998 if precision == "int8" else 0.999)
+
+
+@pytest.mark.parametrize("peer", [peers.onnx_runtime, peers.openvino], ids=["onnxruntime", "openvino"])
+@pytest.mark.parametrize("precision", ["int8-weights", "int4", "int3", "int2", "ternary", "binary"])
+def test_weight_only_files_agree(narrow, tmp_path, precision, peer):
+    if peer is peers.openvino:
+        pytest.importorskip("openvino", reason="scripts/python_env.sh peers installs it")
+    task = TASKS["digits"]
+    files = [tmp_path / f"build.{kind}" for kind in ("narrow", "onnx")]
+    for file in files:
+        narrow("quantize", task.model, "--precision", precision, "--out", file)
+    feeds = task.feeds("eval")
+    ours, theirs = peers.narrow_answers(narrow, files[0], feeds, tmp_path), peer(files[1], feeds)
+    if peer is peers.onnx_runtime:  # which computes in FP32 too; OpenVINO may round activations
+        ours_all, theirs_all = (peers.joined(answers, "logits") for answers in (ours, theirs))
+        assert abs(ours_all - theirs_all).max() <= 1e-5 * abs(theirs_all).max()
+    assert peers.cosine(ours, theirs) >= 0.999
