@@ -34,6 +34,7 @@ Status run_gptq(const QuantizeInput& input, const ir::Graph& answers, const quan
                 quant::Recipe& recipe) {
   quant::SequentialOptions sequential;
   sequential.damping = use.settings.at("damping");
+  sequential.act_order = use.settings.at("act_order") != 0;
   sequential.residual = use.settings.at("residual") != 0;
   sequential.variance = use.settings.at("variance") != 0;
   sequential.original = &answers;

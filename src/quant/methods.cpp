@@ -81,6 +81,7 @@ const std::vector<MethodInfo>& table() {
        "weights are rounded by the error of the layer's result, layer after layer on what is really there",
        {{"damping", 0.03, 1e-6, 1, "of the mean square of the data, added to each square"},
         {"samples", 256, 1, 1e6, "of the calibration data, at most"},
+        {"act_order", 0, 0, 1, "1: also with the inputs that carry most first; what errs less stays"},
         {"residual", 1, 0, 1, "1: what a residual lost is made up for by the layer it is added to"},
         {"variance", 0, 0, 1, "1: int8 results get scales that fit the original's, channel by channel"}}},
       {Method::adaround, "adaround", "rounding learned by gradient descent on the outputs of each layer",

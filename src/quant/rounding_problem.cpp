@@ -26,6 +26,8 @@ Matrix<T> covariance(const std::vector<double>& sums, const Moments& m, const st
   return c.template cast<T>();
 }
 
+constexpr int64_t kMostInDouble = 1024;  // beyond, time weighs more; damping keeps FP32 stable
+
 /// In place of the damping of data that are zero throughout.
 constexpr double kDead = 1e-12;
 
@@ -65,12 +67,23 @@ RoundingProblem make_problem(const Moments& moments, const std::vector<float>& w
   RoundingProblem problem;
   problem.k = moments.k;
   problem.n = static_cast<int64_t>(weights.size()) / std::max<int64_t>(1, moments.k);
-  constexpr int64_t kMostInDouble = 1024;  // beyond, time weighs more; damping keeps FP32 stable
   if (problem.k <= kMostInDouble)
     solve<double>(moments, weights, options, problem);
   else
     solve<float>(moments, weights, options, problem);
   return problem;
+}
+
+std::vector<float> upper_factor(const std::vector<float>& hessian, int64_t k) {
+  const ConstMap<float> h(hessian.data(), k, k);
+  std::vector<float> out(hessian.size());
+  Eigen::Map<Matrix<float>> factor(out.data(), k, k);
+  if (k <= kMostInDouble)
+    factor =
+        Matrix<double>(Eigen::LLT<Matrix<double>, Eigen::Upper>(h.cast<double>()).matrixU()).cast<float>();
+  else
+    factor = Eigen::LLT<Matrix<float>, Eigen::Upper>(h).matrixU();
+  return out;
 }
 
 double error_of(const RoundingProblem& problem, const std::vector<float>& rounded) {

@@ -42,6 +42,9 @@ double damping_for(const Moments& moments, double damping);
 RoundingProblem make_problem(const Moments& moments, const std::vector<float>& weights,
                              const ProblemOptions& options);
 
+/// R, upper, of H = R^T R with H [k, k] positive definite.
+std::vector<float> upper_factor(const std::vector<float>& hessian, int64_t k);
+
 /// (v - w*)^T H (v - w*) summed over columns, of v [k, n].
 double error_of(const RoundingProblem& problem, const std::vector<float>& rounded);
 

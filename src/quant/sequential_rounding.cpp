@@ -1,5 +1,6 @@
 #include "quant/sequential_rounding.h"
 
+#include "quant/activation_order.h"
 #include "quant/apply_steps.h"
 #include "quant/gptq.h"
 #include "quant/layer_moments.h"
@@ -81,7 +82,9 @@ class Rounder {
       const double left = error(found);
       if (left < figures.chosen) figures.chosen = left, best = std::move(found);
     };
-    consider(gptq(problem, grid, weights.fits_scales() ? GridWeights() : nearest, pool_));
+    GridWeights rounded = gptq(problem, grid, weights.fits_scales() ? GridWeights() : nearest, pool_);
+    if (options_.act_order) consider(gptq_in_activation_order(problem, grid, rounded, pool_));
+    consider(std::move(rounded));
     if (problem.k <= kFewWeights) consider(nearest);
     return best;
   }

@@ -18,8 +18,9 @@ namespace narrow::quant {
 struct SequentialOptions {
   WalkOptions walk;
   double damping = 0.03;
-  bool residual = true;   // the target of a layer holds what the residual it is added to has lost
-  bool variance = false;  // scales of int8 results are fitted to the original's, channel by channel
+  bool act_order = false;  // rounded in the order of the data, too; of both what errs less
+  bool residual = true;    // the target of a layer holds what the residual it is added to has lost
+  bool variance = false;   // scales of int8 results are fitted to the original's, channel by channel
   /// What layers should answer like, with other constants than the graph (pruned weights); null: the graph.
   const ir::Graph* original = nullptr;
 };
