@@ -40,7 +40,7 @@ TEST(Methods, ErrorsNameWhatThereIs) {
       {"prune, adaround", "prune with gptq"},
       {"prune(m=4,n=4)", "n below m"},
       {"prune(block=1.5)", "whole numbers"},
-      {"gptq(depth=3)", "damping, samples, residual"},
+      {"gptq(depth=3)", "damping, samples, act_order, residual"},
       {"gptq(damping=2)", "a number from"},
       {"gptq(damping=x)", "a number from"},
       {"gptq(damping)", "a number from"},

@@ -61,7 +61,7 @@ def test_recipes_choose_how_weights_are_rounded(narrow, tmp_path):
 
 def test_recipes_that_do_not_exist(narrow, tmp_path):
     done = narrow("quantize", MODEL, "--precision", "int4", "--out", tmp_path / "a.onnx", "--recipe", "gptq(depth=3)", code=2)
-    assert "damping, samples, residual" in done.stderr and "'depth'" in done.stderr
+    assert "damping, samples, act_order, residual" in done.stderr and "'depth'" in done.stderr
 
 
 @pytest.mark.parametrize("method", ["minmax", "percentile", "mse", "entropy"])
