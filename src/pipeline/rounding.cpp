@@ -132,7 +132,7 @@ bool can_round(const quant::MethodUse& use, const QuantizeInput& input, quant::R
   if (recipe.weights.empty() && recipe.groups.empty()) return false;
   if (input.dataset != nullptr) return true;
   recipe.notes.push_back(
-      fmt::format("{} is left out: it needs calibration data; weights are rounded to the "
+      fmt::format("{} is left out: it needs calibration data (--data); weights are rounded to the "
                   "nearest codes",
                   quant::name_of(use.method)));
   return false;

@@ -56,7 +56,7 @@ def test_recipes_choose_how_weights_are_rounded(narrow, tmp_path):
     assert any(note.startswith("gptq: 7 layers") for note in notes)
     assert quantize("named", *data, "--recipe", "gptq(samples=256)", "--threads", "1")[0] == gptq
     without, _, notes = quantize("without")
-    assert without == nearest and any("gptq is left out: it needs calibration data" in note for note in notes)
+    assert without == nearest and any("gptq is left out: it needs calibration data (--data)" in note for note in notes)
 
 
 def test_recipes_that_do_not_exist(narrow, tmp_path):
