@@ -34,15 +34,25 @@ std::string with_levels(const Comparisons& c, int64_t samples) {
       c.tried, samples, 1 / kError, levels);
 }
 
+/// The largest deviation of a sample's figure in the builds that can be chosen, those whose measured value
+/// passes.
+double deviation_of(const std::vector<TriedBuild>& builds, const verify::Gate& gate) {
+  double deviation = 0;
+  for (const TriedBuild& build : builds) {
+    const auto found = build.figures->by_name.find(gate.metric);
+    if (found == build.figures->by_name.end()) continue;
+    const auto result = verify::check_gate(gate, *build.figures, {}, verify::Proof::point);
+    if (result.ok() && result->verdict == verify::GateResult::Verdict::passed)
+      deviation = std::max(deviation, found->second.sample_deviation);
+  }
+  return deviation;
+}
+
 /// Of the first gate whose figure has a deviation.
 std::string with_bias(const Comparisons& c, const std::vector<TriedBuild>& builds,
                       const std::vector<verify::Gate>& gates, int64_t samples) {
   for (const verify::Gate& gate : gates) {
-    double deviation = 0;
-    for (const TriedBuild& build : builds)
-      if (const auto found = build.figures->by_name.find(gate.metric); found != build.figures->by_name.end())
-        deviation = std::max(deviation, found->second.sample_deviation);
-    const double bias = verify::selection_bias(deviation, samples, c.tried);
+    const double bias = verify::selection_bias(deviation_of(builds, gate), samples, c.tried);
     if (!(bias > 0)) continue;
     const std::string unit = verify::unit_of(gate.metric);
     return fmt::format(

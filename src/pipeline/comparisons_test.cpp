@@ -38,6 +38,16 @@ TEST(Comparisons, PointSaysWhatItDoesNotCorrect) {
   EXPECT_EQ(to_json(c)["corrected"], false);
 }
 
+/// What fails by its measured value cannot be the best: how much its samples differ does not matter.
+TEST(Comparisons, WhatFailsDoesNotFlatterItself) {
+  const verify::Figures good = with_lost(0);
+  verify::Figures awful = with_lost(400);
+  awful.by_name.at("top1").change = -40;
+  awful.by_name.at("top1").sample_deviation = 50;
+  const Comparisons c = compare_tried({{"bf16", &good}, {"int2", &awful}}, gates(), verify::Proof::point, 2);
+  EXPECT_THAT(c.sentence, testing::HasSubstr("in top1 by up to 0.37 pp"));
+}
+
 TEST(Comparisons, NothingToSayOfOneBuildOrWithoutGatesAboutAnswers) {
   const verify::Figures good = with_lost(0);
   EXPECT_EQ(compare_tried({{"int8", &good}}, gates(), verify::Proof::ci, 1).sentence, "");

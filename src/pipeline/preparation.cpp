@@ -147,7 +147,8 @@ Result<std::shared_ptr<const Prepared>> prepare(const QuantizeInput& input, Prec
   for (const quant::MethodUse& use : options.methods) {
     if (!concerns(use.method, precision)) continue;
     if (input.dataset == nullptr || input.profile == nullptr) {
-      notes.push_back(fmt::format("{} is left out: it needs calibration data (--data)", quant::name_of(use.method)));
+      notes.push_back(
+          fmt::format("{} is left out: it needs calibration data (--data)", quant::name_of(use.method)));
       continue;
     }
     if (!preparation) preparation.emplace(input, precision, options, pool, progress);

@@ -29,7 +29,8 @@ quant::PruneOptions options_of(const quant::MethodUse& use, const QuantizeOption
 Result<quant::PruneReport> prune_graph(ir::Graph& graph, const QuantizeInput& input,
                                        quant::PruneOptions& prune, const std::shared_ptr<ThreadPool>& pool,
                                        std::vector<std::string>& notes, const Progress& progress) {
-  std::string obstacle = prune.wants_data() && input.dataset == nullptr ? "it needs calibration data (--data)" : "";
+  std::string obstacle =
+      prune.wants_data() && input.dataset == nullptr ? "it needs calibration data (--data)" : "";
   if (obstacle.empty()) {
     auto report = quant::prune(graph, input.dataset, pool, prune, progress);
     if (report.ok() || report.error().code != Code::unsupported) return report;
