@@ -86,7 +86,7 @@ class Finder {
     load(group);
     Offer best{.gain = 0, .group = group, .candidate = Candidate::least};
     if (elements_.size() < 2) return best;
-    fit_ = fit_group(numbers_, options_, half_scales_);
+    fit_ = fit_weighted(numbers_, importance_, options_, half_scales_);
     const double before = weighted_error(numbers_, importance_, options_, fit_);
     std::vector<size_t> tried;
     for (const Candidate candidate : kCandidates) {
@@ -101,7 +101,7 @@ class Finder {
 
   /// Of what load() found: those of this kind that go next, some of the group left behind.
   std::vector<size_t> chosen(Candidate candidate) {
-    if (candidate == Candidate::dearest) fit_ = fit_group(numbers_, options_, half_scales_);
+    if (candidate == Candidate::dearest) fit_ = fit_weighted(numbers_, importance_, options_, half_scales_);
     const CodeLevels levels = code_levels(options_);
     const auto key = [&](size_t i) {
       if (candidate == Candidate::dearest) return loss(i, levels);
@@ -131,7 +131,7 @@ class Finder {
       if (std::binary_search(out.begin(), out.end(), i)) continue;
       numbers.push_back(numbers_[i]), importance.push_back(importance_[i]);
     }
-    return weighted_error(numbers, importance, options_, fit_group(numbers, options_, half_scales_));
+    return weighted_error(numbers, importance, options_, fit_weighted(numbers, importance, options_, half_scales_));
   }
 
   // ------------------------------------------------------------ no gap longer than a byte
@@ -188,7 +188,7 @@ class Finder {
     for (int64_t g = 0; g < groups_.count(); ++g) {
       load(g);
       if (elements_.empty()) continue;
-      fit_ = fit_group(numbers_, options_, half_scales_);
+      fit_ = fit_weighted(numbers_, importance_, options_, half_scales_);
       for (size_t i = 0; i < elements_.size(); ++i)
         if (std::fabs(numbers_[i]) <= f16::kMax) losses[elements_[i]] = static_cast<float>(loss(i, levels));
     }
