@@ -3,15 +3,16 @@
 // Dimensions are followed through Shape, Gather, Slice, Concat, Squeeze, Unsqueeze and Cast, so
 // Gather(Shape(x), 1) folds although the batch is a symbol. A Reshape to [N, 12, -1] whose N is x's own first
 // dimension becomes [0, 12, -1]. Left alone: DequantizeLinear of integers, casts of half constants and of the
-// gaps of weights apart (weights stay narrow), values with quantized types, and results beyond kLargestResult.
+// gaps of weights apart (weights stay narrow), values with quantized types, and results beyond
+// kLargestResult.
 #include <algorithm>
 #include <map>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "ir/schema.h"
-#include "passes/list.h"
 #include "passes/fuse_tail.h"
+#include "passes/list.h"
 #include "passes/match.h"
 #include "passes/weights_apart.h"
 

@@ -161,7 +161,8 @@ Result<std::vector<Tensor>> evaluate_some(const Node& node, std::span<const Tens
     for (float& x : real) x *= to_floats(*inputs[1])[0];
     return std::vector<Tensor>{Tensor::of(inputs[0]->shape(), real)};
   }
-  if (node.op() == ir::Op::Reshape) return std::vector<Tensor>{inputs[0]->reshaped(node.output()->type.shape())};
+  if (node.op() == ir::Op::Reshape)
+    return std::vector<Tensor>{inputs[0]->reshaped(node.output()->type.shape())};
   if (node.op() == ir::Op::CumSum) return sums_of(*inputs[0]);
   if (node.op() == ir::Op::ScatterElements) return scattered(*inputs[0], *inputs[1], *inputs[2]);
   if (node.op() != ir::Op::Add || inputs[0]->shape() != inputs[1]->shape())

@@ -8,7 +8,7 @@ namespace {
 Node* cast_of_constant(const Value* value, DType from) {
   Node* cast = value == nullptr ? nullptr : producer_of(value, Op::Cast);
   return cast != nullptr && cast->input(0)->is_constant() && cast->input(0)->type.dtype == from ? cast
-                                                                                                   : nullptr;
+                                                                                                : nullptr;
 }
 
 }  // namespace

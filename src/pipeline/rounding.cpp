@@ -137,10 +137,12 @@ Status run_outliers(const QuantizeInput& input, const quant::MethodUse& use, Thr
     recipe.notes.emplace_back("outliers found nothing to gain");
     return {};
   }
-  recipe.notes.push_back(fmt::format(
-      "outliers: {} of {} weights ({:.2f} %) stand apart in FP16, in {} layers; {:.4g} bits a weight with them",
-      report.apart, report.weights, 100.0 * static_cast<double>(report.apart) / static_cast<double>(report.weights),
-      report.layers, stored_weights(recipe).bits_per_weight()));
+  recipe.notes.push_back(
+      fmt::format("outliers: {} of {} weights ({:.2f} %) stand apart in FP16, in {} layers; {:.4g} bits a "
+                  "weight with them",
+                  report.apart, report.weights,
+                  100.0 * static_cast<double>(report.apart) / static_cast<double>(report.weights),
+                  report.layers, stored_weights(recipe).bits_per_weight()));
   return {};
 }
 

@@ -219,15 +219,19 @@ TEST(Gptq, WeightsApartByPlainLoops) {
   const RoundingProblem p = problem_with_apart(7, 40, 21);
   const WeightGrid grid = coarse_grid(p.k);
   const GridWeights found = gptq(p, grid, scales_for(grid, p.n, 0.7F), pool);
-  const auto factor = [&](int64_t i, int64_t j) { return static_cast<double>(p.factor[static_cast<size_t>(i * p.k + j)]); };
+  const auto factor = [&](int64_t i, int64_t j) {
+    return static_cast<double>(p.factor[static_cast<size_t>(i * p.k + j)]);
+  };
   for (int64_t c = 0; c < p.n; ++c) {
     std::vector<double> error(static_cast<size_t>(p.k));
     for (int64_t k = p.k - 1; k >= 0; --k) {
       const auto at = static_cast<size_t>(k * p.n + c);
       const auto target = static_cast<double>(p.target[at]);
       double wanted = target;
-      for (int64_t j = k + 1; j < p.k; ++j) wanted -= factor(k, j) * error[static_cast<size_t>(j)] / factor(k, k);
-      double number = std::clamp(std::nearbyint(wanted / static_cast<double>(0.7F)), -2.0, 1.0) * static_cast<double>(0.7F);
+      for (int64_t j = k + 1; j < p.k; ++j)
+        wanted -= factor(k, j) * error[static_cast<size_t>(j)] / factor(k, k);
+      double number = std::clamp(std::nearbyint(wanted / static_cast<double>(0.7F)), -2.0, 1.0) *
+                      static_cast<double>(0.7F);
       EXPECT_EQ(found.is_apart(at), p.is_apart(k, c));
       if (p.is_apart(k, c)) {
         // FP16 rounds by 2^-11, and FP32 sums of seven terms may fall on the other side of a tie.

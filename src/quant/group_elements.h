@@ -9,8 +9,8 @@
 
 namespace narrow::quant {
 
-/// Weights as [outer, axis, inner] with groups along the axis, or (group size 0) with all of an index of it in
-/// one. A group's number is that of its parameters.
+/// Weights as [outer, axis, inner] with groups along the axis, or (group size 0) with all of an index of it
+/// in one. A group's number is that of its parameters.
 class GroupElements {
  public:
   GroupElements(const Shape& shape, int64_t axis, int64_t group_size)

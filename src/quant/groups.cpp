@@ -223,7 +223,7 @@ GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupO
       static_cast<uint8_t*>(out.zero_point.mutable_raw())[g] = static_cast<uint8_t>(found.zero_point);
     for (const size_t i : elements)
       q[i] = static_cast<uint8_t>(is_apart.empty() || is_apart[i] == 0 ? code_of(x[i], found, levels)
-                                                                         : code_apart(x[i], found, options));
+                                                                       : code_apart(x[i], found, options));
   }
   if (half_scales) out.scale = cast(out.scale, DType::f16);
   out.apart = make_apart(apart);

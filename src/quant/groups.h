@@ -60,8 +60,8 @@ using GroupFit =
 ScaleFit fit_group(std::span<const float> group, const GroupOptions& options, bool half_scales);
 
 /// Every weight to the nearest code of its group, groups along `axis`; with group_size 0 `axis` is that of
-/// the result channels, whose weights are one group each. Weights at the places `apart` (as make_apart() wants
-/// them) stand apart: groups are fitted without them.
+/// the result channels, whose weights are one group each. Weights at the places `apart` (as make_apart()
+/// wants them) stand apart: groups are fitted without them.
 GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupOptions& options,
                                const GroupFit& fit = fit_group, std::span<const int64_t> apart = {});
 /// The same with the format of `like` and what stands apart there, from the original weights: another fit.

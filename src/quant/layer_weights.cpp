@@ -207,7 +207,8 @@ void LayerWeights::store_apart(int64_t group, const GridWeights& weights) {
   auto* values = static_cast<f16*>(grouped_->apart.values.mutable_raw());
   const bool half = grouped_->scale.dtype() == DType::f16;
   for (int64_t run = 0; run < grid_.groups(); ++run)
-    for (int64_t k = grid_.begin[static_cast<size_t>(run)]; k < grid_.begin[static_cast<size_t>(run) + 1]; ++k)
+    for (int64_t k = grid_.begin[static_cast<size_t>(run)]; k < grid_.begin[static_cast<size_t>(run) + 1];
+         ++k)
       for (int64_t n = 0; n < shape_.n; ++n) {
         const int64_t entry = entry_apart(group, k, n);
         if (entry < 0) continue;

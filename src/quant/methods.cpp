@@ -202,7 +202,8 @@ Result<std::vector<MethodUse>> parse_methods(std::string_view list) {
   for (size_t i = 1; i < methods.size(); ++i) {
     const int stage = stage_of(methods[i].method), before = stage_of(methods[i - 1].method);
     if (stage < before)
-      return wrong("recipe", "what changes the graph before what rounds, prune and outliers between them", list);
+      return wrong("recipe", "what changes the graph before what rounds, prune and outliers between them",
+                   list);
     if (stage == before && (stage == 1 || stage == 2))
       return wrong("recipe", std::string(name_of(methods[i].method)) + " once", list);
   }

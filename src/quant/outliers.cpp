@@ -131,7 +131,8 @@ class Finder {
       if (std::binary_search(out.begin(), out.end(), i)) continue;
       numbers.push_back(numbers_[i]), importance.push_back(importance_[i]);
     }
-    return weighted_error(numbers, importance, options_, fit_weighted(numbers, importance, options_, half_scales_));
+    return weighted_error(numbers, importance, options_,
+                          fit_weighted(numbers, importance, options_, half_scales_));
   }
 
   // ------------------------------------------------------------ no gap longer than a byte
@@ -155,7 +156,8 @@ class Finder {
       const int64_t middle = fits + (fails - fits) / 2;
       (apart_with(middle) <= budget ? fits : fails) = middle;
     }
-    for (int64_t i = fits; i < std::ssize(order_); ++i) taken_[static_cast<size_t>(order_[static_cast<size_t>(i)])] = 0;
+    for (int64_t i = fits; i < std::ssize(order_); ++i)
+      taken_[static_cast<size_t>(order_[static_cast<size_t>(i)])] = 0;
     order_.resize(static_cast<size_t>(fits));
     std::sort(order_.begin(), order_.end());
     return order_;

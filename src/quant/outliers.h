@@ -1,5 +1,5 @@
-// Outliers apart: the few weights whose rounding would cost most are kept in FP16 beside the codes, and groups
-// are fitted without them.
+// Outliers apart: the few weights whose rounding would cost most are kept in FP16 beside the codes, and
+// groups are fitted without them.
 //
 // Source: Dettmers et al., "SpQR: A Sparse-Quantized Representation for Near-Lossless LLM Weight
 // Compression", arXiv:2306.03078. docs/methods/outliers.md.
@@ -48,9 +48,9 @@ struct OutlierReport {
   int64_t layers = 0, apart = 0, weights = 0;  // of the layers in groups
 };
 
-/// Sets `percent` of the weights of everything that `recipe` stores in groups apart, and fits the groups anew,
-/// codes to nearest. Layers in int8 with a scale per channel stay. `recipe` was made for `graph`; `profile`
-/// may be null. Deterministic for any number of threads. Error unsupported: TensorRT as the target.
+/// Sets `percent` of the weights of everything that `recipe` stores in groups apart, and fits the groups
+/// anew, codes to nearest. Layers in int8 with a scale per channel stay. `recipe` was made for `graph`;
+/// `profile` may be null. Deterministic for any number of threads. Error unsupported: TensorRT as the target.
 Result<OutlierReport> set_outliers_apart(const ir::Graph& graph, const calib::Profile* profile,
                                          Recipe& recipe, ThreadPool& pool, double percent);
 

@@ -36,7 +36,8 @@ Tensor heavy_tailed(const Shape& shape, uint64_t seed) {
 double squared_error(const Tensor& weights, const GroupedWeights& stored) {
   const auto w = to_floats(weights), back = to_floats(dequantize_groups(stored));
   double sum = 0;
-  for (size_t i = 0; i < w.size(); ++i) sum += std::pow(static_cast<double>(w[i]) - static_cast<double>(back[i]), 2);
+  for (size_t i = 0; i < w.size(); ++i)
+    sum += std::pow(static_cast<double>(w[i]) - static_cast<double>(back[i]), 2);
   return sum;
 }
 
@@ -134,7 +135,8 @@ TEST(Outliers, WhatFp16CannotHoldStays) {
 /// The same weights, and data that are a hundred times larger in one channel: what is lost there is dearer.
 TEST(Outliers, GoWhereTheDataMakeErrorsDear) {
   const Tensor w = heavy_tailed({64, 32}, 5);
-  WeightCosts costs{.square = std::vector<float>(64, 1.0F), .extent = 64, .inner = 32, .group_elements = 64 * 32};
+  WeightCosts costs{
+      .square = std::vector<float>(64, 1.0F), .extent = 64, .inner = 32, .group_elements = 64 * 32};
   costs.square[9] = 1e4F;
   const GroupedWeights stored = quantize_groups(w, 0, {.bits = 3, .group_size = 16});
   const auto in_channel = [&](const std::vector<int64_t>& places) {
@@ -189,7 +191,8 @@ TEST_P(Formats, StandForCodesAndWhatIsApart) {
   size_t next = 0;
   for (int64_t i = 0; i < w.elements(); ++i) {
     const auto at = static_cast<size_t>(i);
-    const auto g = static_cast<size_t>(options.group_size == 0 ? i / 10 : group_index(shape, 0, options.group_size, i));
+    const auto g =
+        static_cast<size_t>(options.group_size == 0 ? i / 10 : group_index(shape, 0, options.group_size, i));
     const int64_t zero = stored.zero_point.defined() ? to_ints(stored.zero_point)[g] : 0;
     float number = static_cast<float>(codes[at] - zero) * scale[g];
     if (next < places.size() && places[next] == i) {
@@ -272,8 +275,9 @@ TEST_P(Formats, AppliedGraphsHoldTheNumbers) {
   ir::Graph plain = graph.clone();
   for (ir::Node* node : plain.nodes())
     if (is_heavy(*node))
-      plain.set_input(node, 1,
-                      plain.add_constant("plain_" + key_of(*node), dequantize_groups(recipe.groups.at(key_of(*node)))));
+      plain.set_input(
+          node, 1,
+          plain.add_constant("plain_" + key_of(*node), dequantize_groups(recipe.groups.at(key_of(*node)))));
   const TensorMap inputs = testing_graphs::inputs_for(graph, 9);
   const auto got = runtime::reference::run(*applied, inputs), wanted = runtime::reference::run(plain, inputs);
   ASSERT_TRUE(got.ok() && wanted.ok());

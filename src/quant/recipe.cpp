@@ -58,7 +58,8 @@ double StoredWeights::bits_per_weight() const {
 StoredWeights stored_weights(const Recipe& recipe) {
   StoredWeights sum;
   for (const auto& [name, groups] : recipe.groups)
-    sum.weights += groups.codes.elements(), sum.bits += groups.stored_bits(), sum.apart += groups.apart.count();
+    sum.weights += groups.codes.elements(), sum.bits += groups.stored_bits(),
+        sum.apart += groups.apart.count();
   if (recipe.four_bit.empty()) return sum;
   for (const auto& [name, codes] : recipe.codes) {
     const auto scales = static_cast<int64_t>(recipe.weights.at(name).scale.size());

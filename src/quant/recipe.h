@@ -115,8 +115,8 @@ struct Recipe {
   std::vector<std::string> notes;
 };
 
-/// Weights that are stored in few bits, what they take with their scales and zero points, and how many of them
-/// stand apart (at 24 bits, counted as well).
+/// Weights that are stored in few bits, what they take with their scales and zero points, and how many of
+/// them stand apart (at 24 bits, counted as well).
 struct StoredWeights {
   int64_t weights = 0, bits = 0, apart = 0;
   double bits_per_weight() const;  // 0 without weights

@@ -42,9 +42,7 @@ class BlockRefiner {
 
  private:
   const float* hessian(int64_t k) const { return problem_.hessian.data() + k * problem_.k; }
-  int16_t& code(int64_t k, int64_t c) {
-    return weights_.codes[at(k, c)];
-  }
+  int16_t& code(int64_t k, int64_t c) { return weights_.codes[at(k, c)]; }
   size_t group_at(int64_t g, int64_t c) const { return static_cast<size_t>(g * problem_.n + first_ + c); }
 
   size_t at(int64_t k, int64_t c) const { return static_cast<size_t>(k * problem_.n + first_ + c); }
@@ -60,9 +58,7 @@ class BlockRefiner {
   /// error_ = v - w*, gradient_ = H error_.
   void measure() {
     for (int64_t k = 0; k < problem_.k; ++k)
-      for (int64_t c = 0; c < live_; ++c)
-        error_.row(k)[c] =
-            number(k, c) - problem_.target[at(k, c)];
+      for (int64_t c = 0; c < live_; ++c) error_.row(k)[c] = number(k, c) - problem_.target[at(k, c)];
     for (int64_t k = 0; k < problem_.k; ++k) {
       float sum[kBlock] = {};
       for (int64_t j = 0; j < problem_.k; ++j) add_scaled(sum, hessian(k)[j], error_.row(j));
@@ -120,8 +116,8 @@ class BlockRefiner {
     return any;
   }
 
-  /// A s = b:  A_gh = v_g^T H v_h, b_g = v_g^T H (w* - a), with v_g the codes of run g less its zero point and
-  /// a the weights apart, where v is 0. A ridge keeps the scales of runs that say nothing.
+  /// A s = b:  A_gh = v_g^T H v_h, b_g = v_g^T H (w* - a), with v_g the codes of run g less its zero point
+  /// and a the weights apart, where v is 0. A ridge keeps the scales of runs that say nothing.
   bool fit_column(int64_t c) {
     const int64_t k = problem_.k, groups = grid_.groups();
     Eigen::MatrixXf products = Eigen::MatrixXf::Zero(k, groups);  // H v_g
@@ -140,7 +136,8 @@ class BlockRefiner {
       const auto digit = static_cast<double>(digits[static_cast<size_t>(i)]);
       if (digit != 0) a.row(g) += digit * products.row(i).cast<double>();
       const float given = weights_.is_apart(at(i, c)) ? weights_.apart[at(i, c)] : 0;
-      b += static_cast<double>(problem_.target[at(i, c)] - given) * products.row(i).transpose().cast<double>();
+      b +=
+          static_cast<double>(problem_.target[at(i, c)] - given) * products.row(i).transpose().cast<double>();
     }
     for (int64_t g = 0; g < groups; ++g) now[g] = static_cast<double>(weights_.scale[group_at(g, c)]);
     return take(c, a, b, now);
