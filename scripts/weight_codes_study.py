@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What other codes than uniform ones in groups would give: the table of docs/methods/outliers.md.
+"""What other codes than uniform ones in groups would give: the table of docs/methods/codebooks.md.
 
     scripts/weight_codes_study.py            prints it
     scripts/weight_codes_study.py --write    and replaces the one between the markers of the page
 Rounds the products of stories260K.onnx (data pack) by GPTQ, every layer on what the original model reads there, and measures the
-perplexity in ONNX Runtime. Uniform codes in groups are compared with: outliers kept in FP16 beside them (SpQR), 16 or 8 codes per
-layer found by k-means, three and two codes. All share this file's GPTQ, so that only the codes differ; narrow's own is better.
+perplexity in ONNX Runtime. Uniform codes in groups are compared with: 16 or 8 codes per layer found by k-means, three and two
+codes. All share this file's GPTQ, so that only the codes differ; narrow's own is better.
 """
 import pathlib
 import sys
@@ -20,7 +20,6 @@ import tinystories
 
 PAGES = pathlib.Path(__file__).resolve().parent.parent / "docs" / "methods"
 DAMPING = 0.03
-OUTLIER_BITS = 16 + 16  # value, position within a layer
 
 MODEL = onnx.load(tinystories.MODEL)
 CONSTANTS = {c.name: numpy_helper.to_array(c) for c in MODEL.graph.initializer}
@@ -66,8 +65,7 @@ class Uniform:
     def prepare(self, _):
         return self
 
-    def fit(self, rows, keep):
-        x = np.where(keep, rows, 0)
+    def fit(self, x):
         low, high = np.minimum(x.min(0), 0), np.maximum(x.max(0), 0)
         best = np.full(x.shape[1], np.inf)
         found = np.ones((2, x.shape[1]))
@@ -94,8 +92,7 @@ class Codebook:
     def prepare(self, _):
         return self
 
-    def fit(self, rows, keep):
-        x = np.where(keep, rows, 0)
+    def fit(self, x):
         best, found = np.full(x.shape[1], np.inf), np.ones(x.shape[1])
         for share in np.linspace(0.3, 1, 15):
             scale = half(share * np.abs(x).max(0) / np.abs(self.codes).max())
@@ -128,76 +125,46 @@ class KMeans(Codebook):
         return self
 
 
-def outliers(weights, inverse, codes, share):
-    """The weights whose absence lowers the group's error most, each by the inverse of its diagonal (SpQR, (2)); at most two a group
-    and sign."""
-    chosen = np.zeros(weights.shape, bool)
-    if share == 0:
-        return chosen
-    gain = np.zeros(weights.shape)
-    importance = 1 / np.diag(inverse)[:, None]
-    for first in range(0, len(weights), codes.group):
-        rows = slice(first, first + codes.group)
-        x, weight = weights[rows], importance[rows]
-        keep = np.ones(x.shape, bool)
-        for _ in range(4):
-            before = ((codes.round(x, codes.fit(x, keep)) - x)**2 * weight * keep).sum(0)
-            trial, columns = keep.copy(), np.arange(x.shape[1])
-            furthest = np.where(keep, np.abs(x), -1).argmax(0)
-            trial[furthest, columns] = False
-            after = ((codes.round(x, codes.fit(x, trial)) - x)**2 * weight * trial).sum(0)
-            gain[first + furthest, columns] = before - after
-            keep = trial
-    count = round(share * weights.size)
-    chosen.ravel()[np.argsort(-gain.ravel(), kind="stable")[:count]] = True
-    return chosen
-
-
-def gptq(weights, hessian, codes, share=0.0):
+def gptq(weights, hessian, codes):
     inverse = np.linalg.inv(hessian)
     upper = np.linalg.cholesky(inverse).T
-    apart = outliers(weights, inverse, codes, share)
     codes = codes.prepare(weights)
     left, result = weights.astype(np.float64), np.zeros(weights.shape)
     for first in range(0, len(left), codes.group):
         last = min(len(left), first + codes.group)
         for k in range(first, last):
             if k == first:
-                parameters = codes.fit(left[first:last], ~apart[first:last])
-            rounded = np.where(apart[k], half_value(left[k]), codes.round(left[k], parameters))
+                parameters = codes.fit(left[first:last])
+            rounded = codes.round(left[k], parameters)
             result[k] = rounded
             left[k + 1:] -= np.outer(upper[k, k + 1:], (left[k] - rounded) / upper[k, k])
     return result
 
 
-def half_value(x):
-    return x.astype(np.float16).astype(np.float64)
-
-
-def measure(all_hessians, codes, **options):
+def measure(all_hessians, codes):
     return tinystories.perplexity(model_with(
-        {layer: gptq(CONSTANTS[layer].astype(np.float64), all_hessians[layer], codes, **options) for layer in LAYERS}))
+        {layer: gptq(CONSTANTS[layer].astype(np.float64), all_hessians[layer], codes) for layer in LAYERS}))
 
 
 def code_cases():
-    """(row, codes, options, bits per weight)"""
+    """(row, codes)"""
     for bits in (4, 3):
-        for group, shares in ((64, (0, 0.005, 0.01, 0.02)), (32, (0, 0.005, 0.01)), (16, (0,))):
-            for share in shares:
-                name = f"int{bits}, groups of {group}" + (f", {share:.1%} in FP16" if share else "")
-                yield name, Uniform(bits, group), {"share": share}, Uniform(bits, group).bits + share * OUTLIER_BITS
-    others = [(f"{2**bits} codes by k-means, groups of {group}", KMeans(bits, group)) for bits in (4, 3) for group in (64, 32, 16)]
-    others += [(f"int2, groups of {group}", Uniform(2, group)) for group in (32, 16)]
-    others += [(f"-1, 0, 1, groups of {group}", Codebook([-1, 0, 1], np.log2(3), group)) for group in (32, 16)]
-    others += [("-1, 1, groups of 16", Codebook([-1, 1], 1, 16))]
-    for name, codes in others:
-        yield name, codes, {}, codes.bits
+        for group in (64, 32, 16):
+            yield f"int{bits}, groups of {group}", Uniform(bits, group)
+    for bits in (4, 3):
+        for group in (64, 32, 16):
+            yield f"{2**bits} codes by k-means, groups of {group}", KMeans(bits, group)
+    for group in (32, 16):
+        yield f"int2, groups of {group}", Uniform(2, group)
+    for group in (32, 16):
+        yield f"-1, 0, 1, groups of {group}", Codebook([-1, 0, 1], np.log2(3), group)
+    yield "-1, 1, groups of 16", Codebook([-1, 1], 1, 16)
 
 
 def table(all_hessians):
     lines = ["| codes | bits per weight | perplexity |", "| --- | ---: | ---: |"]
-    for name, codes, options, bits in code_cases():
-        lines.append(f"| {name} | {bits:.3f} | {measure(all_hessians, codes, **options):.3f} |")
+    for name, codes in code_cases():
+        lines.append(f"| {name} | {codes.bits:.3f} | {measure(all_hessians, codes):.3f} |")
         print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)
 
@@ -206,7 +173,7 @@ def main():
     text = table(hessians())
     print(text)
     if sys.argv[1:] == ["--write"]:
-        marked_table.write(PAGES / "outliers.md", "weight_codes_study.py", text)
+        marked_table.write(PAGES / "codebooks.md", "weight_codes_study.py", text)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ bool passes_on(Op op) {
     case Op::Squeeze:
     case Op::Unsqueeze:
     case Op::Identity:
+    case Op::CumSum:           // of the gaps between weights apart,
+    case Op::ScatterElements:  // which it puts beside what the codes stand for
       return true;
     default:
       return false;
@@ -79,7 +81,10 @@ Role role_of(const Value& constant) {
     if (dequantizes && use.index > 0 && !decided)
       decided = use.index == 1 ? Bytes::scales : Bytes::zero_points;
     if (dequantizes && use.index == 0) dequantized = true;
-    const bool goes_on = passes_on(node.op()) && (use.index == 0 || dequantizes) && !node.outputs().empty();
+    const bool adds = node.op() == Op::ScatterElements;
+    if (adds && use.index == 1 && !decided) decided = Bytes::places;
+    const bool goes_on =
+        passes_on(node.op()) && (use.index == 0 || dequantizes || adds) && !node.outputs().empty();
     if (!goes_on)
       return {decided.value_or(kind_at(node, use.index, dequantized, constant.type.dtype)), &node};
     value = node.output();

@@ -12,7 +12,8 @@
 
 namespace narrow::artifact {
 
-/// What bytes are. places: which elements of a sparse constant are there. engine: constants of the engine's
+/// What bytes are. places: which elements of a sparse constant are there, and where weights stand apart
+/// (their values are weights). engine: constants of the engine's
 /// graph alone. Constants of up to 64 elements stand in the text of the graphs.
 enum class Bytes : uint8_t {
   codes,

@@ -2,15 +2,19 @@
 //
 // Dimensions are followed through Shape, Gather, Slice, Concat, Squeeze, Unsqueeze and Cast, so
 // Gather(Shape(x), 1) folds although the batch is a symbol. A Reshape to [N, 12, -1] whose N is x's own first
-// dimension becomes [0, 12, -1]. Left alone: DequantizeLinear of integers and casts of half constants
-// (weights stay narrow), values with quantized types, and results beyond kLargestResult.
+// dimension becomes [0, 12, -1]. Left alone: DequantizeLinear of integers, casts of half constants and of the
+// gaps of weights apart (weights stay narrow), values with quantized types, and results beyond
+// kLargestResult.
 #include <algorithm>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "ir/schema.h"
+#include "passes/fuse_tail.h"
 #include "passes/list.h"
 #include "passes/match.h"
+#include "passes/weights_apart.h"
 
 namespace narrow::passes {
 namespace {
@@ -165,7 +169,7 @@ bool keeps_weights_narrow(const Node* node) {
   if (node->op() == Op::DequantizeLinear) return true;
   const Value* input = node->input(0);
   return node->op() == Op::Cast && input != nullptr &&
-         (input->type.dtype == DType::f16 || input->type.dtype == DType::bf16);
+         (input->type.dtype == DType::f16 || input->type.dtype == DType::bf16 || widens_gaps(node));
 }
 
 bool small_and_plain(const Node* node) {
@@ -242,10 +246,24 @@ Result<int64_t> fold_narrow_parameters(Graph& graph, const PassContext& context)
   return folded;
 }
 
+namespace {
+/// Nodes that put weights apart in their places, where all they are made of is constant.
+std::unordered_set<const Node*> nodes_of_weights_apart(const Graph& graph) {
+  std::unordered_set<const Node*> nodes;
+  for (const Node* node : graph.nodes()) {
+    const auto apart = node->op() == Op::Reshape ? weights_apart(node->output()) : std::nullopt;
+    if (apart && is_constant_weight(node->output()))
+      nodes.insert({apart->flat, apart->places, apart->add, apart->whole});
+  }
+  return nodes;
+}
+}  // namespace
+
 Result<int64_t> fold_narrow_constants(Graph& graph, const PassContext& context) {
   int64_t folded = 0;
+  const std::unordered_set<const Node*> apart = nodes_of_weights_apart(graph);
   for (Node* node : graph.nodes()) {
-    if (!keeps_weights_narrow(node)) continue;
+    if (!keeps_weights_narrow(node) && !apart.contains(node)) continue;
     NARROW_TRY(const bool done, evaluate(graph, node, context));
     folded += done ? 1 : 0;
   }

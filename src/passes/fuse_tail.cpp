@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "passes/weights_apart.h"
+
 namespace narrow::passes {
 namespace {
 
@@ -115,6 +117,7 @@ bool widens_constants(const Node* node) {
 bool is_constant_weight(const Value* value) {
   if (value == nullptr) return false;
   if (value->is_constant()) return true;
+  if (const auto apart = weights_apart(value)) return is_constant_weight(apart->dequantized());
   const Node* node = value->producer();
   if (!widens(node)) return false;
   // Scales may be stored in halves and widened, or be codes themselves: a node of constants before this one.

@@ -19,7 +19,8 @@ struct Tail {
 Tail follow_tail(const Graph& graph, Value* value,
                  bool (*fused_later)(const Graph& graph, const Node* layer));
 
-/// A constant, or DequantizeLinear or Cast of one: weights that a fused op may read.
+/// A constant, or DequantizeLinear or Cast of one, or that with weights apart: weights that a fused op may
+/// read.
 bool is_constant_weight(const Value* value);
 /// `bias` as the fused ops want it: half constants widened to f32; anything else as it is.
 Value* widened_bias(Graph& graph, Value* bias);

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <sstream>
 #include <unordered_map>
 
@@ -138,8 +139,21 @@ Result<Graph> parsed(const std::string& text) {
   return graph;
 }
 
-/// Arithmetic enough to see that folding evaluates: casts, codes times one scale, and sums of two equally
-/// shaped float tensors.
+/// Running sums of integers; numbers added to a list at places, each once.
+std::vector<Tensor> sums_of(const Tensor& x) {
+  std::vector<int64_t> sums = to_ints(x);
+  std::partial_sum(sums.begin(), sums.end(), sums.begin());
+  return {Tensor::of(x.shape(), sums)};
+}
+std::vector<Tensor> scattered(const Tensor& x, const Tensor& places, const Tensor& values) {
+  std::vector<float> list = to_floats(x);
+  const std::vector<int64_t> at = to_ints(places);
+  for (size_t i = 0; i < at.size(); ++i) list[static_cast<size_t>(at[i])] += to_floats(values)[i];
+  return {Tensor::of(x.shape(), list)};
+}
+
+/// Arithmetic enough to see that folding evaluates: casts, codes times one scale, sums of two equally shaped
+/// float tensors, and what puts weights apart in their places.
 Result<std::vector<Tensor>> evaluate_some(const Node& node, std::span<const Tensor* const> inputs) {
   if (node.op() == ir::Op::Cast) return std::vector<Tensor>{cast(*inputs[0], node.output()->type.dtype)};
   if (node.op() == ir::Op::DequantizeLinear && inputs.size() == 2) {
@@ -147,6 +161,10 @@ Result<std::vector<Tensor>> evaluate_some(const Node& node, std::span<const Tens
     for (float& x : real) x *= to_floats(*inputs[1])[0];
     return std::vector<Tensor>{Tensor::of(inputs[0]->shape(), real)};
   }
+  if (node.op() == ir::Op::Reshape)
+    return std::vector<Tensor>{inputs[0]->reshaped(node.output()->type.shape())};
+  if (node.op() == ir::Op::CumSum) return sums_of(*inputs[0]);
+  if (node.op() == ir::Op::ScatterElements) return scattered(*inputs[0], *inputs[1], *inputs[2]);
   if (node.op() != ir::Op::Add || inputs[0]->shape() != inputs[1]->shape())
     return Error{.code = Code::unsupported, .subject = node.location()};
   std::vector<float> sum = to_floats(*inputs[0]);

@@ -33,6 +33,7 @@ bool concerns(Method method, Precision precision) {
     case Method::awq:
       return is_weight_only(precision);
     case Method::prune:
+    case Method::outliers:
     case Method::nearest:
     case Method::hqq:
     case Method::seqmse:

@@ -6,6 +6,7 @@
 
 #include "quant/half_quadratic.h"
 #include "quant/learn_blocks.h"
+#include "quant/outliers.h"
 #include "quant/sequential_rounding.h"
 #include "quant/sequential_scales.h"
 
@@ -127,6 +128,25 @@ void run_hqq(const QuantizeInput& input, const quant::MethodUse& use, ThreadPool
                   report.layers, norm, report.nearest > 0 ? report.chosen / report.nearest : 1));
 }
 
+Status run_outliers(const QuantizeInput& input, const quant::MethodUse& use, ThreadPool& pool,
+                    quant::Recipe& recipe) {
+  if (recipe.groups.empty()) return {};
+  const double percent = use.settings.at("percent");
+  NARROW_TRY(const quant::OutlierReport report,
+             quant::set_outliers_apart(input.graph, input.profile, recipe, pool, percent));
+  if (report.layers == 0) {
+    recipe.notes.emplace_back("outliers found nothing to gain");
+    return {};
+  }
+  recipe.notes.push_back(
+      fmt::format("outliers: {} of {} weights ({:.2f} %) stand apart in FP16, in {} layers; {:.4g} bits a "
+                  "weight with them",
+                  report.apart, report.weights,
+                  100.0 * static_cast<double>(report.apart) / static_cast<double>(report.weights),
+                  report.layers, stored_weights(recipe).bits_per_weight()));
+  return {};
+}
+
 /// Stored weights to round, and data to round them by; otherwise a note says why not.
 bool can_round(const quant::MethodUse& use, const QuantizeInput& input, quant::Recipe& recipe) {
   if (recipe.weights.empty() && recipe.groups.empty()) return false;
@@ -153,6 +173,8 @@ Status run_rounding(const quant::MethodUse& use, const QuantizeInput& input, con
                     quant::Recipe& recipe, const Progress& progress) {
   using quant::Method;
   switch (use.method) {
+    case Method::outliers:
+      return noted(run_outliers(input, use, *pool, recipe), use, recipe);
     case Method::hqq:
       run_hqq(input, use, *pool, recipe);
       return {};

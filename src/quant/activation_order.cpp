@@ -34,6 +34,7 @@ RoundingProblem permuted(const RoundingProblem& problem, const std::vector<int64
   out.factor = upper_factor(out.hessian, out.k);
   out.target = permuted(problem.target, problem.n, order);
   if (!problem.zero.empty()) out.zero = permuted(problem.zero, problem.n, order);
+  if (!problem.apart.empty()) out.apart = permuted(problem.apart, problem.n, order);
   return out;
 }
 
@@ -61,11 +62,11 @@ GridWeights gptq_in_activation_order(const RoundingProblem& problem, const Weigh
                                     .scale = permuted(fixed.scale, problem.n, groups),
                                     .zero_point = permuted(fixed.zero_point, problem.n, groups)},
                                    pool);
+  std::vector<int64_t> back(order.size());  // where row k of the problem is among the permuted ones
+  for (size_t k = 0; k < order.size(); ++k) back[static_cast<size_t>(order[k])] = static_cast<int64_t>(k);
   GridWeights out = fixed;
-  out.codes.resize(ordered.codes.size());
-  for (size_t k = 0; k < order.size(); ++k)
-    std::copy_n(ordered.codes.begin() + static_cast<int64_t>(k) * problem.n, problem.n,
-                out.codes.begin() + order[k] * problem.n);
+  out.codes = permuted(ordered.codes, problem.n, back);
+  if (!ordered.apart.empty()) out.apart = permuted(ordered.apart, problem.n, back);
   return out;
 }
 

@@ -110,6 +110,26 @@ TEST(ActivationOrder, GroupsKeepTheirScalesAndZeroPoints) {
   }
 }
 
+/// A weight apart takes up all it is asked for, to FP16's 11 bits, with the code that stands for zero.
+TEST(ActivationOrder, WeightsApartAreNumbers) {
+  ThreadPool pool(1);
+  RoundingProblem p = problem_of(8, 2, 4);
+  p.apart.assign(16, 0);
+  size_t first = 0;  // the most important: nothing was rounded before it
+  for (size_t k = 1; k < 8; ++k)
+    if (p.hessian[k * 9] > p.hessian[first * 9]) first = k;
+  p.apart[2 * first] = p.apart[1] = 1;
+  WeightGrid grid;
+  grid.low = 0, grid.high = 15, grid.begin = {0, 8};
+  const GridWeights fixed{.codes = {}, .scale = {0.1F, 0.1F}, .zero_point = {7, 8}};
+  const GridWeights w = gptq_in_activation_order(p, grid, fixed, pool);
+  for (size_t i = 0; i < 16; ++i) EXPECT_EQ(w.is_apart(i), p.apart[i] != 0) << i;
+  EXPECT_EQ(w.codes[2 * first], 7);
+  EXPECT_EQ(w.codes[1], 8);
+  const float target = p.target[2 * first];
+  EXPECT_NEAR(w.apart[2 * first], target, std::ldexp(std::fabs(target), -11));
+}
+
 TEST(ActivationOrder, ZerosStay) {
   ThreadPool pool(1);
   RoundingProblem p = problem_of(8, 3, 9);

@@ -35,7 +35,7 @@ void apply_int8(ir::Graph& graph, const Recipe& recipe);
 void apply_tables(ir::Graph& graph, const Recipe& recipe);
 /// int8-dynamic: each row of the data divided by its own scale, quantized, multiplied, scaled back.
 void apply_dynamic(ir::Graph& graph, const Recipe& recipe);
-/// Weight-only: blocked DequantizeLinear before the weights' reader.
+/// Weight-only: blocked DequantizeLinear before the weights' reader, and what adds the weights apart.
 void apply_groups(ir::Graph& graph, const Recipe& recipe);
 /// Corrected FP32 biases of nodes that keep theirs in FP32: bf16, fp16 and weight-only.
 void apply_bias_corrections(ir::Graph& graph, const Recipe& recipe);

@@ -25,6 +25,7 @@ std::vector<float> spread(const GroupedWeights& w, const Tensor& parameter) {
   ones.codes = Tensor::of(w.codes.shape(), std::vector<float>(static_cast<size_t>(w.codes.elements()), 1.0F));
   ones.scale = parameter;
   ones.zero_point = {};
+  ones.apart = {};
   return to_floats(dequantize_groups(ones));
 }
 
@@ -43,6 +44,8 @@ Tensor nearest_codes(const GroupedWeights& parameters, std::span<const float> x)
   std::vector<float> codes(x.size());
   for (size_t i = 0; i < x.size(); ++i)
     codes[i] = std::clamp(round_half_even(x[i] / scale[i]) + zero[i], range.low, range.high);
+  for (const int64_t place : parameters.apart.places())
+    codes[static_cast<size_t>(place)] = zero[static_cast<size_t>(place)];
   return cast(Tensor::of(parameters.codes.shape(), codes), parameters.codes.dtype());
 }
 

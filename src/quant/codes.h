@@ -20,7 +20,8 @@ CodeRange code_range(const GroupedWeights& weights);
 /// The scale of every weight; its zero point.
 std::vector<float> scales_of_weights(const GroupedWeights& weights);
 std::vector<float> zero_points_of_weights(const GroupedWeights& weights);
-/// clamp(round_half_even(x / scale) + zero_point) with the scales and zero points of `parameters`.
+/// clamp(round_half_even(x / scale) + zero_point) with the scales and zero points of `parameters`; the zero
+/// point where a weight stands apart there. Not for binary codes.
 Tensor nearest_codes(const GroupedWeights& parameters, std::span<const float> x);
 /// Errors: invalid_argument naming `layer`: bits outside 2..8, two codes only, another number of codes, codes
 /// out of range.

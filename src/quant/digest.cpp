@@ -63,6 +63,9 @@ std::string digest(const Recipe& recipe) {
                std::to_string(groups.bits) + ";" + std::to_string(static_cast<int>(groups.set)) + ";");
     for (const Tensor* tensor : {&groups.codes, &groups.scale, &groups.zero_point})
       if (tensor->elements() > 0 && tensor->raw() != nullptr) add_tensor(hasher, *tensor);
+    if (groups.apart.count() == 0) continue;
+    add_tensor(hasher, groups.apart.gaps);
+    add_tensor(hasher, groups.apart.values);
   }
   hasher.add(std::to_string(recipe.bias_corrections.size()) + " biases;");
   for (const auto& [name, bias] : recipe.bias_corrections) {

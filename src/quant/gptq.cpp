@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/aligned.h"
 #include "quant/column_block.h"
@@ -70,10 +71,14 @@ class BlockRounder {
         if (problem_.is_zero(k, first_ + c)) wanted.row(k)[c] = 0;
       for (int64_t c = 0; c < kBlock; ++c) error_.row(k)[c] = wanted.row(k)[c] - target_.row(k)[c];
     }
-    std::vector<float> column(static_cast<size_t>(end - begin)), importance;
-    for (int64_t k = begin; k < end; ++k) importance.push_back(factor(k)[k] * factor(k)[k]);
     for (int64_t c = 0; c < live_; ++c) {
-      for (int64_t k = begin; k < end; ++k) column[static_cast<size_t>(k - begin)] = wanted.row(k)[c];
+      std::vector<float> column, importance;
+      for (int64_t k = begin; k < end; ++k) {
+        if (problem_.is_apart(k, first_ + c)) continue;
+        column.push_back(wanted.row(k)[c]);
+        importance.push_back(factor(k)[k] * factor(k)[k]);
+      }
+      if (column.empty()) column.push_back(0), importance.push_back(1);  // all of them stand apart
       const ScaleFit fit = grid_.fit(column, importance, first_ + c);
       out_.scale[static_cast<size_t>(g * problem_.n + first_ + c)] = fit.scale;
       out_.zero_point[static_cast<size_t>(g * problem_.n + first_ + c)] =
@@ -88,11 +93,21 @@ class BlockRounder {
       for (int64_t c = 0; c < live_; ++c) {
         const auto at = static_cast<size_t>(g * problem_.n + first_ + c);
         const ScaleFit fit{out_.scale[at], out_.zero_point[at]};
-        const int code = problem_.is_zero(k, first_ + c) ? fit.zero_point : code_of(wanted[c], fit, grid_);
-        out_.codes[static_cast<size_t>(k * problem_.n + first_ + c)] = static_cast<int16_t>(code);
-        error_.row(k)[c] = static_cast<float>(code - fit.zero_point) * fit.scale - target_.row(k)[c];
+        error_.row(k)[c] = round_one(k, c, wanted[c], fit) - target_.row(k)[c];
       }
     }
+  }
+
+  /// The number that stands for `wanted` afterwards.
+  float round_one(int64_t k, int64_t c, float wanted, const ScaleFit& fit) {
+    const auto at = static_cast<size_t>(k * problem_.n + first_ + c);
+    const bool zero = problem_.is_zero(k, first_ + c), apart = problem_.is_apart(k, first_ + c);
+    const bool no_code = zero || (apart && grid_.stride == 1);
+    const int code = no_code ? fit.zero_point : code_of(wanted, fit, grid_);
+    out_.codes[at] = static_cast<int16_t>(code);
+    const float back = static_cast<float>(code - fit.zero_point) * fit.scale;
+    if (!apart) return back;
+    return out_.apart[at] = zero ? 0 : number_apart(wanted, back);
   }
 
   const RoundingProblem& problem_;
@@ -114,6 +129,7 @@ GridWeights gptq(const RoundingProblem& problem, const WeightGrid& grid, const G
   out.codes.assign(static_cast<size_t>(problem.k * problem.n), 0);
   out.scale.resize(scales, 1.0F);
   out.zero_point.resize(scales, 0);
+  out.apart.assign(problem.apart.size(), std::numeric_limits<float>::quiet_NaN());
   pool.run(div_up(problem.n, kBlock),
            [&](int64_t block) { BlockRounder(problem, grid, has_scales, block * kBlock, out).run(); });
   return out;
@@ -126,7 +142,9 @@ std::vector<float> values_of(const RoundingProblem& problem, const WeightGrid& g
     for (int64_t k = grid.begin[static_cast<size_t>(g)]; k < grid.begin[static_cast<size_t>(g) + 1]; ++k)
       for (int64_t c = 0; c < problem.n; ++c) {
         const auto at = static_cast<size_t>(k * problem.n + c), s = static_cast<size_t>(g * problem.n + c);
-        values[at] = static_cast<float>(weights.codes[at] - weights.zero_point[s]) * weights.scale[s];
+        values[at] = weights.is_apart(at)
+                         ? weights.apart[at]
+                         : static_cast<float>(weights.codes[at] - weights.zero_point[s]) * weights.scale[s];
       }
   return values;
 }

@@ -7,6 +7,7 @@
 // is GPTQ in the opposite order, without the inverse (Chen et al., arXiv:2507.18553: Babai's algorithm).
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -37,10 +38,17 @@ struct GridWeights {
   std::vector<int16_t> codes;       // [k, n]
   std::vector<float> scale;         // [groups, n]
   std::vector<int16_t> zero_point;  // [groups, n]
+  /// [k, n]: the number where a weight stands apart, whatever its code; NaN where none does. Empty: nowhere.
+  std::vector<float> apart = {};
+  bool is_apart(size_t at) const { return !apart.empty() && !std::isnan(apart[at]); }
 };
 
+/// The number of a weight apart that is to be `wanted`, with a code that stands for `back`.
+inline float number_apart(float wanted, float back) { return back + half_number(wanted - back); }
+
 /// Where `fixed` holds scales they are taken; otherwise each run's are fitted when it is reached. Weights
-/// that must be zero get the code that is, and the others take up their absence.
+/// that must be zero get the code that is, and the others take up their absence; those that stand apart the
+/// nearest FP16 number to what they are when they are reached, and scales are fitted without them.
 GridWeights gptq(const RoundingProblem& problem, const WeightGrid& grid, const GridWeights& fixed,
                  ThreadPool& pool);
 

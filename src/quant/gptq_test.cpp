@@ -206,6 +206,86 @@ TEST(RefineCodes, FitsWholeSteps) {
   }
 }
 
+/// Every third weight of every second column stands apart.
+RoundingProblem problem_with_apart(int64_t k, int64_t n, uint64_t seed) {
+  RoundingProblem p = make_problem(correlated_moments(k, seed), random_matrix(k * n, seed + 1), {});
+  for (int64_t i = 0; i < k * n; ++i) p.apart.push_back(i / n % 3 == 0 && i % n % 2 == 0 ? 1 : 0);
+  return p;
+}
+
+/// By the formula, column by column: what stands apart errs by its rounding to FP16 only.
+TEST(Gptq, WeightsApartByPlainLoops) {
+  ThreadPool pool(2);
+  const RoundingProblem p = problem_with_apart(7, 40, 21);
+  const WeightGrid grid = coarse_grid(p.k);
+  const GridWeights found = gptq(p, grid, scales_for(grid, p.n, 0.7F), pool);
+  const auto factor = [&](int64_t i, int64_t j) {
+    return static_cast<double>(p.factor[static_cast<size_t>(i * p.k + j)]);
+  };
+  for (int64_t c = 0; c < p.n; ++c) {
+    std::vector<double> error(static_cast<size_t>(p.k));
+    for (int64_t k = p.k - 1; k >= 0; --k) {
+      const auto at = static_cast<size_t>(k * p.n + c);
+      const auto target = static_cast<double>(p.target[at]);
+      double wanted = target;
+      for (int64_t j = k + 1; j < p.k; ++j)
+        wanted -= factor(k, j) * error[static_cast<size_t>(j)] / factor(k, k);
+      double number = std::clamp(std::nearbyint(wanted / static_cast<double>(0.7F)), -2.0, 1.0) *
+                      static_cast<double>(0.7F);
+      EXPECT_EQ(found.is_apart(at), p.is_apart(k, c));
+      if (p.is_apart(k, c)) {
+        // FP16 rounds by 2^-11, and FP32 sums of seven terms may fall on the other side of a tie.
+        EXPECT_NEAR(found.apart[at], wanted, std::fabs(wanted) * std::ldexp(1.1, -11));
+        EXPECT_EQ(found.apart[at], half_number(found.apart[at]));
+        EXPECT_EQ(found.codes[at], 0);
+        number = static_cast<double>(found.apart[at]);
+      } else {
+        EXPECT_EQ(found.codes[at], std::nearbyint(number / 0.7));
+      }
+      error[static_cast<size_t>(k)] = number - target;
+    }
+  }
+}
+
+TEST(Gptq, ScalesAreFittedWithoutWhatStandsApart) {
+  ThreadPool pool(1);
+  const RoundingProblem p = problem_with_apart(6, 2, 23);
+  WeightGrid grid = coarse_grid(p.k);
+  std::vector<size_t> seen(2);
+  grid.fit = [&](std::span<const float> numbers, std::span<const float> importance, int64_t column) {
+    EXPECT_EQ(numbers.size(), importance.size());
+    seen[static_cast<size_t>(column)] = numbers.size();
+    return ScaleFit{0.7F, 0};
+  };
+  (void)gptq(p, grid, {}, pool);
+  EXPECT_EQ(seen, (std::vector<size_t>{4, 6}));
+}
+
+/// Codes, scales and what stands apart move to where the error is less, of two codes as well.
+TEST(RefineCodes, MovesWhatStandsApart) {
+  ThreadPool pool(2);
+  for (const int stride : {1, 2}) {
+    const RoundingProblem p = problem_with_apart(24, 40, 25);
+    WeightGrid grid = coarse_grid(p.k);
+    if (stride == 2) grid.low = -1, grid.high = 1, grid.stride = 2;
+    grid.storable = [](float s, int64_t, int) { return s; };
+    RoundingProblem without = p;
+    without.apart.clear();
+    const GridWeights scales = scales_for(grid, p.n, 0.7F);
+    GridWeights all_codes = gptq(without, grid, scales, pool), some = gptq(p, grid, scales, pool);
+    EXPECT_LT(error_with(p, grid, some), error_with(without, grid, all_codes));
+    double before = error_with(p, grid, some);
+    for (const bool fitted : {false, true}) {
+      refine_codes(p, grid, {.scales = fitted}, some, pool);
+      const double after = error_with(p, grid, some);
+      EXPECT_LT(after, before) << stride;
+      before = after;
+    }
+    refine_codes(without, grid, {}, all_codes, pool);
+    EXPECT_LT(before, error_with(without, grid, all_codes));
+  }
+}
+
 TEST(Gptq, DoesNotDependOnThreads) {
   const RoundingProblem p = make_problem(correlated_moments(40, 9), random_matrix(40 * 100, 10), {});
   WeightGrid grid;

@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "numerics/fp16.h"
 #include "numerics/ternary.h"
 #include "quant/code_levels.h"
+#include "quant/group_elements.h"
 #include "quant/three_codes.h"
 #include "quant/weights.h"
 
@@ -88,41 +90,57 @@ class GroupFitter {
   bool half_scales_;
 };
 
-/// Weights as [outer, axis, inner] with groups along the axis, or with all of an index of it in one.
-struct Geometry {
-  int64_t outer, extent, inner, group, groups;
+/// 1 at these places; empty without any.
+std::vector<uint8_t> flags_of(std::span<const int64_t> places, int64_t elements) {
+  std::vector<uint8_t> flags(places.empty() ? 0 : static_cast<size_t>(elements), 0);
+  for (const int64_t place : places) flags[static_cast<size_t>(place)] = 1;
+  return flags;
+}
 
-  Geometry(const Shape& shape, int64_t axis, int64_t group_size)
-      : outer(elements_of(Shape(shape.begin(), shape.begin() + axis))),
-        extent(shape[static_cast<size_t>(axis)]),
-        inner(elements_of(Shape(shape.begin() + axis + 1, shape.end()))),
-        group(group_size),
-        groups(group_size == 0 ? extent : (extent + group_size - 1) / group_size) {}
-
-  /// visit(index of the group's parameters, its elements)
-  template <class Visit>
-  void for_groups(Visit visit) const {
-    std::vector<size_t> elements;
-    if (group == 0) {
-      for (int64_t channel = 0; channel < extent; ++channel) {
-        elements.clear();
-        for (int64_t o = 0; o < outer; ++o)
-          for (int64_t i = 0; i < inner; ++i)
-            elements.push_back(static_cast<size_t>((o * extent + channel) * inner + i));
-        visit(static_cast<size_t>(channel), elements);
-      }
-      return;
-    }
-    for (int64_t o = 0; o < outer; ++o)
-      for (int64_t g = 0; g < groups; ++g)
-        for (int64_t i = 0; i < inner; ++i) {
-          elements.clear();
-          for (int64_t k = g * group; k < std::min(extent, (g + 1) * group); ++k)
-            elements.push_back(static_cast<size_t>((o * extent + k) * inner + i));
-          visit(static_cast<size_t>((o * groups + g) * inner + i), elements);
-        }
+/// (code - zero_point) * scale.
+Tensor dequantize_codes(const GroupedWeights& w) {
+  const std::vector<float> codes = to_floats(w.codes), scale = to_floats(w.scale),
+                           zero = !w.zero_point.defined() ? std::vector<float>(scale.size(), 0.0F)
+                                                          : to_floats(w.zero_point);
+  const GroupElements at(w.codes.shape(), w.axis, w.group_size);
+  Tensor out = Tensor::allocate(DType::f32, w.codes.shape());
+  const auto y = out.mutable_data<float>();
+  std::vector<size_t> elements;
+  for (int64_t g = 0; g < at.count(); ++g) {
+    at.list(g, elements);
+    const auto parameters = static_cast<size_t>(g);
+    for (const size_t i : elements) y[i] = (codes[i] - zero[parameters]) * scale[parameters];
   }
-};
+  return out;
+}
+
+/// Codes, FP32 scales and zero points yet to be written.
+GroupedWeights unfilled_groups(const Shape& shape, int64_t axis, const GroupOptions& options) {
+  const DType type = options.bits == 8 ? DType::s8 : options.symmetric ? DType::s4 : DType::u4;
+  Shape groups = shape;
+  const int64_t along_axis = GroupElements(shape, axis, options.group_size).along_axis();
+  groups[static_cast<size_t>(axis)] = along_axis;
+  if (options.group_size == 0) groups = {along_axis};
+  return {.codes = Tensor::allocate(type, shape),
+          .scale = Tensor::allocate(DType::f32, groups),
+          .zero_point = options.symmetric ? Tensor() : Tensor::allocate(type, groups),
+          .axis = axis,
+          .group_size = options.group_size,
+          .bits = options.bits,
+          .set = options.set};
+}
+
+/// What stands apart gets the number that its code leaves of the weight.
+void set_apart(std::span<const float> weights, GroupedWeights& w) {
+  if (w.apart.count() == 0) return;
+  const Tensor codes = dequantize_codes(w);
+  const auto back = codes.data<float>();
+  auto* values = static_cast<f16*>(w.apart.values.mutable_raw());
+  for (const int64_t place : w.apart.places()) {
+    const auto at = static_cast<size_t>(place);
+    *values++ = f16(half_number(weights[at] - back[at]));
+  }
+}
 
 }  // namespace
 
@@ -151,10 +169,11 @@ GroupOptions options_of(const GroupedWeights& weights) {
 }
 
 int64_t GroupedWeights::stored_bits() const {
-  const int64_t zeros = zero_point.defined() ? zero_point.elements() : 0, count = codes.elements();
-  if (set == CodeSet::ternary) return 8 * ternary_bytes(count) + scale.elements() * bits_of(scale.dtype());
-  if (set == CodeSet::binary) return count + scale.elements() * bits_of(scale.dtype());
-  return (count + zeros) * bits + scale.elements() * bits_of(scale.dtype());
+  const int64_t zeros = zero_point.defined() ? zero_point.elements() : 0, count = codes.elements(),
+                beside = scale.elements() * bits_of(scale.dtype()) + apart.stored_bits();
+  if (set == CodeSet::ternary) return 8 * ternary_bytes(count) + beside;
+  if (set == CodeSet::binary) return count + beside;
+  return (count + zeros) * bits + beside;
 }
 
 double GroupedWeights::bits_per_weight() const {
@@ -163,43 +182,41 @@ double GroupedWeights::bits_per_weight() const {
 }
 
 GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupOptions& options,
-                               const GroupFit& fit) {
+                               const GroupFit& fit, std::span<const int64_t> apart) {
   const bool two_sided = options.bits == 8 || options.set != CodeSet::integers;
   NARROW_CHECK(options.bits >= 2 && (options.bits <= 4 || options.bits == 8) && options.group_size >= 0);
   NARROW_CHECK(options.symmetric || !two_sided);
-  const Geometry at(weights.shape(), axis, options.group_size);
+  const GroupElements at(weights.shape(), axis, options.group_size);
   const bool half_scales = !options.f32_scales && scales_fit_half(weights);
   const CodeLevels levels = code_levels(options);
-  const DType type = options.bits == 8 ? DType::s8 : options.symmetric ? DType::s4 : DType::u4;
-  Shape groups = weights.shape();
-  groups[static_cast<size_t>(axis)] = at.groups;
-  if (options.group_size == 0) groups = {at.groups};
-  Tensor codes = Tensor::allocate(type, weights.shape());
-  Tensor scale = Tensor::allocate(DType::f32, groups);
-  Tensor zero_point = options.symmetric ? Tensor() : Tensor::allocate(type, groups);
+  GroupedWeights out = unfilled_groups(weights.shape(), axis, options);
   const auto x = weights.data<float>();
-  auto* q = static_cast<uint8_t*>(codes.mutable_raw());
+  auto* q = static_cast<uint8_t*>(out.codes.mutable_raw());
+  const std::vector<uint8_t> is_apart = flags_of(apart, weights.elements());
   std::vector<float> group;
-  at.for_groups([&](size_t parameters, const std::vector<size_t>& elements) {
+  std::vector<size_t> elements;
+  for (int64_t g = 0; g < at.count(); ++g) {
+    at.list(g, elements);
     group.clear();
-    for (const size_t i : elements) group.push_back(x[i]);
+    for (const size_t i : elements)
+      if (is_apart.empty() || is_apart[i] == 0) group.push_back(x[i]);
+    if (group.empty()) group.push_back(0.0F);  // all of them stand apart
     const ScaleFit found = fit(group, options, half_scales);
-    scale.mutable_data<float>()[parameters] = found.scale;
+    out.scale.mutable_data<float>()[static_cast<size_t>(g)] = found.scale;
     if (!options.symmetric)
-      static_cast<uint8_t*>(zero_point.mutable_raw())[parameters] = static_cast<uint8_t>(found.zero_point);
-    for (const size_t i : elements) q[i] = static_cast<uint8_t>(code_of(x[i], found, levels));
-  });
-  return {.codes = std::move(codes),
-          .scale = half_scales ? cast(scale, DType::f16) : std::move(scale),
-          .zero_point = std::move(zero_point),
-          .axis = axis,
-          .group_size = options.group_size,
-          .bits = options.bits,
-          .set = options.set};
+      static_cast<uint8_t*>(out.zero_point.mutable_raw())[g] = static_cast<uint8_t>(found.zero_point);
+    for (const size_t i : elements)
+      q[i] = static_cast<uint8_t>(is_apart.empty() || is_apart[i] == 0 ? code_of(x[i], found, levels)
+                                                                       : code_apart(x[i], found, options));
+  }
+  if (half_scales) out.scale = cast(out.scale, DType::f16);
+  out.apart = make_apart(apart);
+  set_apart(x, out);
+  return out;
 }
 
 GroupedWeights refit_groups(const Tensor& weights, const GroupedWeights& like, const GroupFit& fit) {
-  return quantize_groups(weights, like.axis, options_of(like), fit);
+  return quantize_groups(weights, like.axis, options_of(like), fit, like.apart.places());
 }
 
 GroupedWeights quantize_per_channel(const Tensor& weights, int64_t axis) {
@@ -212,16 +229,16 @@ GroupedWeights quantize_per_channel(const Tensor& weights, int64_t axis) {
           .bits = 8};
 }
 
+int code_apart(float weight, const ScaleFit& fit, const GroupOptions& options) {
+  return options.set == CodeSet::binary ? code_of(weight, fit, code_levels(options)) : fit.zero_point;
+}
+
 Tensor dequantize_groups(const GroupedWeights& w) {
-  const std::vector<float> codes = to_floats(w.codes), scale = to_floats(w.scale),
-                           zero = !w.zero_point.defined() ? std::vector<float>(scale.size(), 0.0F)
-                                                          : to_floats(w.zero_point);
-  const Geometry at(w.codes.shape(), w.axis, w.group_size);
-  Tensor out = Tensor::allocate(DType::f32, w.codes.shape());
+  Tensor out = dequantize_codes(w);
+  if (w.apart.count() == 0) return out;
   const auto y = out.mutable_data<float>();
-  at.for_groups([&](size_t parameters, const std::vector<size_t>& elements) {
-    for (const size_t i : elements) y[i] = (codes[i] - zero[parameters]) * scale[parameters];
-  });
+  const auto* values = static_cast<const f16*>(w.apart.values.raw());
+  for (const int64_t place : w.apart.places()) y[static_cast<size_t>(place)] += static_cast<float>(*values++);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 
+#include "quant/weights_apart.h"
 #include "tensor/tensor.h"
 
 namespace narrow::quant {
@@ -29,7 +30,8 @@ struct ScaleFit {
   int zero_point = 0;
 };
 
-/// x' = (code - zero_point) * scale, the parameters of element i of `axis` at i / group_size.
+/// x' = (code - zero_point) * scale, the parameters of element i of `axis` at i / group_size; where a weight
+/// stands apart, that and its value: its code is the one that stands for 0, of binary codes the nearest.
 struct GroupedWeights {
   Tensor codes;       // u4 or s4 (s8 where `bits` is 8), the weights' shape, `bits` of them used
   Tensor scale;       // f16 or f32, ceil(extent / group_size) on `axis`; [channels] when group_size is 0
@@ -38,9 +40,10 @@ struct GroupedWeights {
   int64_t group_size = 0;  // 0: per channel of `axis`
   int bits = 4;
   CodeSet set = CodeSet::integers;
+  WeightsApart apart = {};
 
-  /// Codes, scales and zero points as a .narrow file stores them (five of three codes in a byte), without the
-  /// padding of the last byte.
+  /// Codes, scales, zero points and what stands apart as a .narrow file stores them (five of three codes in a
+  /// byte), without the padding of the last byte.
   int64_t stored_bits() const;
   /// Those per weight.
   double bits_per_weight() const;
@@ -57,10 +60,11 @@ using GroupFit =
 ScaleFit fit_group(std::span<const float> group, const GroupOptions& options, bool half_scales);
 
 /// Every weight to the nearest code of its group, groups along `axis`; with group_size 0 `axis` is that of
-/// the result channels, whose weights are one group each.
+/// the result channels, whose weights are one group each. Weights at the places `apart` (as make_apart()
+/// wants them) stand apart: groups are fitted without them.
 GroupedWeights quantize_groups(const Tensor& weights, int64_t axis, const GroupOptions& options,
-                               const GroupFit& fit = fit_group);
-/// The same with the format of `like`, from the original weights: another fit.
+                               const GroupFit& fit = fit_group, std::span<const int64_t> apart = {});
+/// The same with the format of `like` and what stands apart there, from the original weights: another fit.
 GroupedWeights refit_groups(const Tensor& weights, const GroupedWeights& like, const GroupFit& fit);
 /// The options `weights` were made with.
 GroupOptions options_of(const GroupedWeights& weights);
@@ -71,6 +75,9 @@ bool scales_fit_half(const Tensor& weights);
 
 /// s8, one scale per index of `axis` (weights.h): for weights whose contraction is shorter than a group.
 GroupedWeights quantize_per_channel(const Tensor& weights, int64_t axis);
+
+/// The code of a weight that stands apart: of binary codes the nearest.
+int code_apart(float weight, const ScaleFit& fit, const GroupOptions& options);
 
 /// The FP32 numbers.
 Tensor dequantize_groups(const GroupedWeights& weights);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "base/result.h"
 #include "numerics/fp16.h"
 #include "quant/apply_steps.h"
 #include "quant/code_levels.h"
@@ -34,6 +36,8 @@ LayerWeights::LayerWeights(const ir::Node& node, Recipe& recipe)
     GroupedWeights& own = groups->second;
     for (Tensor* tensor : {&own.codes, &own.scale, &own.zero_point})
       if (tensor->defined()) *tensor = tensor->clone();
+    own.apart = cloned(own.apart);
+    apart_ = own.apart.places();
     take_groups(own);
   } else if (groups != recipe.groups.end()) {
     grid_.begin.push_back(0);
@@ -130,6 +134,21 @@ size_t LayerWeights::parameter(int64_t group, int64_t run, int64_t n) const {
   return at(shape_.index(group, grid_.begin[static_cast<size_t>(run)], n));
 }
 
+/// Of a weight among those apart; -1 where it is none of them.
+int64_t LayerWeights::entry_apart(int64_t group, int64_t k, int64_t n) const {
+  const int64_t place = shape_.index(group, k, n);
+  const auto found = std::lower_bound(apart_.begin(), apart_.end(), place);
+  return found != apart_.end() && *found == place ? found - apart_.begin() : -1;
+}
+
+std::vector<uint8_t> LayerWeights::apart(int64_t group) const {
+  std::vector<uint8_t> flags;
+  if (apart_.empty()) return flags;
+  for (int64_t k = 0; k < shape_.k; ++k)
+    for (int64_t n = 0; n < shape_.n; ++n) flags.push_back(entry_apart(group, k, n) >= 0 ? 1 : 0);
+  return flags;
+}
+
 GridWeights LayerWeights::stored(int64_t group) const {
   GridWeights weights;
   const auto* bytes = static_cast<const int8_t*>(codes_->raw());
@@ -146,6 +165,13 @@ GridWeights LayerWeights::stored(int64_t group) const {
       weights.scale.push_back(scale[at]);
       weights.zero_point.push_back(has_zero ? static_cast<int16_t>(zero[at]) : int16_t{0});
     }
+  if (apart_.empty()) return weights;
+  const Tensor numbers = dequantize_groups(*grouped_);
+  for (int64_t k = 0; k < shape_.k; ++k)
+    for (int64_t n = 0; n < shape_.n; ++n)
+      weights.apart.push_back(entry_apart(group, k, n) < 0
+                                  ? std::numeric_limits<float>::quiet_NaN()
+                                  : numbers.data<float>()[static_cast<size_t>(shape_.index(group, k, n))]);
   return weights;
 }
 
@@ -169,10 +195,29 @@ void LayerWeights::store(int64_t group, const GridWeights& weights) {
         static_cast<int8_t*>(grouped_->zero_point.mutable_raw())[at] =
             static_cast<int8_t>(weights.zero_point[from]);
     }
+  if (!apart_.empty()) store_apart(group, weights);
   if (channels_ == nullptr) return;
   SteppedWeights stepped = stepped_of(stepped_, *channels_);
   recipe_.codes[key_of(node_)] = std::move(stepped.bytes);
   recipe_.four_bit.at(key_of(node_)) = std::move(stepped.steps);
+}
+
+/// What the code leaves of the number, with the scale as it is stored.
+void LayerWeights::store_apart(int64_t group, const GridWeights& weights) {
+  auto* values = static_cast<f16*>(grouped_->apart.values.mutable_raw());
+  const bool half = grouped_->scale.dtype() == DType::f16;
+  for (int64_t run = 0; run < grid_.groups(); ++run)
+    for (int64_t k = grid_.begin[static_cast<size_t>(run)]; k < grid_.begin[static_cast<size_t>(run) + 1];
+         ++k)
+      for (int64_t n = 0; n < shape_.n; ++n) {
+        const int64_t entry = entry_apart(group, k, n);
+        if (entry < 0) continue;
+        const auto at = static_cast<size_t>(k * shape_.n + n), s = static_cast<size_t>(run * shape_.n + n);
+        NARROW_CHECK(weights.is_apart(at));
+        const float scale = half ? static_cast<float>(f16(weights.scale[s])) : weights.scale[s];
+        const float back = static_cast<float>(weights.codes[at] - weights.zero_point[s]) * scale;
+        values[entry] = f16(half_number(weights.apart[at] - back));
+      }
 }
 
 Tensor LayerWeights::real() const {

@@ -30,6 +30,8 @@ class LayerWeights {
   /// As they are stored now.
   GridWeights stored(int64_t group) const;
   void store(int64_t group, const GridWeights& weights);
+  /// [k, n]: 1 where a weight stands apart; empty where none of the layer does.
+  std::vector<uint8_t> apart(int64_t group) const;
   /// The numbers that are stored now, in the shape of the weights.
   Tensor real() const;
 
@@ -38,6 +40,8 @@ class LayerWeights {
   void fit_four_bit(Quantization& quant);
   float least_scale() const;
   size_t parameter(int64_t group, int64_t run, int64_t n) const;
+  int64_t entry_apart(int64_t group, int64_t k, int64_t n) const;
+  void store_apart(int64_t group, const GridWeights& weights);
 
   const ir::Node& node_;
   Recipe& recipe_;
@@ -49,6 +53,7 @@ class LayerWeights {
   Quantization* channels_ = nullptr;   // of weights whose groups have whole steps of these
   GroupedWeights stepped_;             // those, as codes
   Tensor* codes_ = nullptr;
+  std::vector<int64_t> apart_;  // places of the weights apart
 };
 
 /// Keys of the heavy nodes whose weights `recipe` stores in integers.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "base/random.h"
 #include "kernels/gradient/gradient.h"
@@ -56,6 +57,7 @@ class Layer {
                               .sharpness = sharpness},
                              isa);
     });
+    for (const auto& [place, number] : apart_) weights[place] = number;
   }
 
   /// Every h rounded.
@@ -63,6 +65,7 @@ class Layer {
     std::vector<float> codes(v_.size());
     for (size_t i = 0; i < v_.size(); ++i)
       codes[i] = floor_[i] + zero_[i] + (kernels::rounding_share(v_[i]) >= 0.5F ? 1.0F : 0.0F);
+    for (const auto& [place, number] : apart_) codes[place] = zero_[place];
     LayerStart result = start_;
     result.start.codes = cast(Tensor::of(start_.start.codes.shape(), codes), start_.start.codes.dtype());
     return result;
@@ -71,6 +74,7 @@ class Layer {
  private:
   LayerStart start_;
   std::vector<float> floor_, zero_, scale_, v_, mean_, square_, gradient_;
+  std::vector<std::pair<size_t, float>> apart_;  // weights that stay as the start has them
 };
 
 Result<Layer> Layer::create(const LayerStart& start, std::span<const float> weights, float trust) {
@@ -94,6 +98,9 @@ Result<Layer> Layer::create(const LayerStart& start, std::span<const float> weig
     layer.floor_[i] = floor - layer.zero_[i];
     layer.v_[i] = inverse_share(share + trust * (own - share));
   }
+  const Tensor numbers = dequantize_groups(w);
+  for (const int64_t place : w.apart.places())
+    layer.apart_.emplace_back(place, numbers.data<float>()[static_cast<size_t>(place)]);
   return layer;
 }
 

@@ -25,7 +25,8 @@ struct LayerStart {
   std::string node;  // key_of(): the name of its first output
   /// Codes to start from, of the shape of the node's constant weights; their scales and zero points stay. Per
   /// channel (group_size 0, zero points 0) or in groups (quant/groups.h); `bits` 2 to 8 bound the codes:
-  /// [-2^(bits-1), 2^(bits-1) - 1] for signed types (8 bits: from -127), [0, 2^bits - 1] for others.
+  /// [-2^(bits-1), 2^(bits-1) - 1] for signed types (8 bits: from -127), [0, 2^bits - 1] for others. What
+  /// stands apart stays as it is.
   GroupedWeights start;
 };
 

@@ -66,6 +66,11 @@ const std::vector<MethodInfo>& table() {
         {"damping", 0.03, 1e-6, 1, "as gptq's"},
         {"samples", 256, 1, 1e6, "of the calibration data, at most"}},
        disagree_in_pruning},
+      {Method::outliers,
+       "outliers",
+       "the weights that cost most to round stand apart in FP16 (int8-weights, int4, int3, int2, ternary, "
+       "binary)",
+       {{"percent", 1, 0.5, 20, "of a layer's weights, at most; 24 bits each"}}},
       {Method::nearest, "nearest", "weights are rounded to the nearest code, whatever the data", {}},
       {Method::hqq,
        "hqq",
@@ -166,8 +171,12 @@ Result<MethodUse> parse_use(std::string_view text) {
   return use;
 }
 
-/// Methods come in this order: same function, less of it, rounding.
-int stage_of(Method method) { return method == Method::prune ? 1 : changes_graph(method) ? 0 : 2; }
+/// Methods come in this order: same function, less of it, what is not rounded, rounding.
+int stage_of(Method method) {
+  if (method == Method::prune) return 1;
+  if (method == Method::outliers) return 2;
+  return changes_graph(method) ? 0 : 3;
+}
 
 }  // namespace
 
@@ -194,8 +203,10 @@ Result<std::vector<MethodUse>> parse_methods(std::string_view list) {
   for (size_t i = 1; i < methods.size(); ++i) {
     const int stage = stage_of(methods[i].method), before = stage_of(methods[i - 1].method);
     if (stage < before)
-      return wrong("recipe", "what changes the graph before what rounds, and prune between them", list);
-    if (stage == 1 && before == 1) return wrong("recipe", "prune once", list);
+      return wrong("recipe", "what changes the graph before what rounds, prune and outliers between them",
+                   list);
+    if (stage == before && (stage == 1 || stage == 2))
+      return wrong("recipe", std::string(name_of(methods[i].method)) + " once", list);
   }
   const auto any = [&](auto&& is) { return std::any_of(methods.begin(), methods.end(), is); };
   const auto learns = [](const MethodUse& m) {

@@ -13,7 +13,7 @@
 namespace narrow::quant {
 
 /// Those that change the model's constants before it is planned, not what it computes; prune, which changes
-/// that as well; and those that round its weights.
+/// that as well; outliers, which sets weights apart; and those that round the others.
 enum class Method : uint8_t {
   rotate,
   equalize,
@@ -21,6 +21,7 @@ enum class Method : uint8_t {
   smooth,
   awq,
   prune,
+  outliers,
   nearest,
   hqq,
   seqmse,
@@ -57,7 +58,7 @@ struct MethodUse {
 
 /// "equalize, gptq(damping=0.02)". Empty settings are the standard ones. Errors: usage, naming the method or
 /// setting and what there is; settings that disagree; a method that changes the graph behind one that rounds
-/// or behind prune.
+/// or behind prune; prune or outliers twice, or behind what rounds.
 Result<std::vector<MethodUse>> parse_methods(std::string_view list);
 std::string to_string(const std::vector<MethodUse>& methods);
 /// What a build does where nobody says otherwise.

@@ -29,12 +29,15 @@ TEST(Methods, ErrorsNameWhatThereIs) {
   const std::pair<const char*, const char*> cases[] = {
       {"", "at least one method"},
       {"gptqq",
-       "methods out of rotate, equalize, absorb-bias, smooth, awq, prune, nearest, hqq, seqmse, gptq, "
-       "adaround, "
-       "brecq"},
+       "methods out of rotate, equalize, absorb-bias, smooth, awq, prune, outliers, nearest, hqq, seqmse, "
+       "gptq, adaround, brecq"},
       {"gptq, equalize", "what changes the graph before what rounds"},
       {"gptq, prune", "what changes the graph before what rounds"},
-      {"prune, equalize", "prune between them"},
+      {"gptq, outliers", "prune and outliers between them"},
+      {"outliers, prune", "prune and outliers between them"},
+      {"outliers, outliers(percent=2)", "outliers once"},
+      {"outliers(percent=0.1)", "a number from 0.5"},
+      {"prune, equalize", "prune and outliers between them"},
       {"prune, prune(m=4)", "prune once"},
       {"prune(m=4,block=8)", "m or block, not both"},
       {"prune, adaround", "prune with gptq"},

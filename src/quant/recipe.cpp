@@ -58,7 +58,8 @@ double StoredWeights::bits_per_weight() const {
 StoredWeights stored_weights(const Recipe& recipe) {
   StoredWeights sum;
   for (const auto& [name, groups] : recipe.groups)
-    sum.weights += groups.codes.elements(), sum.bits += groups.stored_bits();
+    sum.weights += groups.codes.elements(), sum.bits += groups.stored_bits(),
+        sum.apart += groups.apart.count();
   if (recipe.four_bit.empty()) return sum;
   for (const auto& [name, codes] : recipe.codes) {
     const auto scales = static_cast<int64_t>(recipe.weights.at(name).scale.size());
@@ -83,16 +84,20 @@ Json to_json(const Recipe& recipe) {
                {"nodes", std::move(nodes)},
                {"activations", std::move(activations)},
                {"notes", recipe.notes}};
-  for (const auto& [name, groups] : recipe.groups)
+  for (const auto& [name, groups] : recipe.groups) {
     json["weights"][name] = {{"bits", groups.bits},
                              {"group_size", groups.group_size},
                              {"symmetric", !groups.zero_point.defined()},
                              {"bits_per_weight", groups.bits_per_weight()}};
+    if (groups.apart.count() > 0) json["weights"][name]["apart"] = groups.apart.count();
+  }
   for (const auto& [name, pruned] : recipe.pruned)
     json["pruned"][name] = {{"weights", pruned.weights}, {"zeros", pruned.zeros}};
-  if (const StoredWeights stored = stored_weights(recipe); stored.weights > 0)
+  if (const StoredWeights stored = stored_weights(recipe); stored.weights > 0) {
     json["stored_weights"] = {
         {"weights", stored.weights}, {"bits", stored.bits}, {"bits_per_weight", stored.bits_per_weight()}};
+    if (stored.apart > 0) json["stored_weights"]["apart"] = stored.apart;
+  }
   return json;
 }
 

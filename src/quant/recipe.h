@@ -115,9 +115,10 @@ struct Recipe {
   std::vector<std::string> notes;
 };
 
-/// Weights that are stored in few bits, and what they take with their scales and zero points.
+/// Weights that are stored in few bits, what they take with their scales and zero points, and how many of
+/// them stand apart (at 24 bits, counted as well).
 struct StoredWeights {
-  int64_t weights = 0, bits = 0;
+  int64_t weights = 0, bits = 0, apart = 0;
   double bits_per_weight() const;  // 0 without weights
 };
 /// Of all layers in `recipe.groups`, those in int8 among them; of w4a8 all heavy layers in integers.

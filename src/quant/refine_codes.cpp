@@ -42,19 +42,23 @@ class BlockRefiner {
 
  private:
   const float* hessian(int64_t k) const { return problem_.hessian.data() + k * problem_.k; }
-  int16_t& code(int64_t k, int64_t c) {
-    return weights_.codes[static_cast<size_t>(k * problem_.n + first_ + c)];
-  }
+  int16_t& code(int64_t k, int64_t c) { return weights_.codes[at(k, c)]; }
   size_t group_at(int64_t g, int64_t c) const { return static_cast<size_t>(g * problem_.n + first_ + c); }
+
+  size_t at(int64_t k, int64_t c) const { return static_cast<size_t>(k * problem_.n + first_ + c); }
+  /// What code and scale stand for.
+  float back(int64_t k, int64_t c) {
+    const size_t s = group_at(group_of_[static_cast<size_t>(k)], c);
+    return static_cast<float>(code(k, c) - weights_.zero_point[s]) * weights_.scale[s];
+  }
+  float number(int64_t k, int64_t c) {
+    return weights_.is_apart(at(k, c)) ? weights_.apart[at(k, c)] : back(k, c);
+  }
 
   /// error_ = v - w*, gradient_ = H error_.
   void measure() {
     for (int64_t k = 0; k < problem_.k; ++k)
-      for (int64_t c = 0; c < live_; ++c) {
-        const size_t s = group_at(group_of_[static_cast<size_t>(k)], c);
-        error_.row(k)[c] = static_cast<float>(code(k, c) - weights_.zero_point[s]) * weights_.scale[s] -
-                           problem_.target[static_cast<size_t>(k * problem_.n + first_ + c)];
-      }
+      for (int64_t c = 0; c < live_; ++c) error_.row(k)[c] = number(k, c) - problem_.target[at(k, c)];
     for (int64_t k = 0; k < problem_.k; ++k) {
       float sum[kBlock] = {};
       for (int64_t j = 0; j < problem_.k; ++j) add_scaled(sum, hessian(k)[j], error_.row(j));
@@ -68,6 +72,24 @@ class BlockRefiner {
     return grid_.stride * static_cast<int>(std::nearbyintf(std::clamp(wanted, -300.0F, 300.0F) / stride));
   }
 
+  /// By how much the number moves.
+  float move_code(int64_t k, int64_t c) {
+    const float scale = weights_.scale[group_at(group_of_[static_cast<size_t>(k)], c)];
+    const float wanted = -gradient_.row(k)[c] / (hessian(k)[k] * scale);
+    if (!(std::fabs(wanted) > kLeastMove)) return 0;
+    const int now = code(k, c), next = std::clamp(now + steps(wanted), grid_.low, grid_.high);
+    code(k, c) = static_cast<int16_t>(next);
+    return static_cast<float>(next - now) * scale;
+  }
+
+  /// Codes of two stay on the side they are on.
+  float move_apart(int64_t k, int64_t c) {
+    float& now = weights_.apart[at(k, c)];
+    const float before = now;
+    now = number_apart(now - gradient_.row(k)[c] / hessian(k)[k], back(k, c));
+    return now - before;
+  }
+
   /// One sweep; did any code move?
   bool move_codes() {
     bool any = false;
@@ -76,17 +98,11 @@ class BlockRefiner {
       bool moved = false;
       for (int64_t c = 0; c < live_; ++c) {
         if (problem_.is_zero(k, first_ + c)) continue;
-        const float scale = weights_.scale[group_at(group_of_[static_cast<size_t>(k)], c)];
-        const float wanted = -gradient_.row(k)[c] / (hessian(k)[k] * scale);
-        if (!(std::fabs(wanted) > kLeastMove)) continue;
-        const int now = code(k, c), next = std::clamp(now + steps(wanted), grid_.low, grid_.high);
-        if (next == now) continue;
-        code(k, c) = static_cast<int16_t>(next);
-        step[c] = static_cast<float>(next - now) * scale;
-        moved = true;
+        step[c] = weights_.is_apart(at(k, c)) ? move_apart(k, c) : move_code(k, c);
+        any = any || (step[c] != 0 && !weights_.is_apart(at(k, c)));
+        moved = moved || step[c] != 0;
       }
       if (!moved) continue;
-      any = true;
       add_scaled(error_.row(k), 1.0F, step);
       for (int64_t j = 0; j < problem_.k; ++j) add_scaled(gradient_.row(j), hessian(k)[j], step);
     }
@@ -100,15 +116,16 @@ class BlockRefiner {
     return any;
   }
 
-  /// A s = b:  A_gh = v_g^T H v_h, b_g = v_g^T H w*, with v_g the codes of run g less its zero point. A ridge
-  /// keeps the scales of runs that say nothing.
+  /// A s = b:  A_gh = v_g^T H v_h, b_g = v_g^T H (w* - a), with v_g the codes of run g less its zero point
+  /// and a the weights apart, where v is 0. A ridge keeps the scales of runs that say nothing.
   bool fit_column(int64_t c) {
     const int64_t k = problem_.k, groups = grid_.groups();
     Eigen::MatrixXf products = Eigen::MatrixXf::Zero(k, groups);  // H v_g
     std::vector<float> digits(static_cast<size_t>(k));
     for (int64_t i = 0; i < k; ++i) {
       const int64_t g = group_of_[static_cast<size_t>(i)];
-      const auto digit = static_cast<float>(code(i, c) - weights_.zero_point[group_at(g, c)]);
+      const bool apart = weights_.is_apart(at(i, c));
+      const auto digit = apart ? 0.0F : static_cast<float>(code(i, c) - weights_.zero_point[group_at(g, c)]);
       digits[static_cast<size_t>(i)] = digit;
       if (digit != 0) products.col(g) += digit * Eigen::Map<const Eigen::VectorXf>(hessian(i), k);
     }
@@ -118,8 +135,9 @@ class BlockRefiner {
       const int64_t g = group_of_[static_cast<size_t>(i)];
       const auto digit = static_cast<double>(digits[static_cast<size_t>(i)]);
       if (digit != 0) a.row(g) += digit * products.row(i).cast<double>();
-      b += static_cast<double>(problem_.target[static_cast<size_t>(i * problem_.n + first_ + c)]) *
-           products.row(i).transpose().cast<double>();
+      const float given = weights_.is_apart(at(i, c)) ? weights_.apart[at(i, c)] : 0;
+      b +=
+          static_cast<double>(problem_.target[at(i, c)] - given) * products.row(i).transpose().cast<double>();
     }
     for (int64_t g = 0; g < groups; ++g) now[g] = static_cast<double>(weights_.scale[group_at(g, c)]);
     return take(c, a, b, now);

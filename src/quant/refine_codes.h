@@ -1,7 +1,8 @@
 // Rounded weights made better in place: coordinate descent over codes, then over scales, by the same error.
 //
 // One code at a time moves to where (v - w*)^T H (v - w*) is least with all others as they are, those that
-// must be zero excepted; sweeps go on until none moves. Then the scales of a column, all at once, are those
+// must be zero excepted; sweeps go on until none moves. Weights that stand apart move along, each to the
+// nearest FP16 number. Then the scales of a column, all at once, are those
 // of least error for its codes (a linear system of as many unknowns as groups), where the file may choose
 // scales at all. Neither step can make the error larger.
 #pragma once

@@ -23,6 +23,11 @@ struct RoundingProblem {
   std::vector<float> target;   // [k, n]  w*
   /// [k, n]: 1 where v must be zero (pruned weights, prune.h); empty: nowhere.
   std::vector<uint8_t> zero;
+  /// [k, n]: 1 where v is no code but an FP16 number (weights_apart.h); empty: nowhere.
+  std::vector<uint8_t> apart = {};
+  bool is_apart(int64_t at_k, int64_t at_n) const {
+    return !apart.empty() && apart[static_cast<size_t>(at_k * n + at_n)] != 0;
+  }
   bool is_zero(int64_t at_k, int64_t at_n) const {
     return !zero.empty() && zero[static_cast<size_t>(at_k * n + at_n)] != 0;
   }

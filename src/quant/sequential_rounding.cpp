@@ -37,7 +37,8 @@ class Rounder {
     pool_.run(shape.groups, [&](int64_t g) {
       const auto at = static_cast<size_t>(g);
       const std::vector<float> wanted = matrix_of(original, g);
-      const RoundingProblem problem = make_layer_problem(node, g, moments[at], wanted, centred);
+      RoundingProblem problem = make_layer_problem(node, g, moments[at], wanted, centred);
+      problem.apart = weights.apart(g);
       found[at] = round_group(problem, weights, g, parts[at]);
       std::vector<float> values = values_of(problem, weights.grid(g), found[at]);
       if (options_.variance && !weights.fits_scales()) {

@@ -140,6 +140,6 @@ def pruned_free(narrow, tmp_path):
 def test_settings_that_disagree(narrow, tmp_path):
     for recipe, part in [("prune(m=4,block=8)", "m or block, not both"), ("prune(m=4,n=4)", "n below m"),
                          ("prune(n=1.5,m=4)", "whole numbers"), ("gptq, prune", "before what rounds"),
-                         ("prune, equalize", "prune between them"), ("prune, prune(m=4)", "prune once")]:
+                         ("prune, equalize", "prune and outliers between them"), ("prune, prune(m=4)", "prune once")]:
         done = narrow("build", MODEL, "--calib", CALIB, "--out", tmp_path / "out", "--recipe", recipe, code=2)
         assert part in done.stderr, recipe
