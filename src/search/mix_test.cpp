@@ -24,11 +24,13 @@ CastCosts random_casts(Random& random) {
   return costs;
 }
 
-/// A chain with a shortcut every third layer; narrower is faster, smaller and noisier, mostly. Not every
-/// layer has every format.
+/// A chain with a shortcut every third layer, which is another value or the one that the next layer reads;
+/// narrower is faster, smaller and noisier, mostly. Not every layer has every format; every fourth is a norm,
+/// which has no integers.
 MixProblem random_problem(uint64_t seed, size_t layers) {
   Random random(seed);
   MixProblem problem;
+  std::vector<CastCosts> made;  // what a layer makes
   for (size_t l = 0; l < layers; ++l) {
     const double ms = random.uniform(0.1, 1), noise = std::exp(random.uniform(-8, -2)),
                  bytes = random.uniform(1, 10);
@@ -40,9 +42,18 @@ MixProblem random_problem(uint64_t seed, size_t layers) {
     if (l % 2 == 0)
       layer.choices.push_back({NodeFormat::int8_dynamic, ms * random.uniform(0.3, 1.2), noise / 2, bytes});
     if (l % 3 != 1) layer.choices.push_back({NodeFormat::int4, ms, 2 * noise, 0.6 * bytes});
+    if (l % 4 == 3)
+      layer.choices = {{NodeFormat::fp32, ms / 4},
+                       {NodeFormat::fp16, ms / 4 * random.uniform(0.4, 0.9), noise * 0.02},
+                       {NodeFormat::bf16, ms / 4 * random.uniform(0.4, 0.9), noise * 0.1}};
     problem.layers.push_back(layer);
-    if (l > 0) problem.edges.push_back({l - 1, l, random_casts(random)});
-    if (l > 2 && l % 3 == 0) problem.edges.push_back({l - 3, l, random_casts(random)});
+    made.push_back(random_casts(random));
+    if (l > 0) problem.edges.push_back({l - 1, l, made[l - 1], l - 1});
+    if (l > 2 && l % 3 == 0) {
+      const bool shared = l % 2 == 0;
+      problem.edges.push_back(
+          {l - 3, l, shared ? made[l - 3] : random_casts(random), shared ? l - 3 : layers + l});
+    }
   }
   return problem;
 }
@@ -139,6 +150,51 @@ TEST(Mix, OnlyCarriersThatDifferAreCast) {
       {0, 2, 8, 0, 0}, {1, 0, 9, 1, 1}, {4, 6, 0, 4, 4}, {0, 2, 8, 0, 0}, {0, 2, 8, 0, 0}};
   for (size_t a = 0; a < 5; ++a)
     for (size_t b = 0; b < 5; ++b) EXPECT_EQ(price(problem, {a, b}).ms, wanted[a][b]) << a << ' ' << b;
+}
+
+/// What a norm makes is quantized once for the three products that read it, not once for each.
+TEST(Mix, ReadersOfAValueShareItsCasts) {
+  CastCosts costs = {};
+  costs[static_cast<size_t>(Carrier::f16)] = {.leave = 1, .enter = 2};
+  costs[static_cast<size_t>(Carrier::u8)] = {.leave = 4, .enter = 8};
+  MixProblem problem;
+  const std::vector<FormatCost> every = {{NodeFormat::fp32}, {NodeFormat::fp16}, {NodeFormat::int8}};
+  problem.layers = {
+      {"norm", "norm", {every[0], every[1]}}, {"q", "q", every}, {"k", "k", every}, {"v", "v", every}};
+  problem.edges = {{0, 1, costs, 7}, {0, 2, costs, 7}, {0, 3, costs, 7}};
+  EXPECT_EQ(price(problem, {0, 2, 2, 2}).ms, 8);
+  EXPECT_EQ(price(problem, {0, 2, 2, 1}).ms, 8 + 2);
+  EXPECT_EQ(price(problem, {1, 2, 0, 2}).ms, 1 + 8);  // left once, also for the one in FP32
+  EXPECT_EQ(price(problem, {1, 1, 1, 1}).ms, 0);
+  problem.edges[2].value = 8;
+  EXPECT_EQ(price(problem, {0, 2, 2, 2}).ms, 2 * 8);
+}
+
+/// Of every choice there is, the cheapest keeps a norm in the format of the products behind it, or in FP32.
+TEST(Mix, NormsFollowTheirProductsWhereThatIsCheapest) {
+  CastCosts costs = casts(0.05);
+  MixProblem problem;
+  const auto product = [](const char* name, double int8_noise) {
+    return MixLayer{
+        name,
+        name,
+        {{NodeFormat::fp32, 2, 0}, {NodeFormat::fp16, 1, 0.001}, {NodeFormat::int8, 0.5, int8_noise}}};
+  };
+  const auto norm = [](const char* name) {
+    return MixLayer{name, name, {{NodeFormat::fp32, 0.2, 0}, {NodeFormat::fp16, 0.12, 0.001}}};
+  };
+  problem.layers = {norm("norm1"),   product("q", 5), product("k", 5),      norm("attention"),
+                    product("o", 5), norm("norm2"),   product("fc1", 0.01), product("fc2", 0.01)};
+  problem.edges = {{0, 1, costs, 0}, {0, 2, costs, 0}, {1, 3, costs, 1}, {2, 3, costs, 2},
+                   {3, 4, costs, 3}, {4, 5, costs, 4}, {5, 6, costs, 5}, {6, 7, costs, 6}};
+  const auto mix = best_mix(problem, 0.1);
+  ASSERT_TRUE(mix.ok()) << mix.error().message();
+  const Mix best = by_trying_all(problem, Mix{.price = HUGE_VAL}, [](const Mix& a, const Mix& b) {
+    return a.noise <= 0.1 && a.price < b.price;
+  });
+  EXPECT_EQ(mix->choice, best.choice);
+  EXPECT_EQ(mix->choice, (std::vector<size_t>{1, 1, 1, 1, 1, 1, 2, 2}));
+  EXPECT_EQ(uniform_mix(problem, NodeFormat::int8).choice, (std::vector<size_t>{0, 2, 2, 0, 2, 0, 2, 2}));
 }
 
 TEST(Mix, UniformMixesFallBackToFp32) {
