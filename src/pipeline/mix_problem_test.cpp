@@ -94,14 +94,21 @@ TEST(MixProblem, EveryReaderOfAValueIsAnEdge) {
   const Case c;
   const auto problem = c.problem(Objective::latency);
   ASSERT_TRUE(problem.ok());
-  ASSERT_EQ(problem->edges.size(), 2U);
+  ASSERT_EQ(problem->edges.size(), 3U);
   for (size_t e = 0; e < 2; ++e) {
     EXPECT_EQ(problem->edges[e].from, 0U);
     EXPECT_EQ(problem->edges[e].to, e + 1);
+    EXPECT_EQ(problem->edges[e].value, problem->edges[0].value);
     const auto& u8 = problem->edges[e].ms[static_cast<size_t>(Carrier::u8)];
     EXPECT_DOUBLE_EQ(u8.leave, 2e-3 + 64 * 5e-7);
     EXPECT_DOUBLE_EQ(u8.enter, u8.leave);
   }
+  // In the sum of both, what the first makes has the format of what the second makes.
+  const search::MixEdge& sum = problem->edges[2];
+  EXPECT_EQ(sum.from, 1U);
+  EXPECT_EQ(sum.to, 2U);
+  EXPECT_NE(sum.value, problem->edges[0].value);
+  EXPECT_DOUBLE_EQ(sum.ms[static_cast<size_t>(Carrier::u8)].leave, 2e-3 + 32 * 5e-7);
 }
 
 template <class Figure>
@@ -195,7 +202,9 @@ TEST(MixProblem, NormsAndAttentionHaveNoIntegers) {
       if (is_float_unit(layer)) formats = {NodeFormat::fp32, NodeFormat::bf16};
       ASSERT_EQ(layer.choices.size(), formats.size()) << layer.key;
       for (size_t i = 0; i < formats.size(); ++i) EXPECT_EQ(layer.choices[i].format, formats[i]) << layer.key;
-      if (is_float_unit(layer)) EXPECT_EQ(layer.choices[0].bytes, 0);
+      if (is_float_unit(layer)) {
+        EXPECT_EQ(layer.choices[0].bytes, 0);
+      }
     }
     EXPECT_EQ(keys, (std::vector<std::string>{"in", "n", "q1", "k1", "v1", "o1", "o4", "m", "h1", "h4", "z",
                                               "out"}));

@@ -19,6 +19,27 @@ bool carries_data(const Value* value) {
   return value != nullptr && !value->is_constant() && value->type.dtype == DType::f32;
 }
 
+/// Attention, or one of its products.
+bool multiplies_values(const Node& node) {
+  return node.op() == Op::Attention || (node.op() == Op::MatMul && weights_of(node) == nullptr &&
+                                        carries_data(node.input(0)) && carries_data(node.input(1)));
+}
+
+/// Splits or joins heads: moves all elements and adds none, but for an Expand.
+bool moves_heads(const Node& node) {
+  switch (node.op()) {
+    case Op::Reshape:
+    case Op::Flatten:
+    case Op::Squeeze:
+    case Op::Unsqueeze:
+    case Op::Transpose:
+    case Op::Expand:
+      return true;
+    default:
+      return false;
+  }
+}
+
 class Followers {
  public:
   Followers(const ir::Graph& graph, const calib::Profile& profile, const Wide& wide, Recipe& recipe)
@@ -43,10 +64,12 @@ class Followers {
     if (inside_.empty()) return;
     std::unordered_set<const Node*> fixed = inside_;
     for (const Node* node : order_)
-      if (is_candidate(*node)) {
-        if (is_bias(*node)) fixed.insert(node);
-        inside_.insert(node);
-      }
+      if (is_candidate(*node) && (is_bias(*node) || is_behind_attention(*node)))
+        fixed.insert(node), inside_.insert(node);
+    for (auto node = order_.rbegin(); node != order_.rend(); ++node)
+      if (is_candidate(**node) && is_before_attention(**node)) fixed.insert(*node), inside_.insert(*node);
+    for (const Node* node : order_)
+      if (is_candidate(*node)) inside_.insert(node);
     while (leave_out(fixed)) {
     }
     for (const Node* node : order_)
@@ -76,6 +99,22 @@ class Followers {
         return true;
     }
     return false;
+  }
+
+  /// Joins the heads of an attention in the format. Before `inside_` has candidates of other kinds.
+  bool is_behind_attention(const Node& node) const {
+    const Node* source = moves_heads(node) && node.op() != Op::Expand ? node.input(0)->producer() : nullptr;
+    return source != nullptr && inside_.contains(source) && graph_.readers(node.input(0)) == 1 &&
+           (multiplies_values(*source) || moves_heads(*source));
+  }
+
+  /// Splits heads for attentions in the format. Likewise.
+  bool is_before_attention(const Node& node) const {
+    if (!moves_heads(node) || node.output()->uses().empty() || results_.contains(node.output())) return false;
+    const std::vector<ir::Use>& uses = node.output()->uses();
+    return std::all_of(uses.begin(), uses.end(), [&](const ir::Use& use) {
+      return inside_.contains(use.node) && (multiplies_values(*use.node) || moves_heads(*use.node));
+    });
   }
 
   /// One sweep; true: some node cannot follow, and others may not without it.

@@ -71,7 +71,9 @@ TEST(Followers, NothingLiesBetweenWhereAllIsHalf) {
       const Recipe recipe = mix(graph, profile, wide), uniform = plan_half(graph, &profile, format);
       EXPECT_THAT(nodes_in(recipe, format), UnorderedElementsAreArray(nodes_in(uniform, format)));
       EXPECT_EQ(casts_of(graph, recipe), casts_of(graph, uniform));
-      if (!primitive) EXPECT_EQ(casts_of(graph, recipe), 2U);  // the input's and the output's
+      if (!primitive) {
+        EXPECT_EQ(casts_of(graph, recipe), 2U);  // the input's and the output's
+      }
     }
   }
 }
@@ -88,7 +90,9 @@ TEST(Followers, AttentionInHalfBesideAFeedForwardInBytes) {
     EXPECT_THAT(nodes_in(recipe, NodeFormat::bf16), UnorderedElementsAreArray(expected));
     EXPECT_THAT(nodes_in(recipe, NodeFormat::int8),
                 UnorderedElementsAreArray({"in", "h1", "h2", "h3", "h4", "out"}));
-    if (!primitive) EXPECT_EQ(casts_of(graph, recipe), 2U);  // into the norm, out of the sum with the bias
+    if (!primitive) {
+      EXPECT_EQ(casts_of(graph, recipe), 2U);  // into the norm, out of the sum with the bias
+    }
   }
 }
 

@@ -226,6 +226,64 @@ TEST(Mix, TheFrontFallsInNoiseAndRisesInPrice) {
   }
 }
 
+/// An encoder of `blocks` blocks: norm, q, k, v, attention, o, norm, two products, and its residual stream.
+MixProblem encoder_problem(uint64_t seed, size_t blocks) {
+  Random random(seed);
+  MixProblem problem;
+  const auto layer = [&](double ms, bool unit) {
+    const double noise = std::exp(random.uniform(-10, -4));
+    const std::string name = std::to_string(problem.layers.size());
+    MixLayer made{name,
+                  name,
+                  {{NodeFormat::fp32, ms},
+                   {NodeFormat::fp16, ms * random.uniform(0.4, 0.8), noise / 1000},
+                   {NodeFormat::bf16, ms * random.uniform(0.4, 0.8), noise / 30}}};
+    if (!unit)
+      for (const NodeFormat format : {NodeFormat::int8, NodeFormat::int8_dynamic, NodeFormat::int4})
+        made.choices.push_back({format, ms * random.uniform(0.2, 1), noise * random.uniform(0.3, 2)});
+    problem.layers.push_back(std::move(made));
+    return problem.layers.size() - 1;
+  };
+  const auto reads = [&](size_t reader, size_t from) {
+    problem.edges.push_back({from, reader, casts(0.02), from});
+  };
+  size_t stream = layer(1, false);
+  for (size_t b = 0; b < blocks; ++b) {
+    const size_t norm = layer(0.05, true), q = layer(1, false), k = layer(1, false), v = layer(1, false),
+                 attention = layer(0.4, true), o = layer(1, false), norm2 = layer(0.05, true),
+                 first = layer(4, false), second = layer(4, false);
+    reads(norm, stream), reads(o, stream);
+    for (const size_t part : {q, k, v}) reads(part, norm), reads(attention, part);
+    reads(o, attention), reads(norm2, o), reads(second, o), reads(first, norm2), reads(second, first);
+    stream = second;
+  }
+  return problem;
+}
+
+/// Nor one change of a layer, nor one of a norm together with what reads it, betters a mix of the front.
+TEST(Mix, NothingNearAMixOfALargeEncoderIsBetter) {
+  const MixProblem problem = encoder_problem(5, 12);
+  ASSERT_EQ(problem.layers.size(), 109U);
+  const auto front = pareto_front(problem);
+  ASSERT_TRUE(front.ok());
+  ASSERT_GT(front->size(), 5U);
+  for (size_t i = 1; i < front->size(); ++i) {
+    const Mix& mix = (*front)[i];
+    const double bound = (*front)[i - 1].noise / 2, least = mix.price * (1 - 2e-4);
+    for (size_t l = 0; l < problem.layers.size(); ++l)
+      for (size_t c = 0; c < problem.layers[l].choices.size(); ++c) {
+        std::vector<size_t> choice = mix.choice;
+        choice[l] = c;
+        const Mix one = price(problem, choice);
+        EXPECT_FALSE(one.noise <= bound && one.price < least) << l << ' ' << c;
+        for (const MixEdge& edge : problem.edges)
+          if (edge.from == l && c < problem.layers[edge.to].choices.size()) choice[edge.to] = c;
+        const Mix several = price(problem, choice);
+        EXPECT_FALSE(several.noise <= bound && several.price < least) << l << ' ' << c;
+      }
+  }
+}
+
 TEST(Mix, WithoutNoiseTheFrontIsTheCheapest) {
   const MixProblem problem{{{"a", "a", {{NodeFormat::fp32, 1, 0}, {NodeFormat::int8, 0.5, 0}}}}, {}};
   const auto front = pareto_front(problem);
