@@ -7,8 +7,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "ir/schema.h"
 #include "quant/regions.h"
+#include "quant/sized_graph.h"
 
 namespace narrow::pipeline {
 namespace {
@@ -128,8 +128,7 @@ std::map<std::string, double> layer_times(const bench::Profile& profile,
 
 std::vector<search::MixEdge> cast_edges(const ir::Graph& graph, const std::vector<search::MixLayer>& layers,
                                         const std::map<std::string, Shape>& shapes, const CastRates& rates) {
-  ir::Graph sized = graph.clone();
-  if (!ir::bind_shapes(sized, shapes).ok()) sized = graph.clone();
+  const ir::Graph sized = quant::sized_graph(graph, shapes);
   EdgeFinder finder(layers, rates);
   for (const ir::Node* node : sized.nodes()) finder.visit(*node);
   return std::move(finder).edges();

@@ -4,9 +4,9 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "ir/schema.h"
 #include "passes/patterns.h"
 #include "quant/regions.h"
+#include "quant/sized_graph.h"
 #include "quant/wide.h"
 
 namespace narrow::quant {
@@ -67,9 +67,7 @@ class Finder {
 }  // namespace
 
 std::vector<FloatUnit> float_units(const ir::Graph& graph, const std::map<std::string, Shape>& shapes) {
-  ir::Graph sized = graph.clone();
-  if (!ir::bind_shapes(sized, shapes).ok()) sized = graph.clone();
-  return Finder(sized).in_order();
+  return Finder(sized_graph(graph, shapes)).in_order();
 }
 
 }  // namespace narrow::quant

@@ -61,6 +61,34 @@ TEST(FloatUnits, RootMeanSquaresAndProductsOfComputedValues) {
   EXPECT_THAT(units[0].able, UnorderedElementsAre("square", "above", "normal", "norm"));
 }
 
+/// How heads are split is computed from the sequence's length: known once that is.
+TEST(FloatUnits, AttentionBehindComputedShapes) {
+  const ir::Graph graph = testing_graphs::graph_from(R"(graph g(%x: f32[1,T,8]) {
+  @w: f32[8,8] = blob 0 256
+  @one: s64[1] = [1]
+  @two: s64[1] = [2]
+  @zero: s64[1] = [0]
+  @rest: s64[2] = [2,4]
+  %shape = Shape(%x)
+  %length = Slice(%shape, @one, @two, @zero)
+  %heads = Concat(@one, %length, @rest) {axis=0}
+  %q1 = MatMul(%x, @w)
+  %q2 = Reshape(%q1, %heads)
+  %q3 = Transpose(%q2) {perm=[0,2,1,3]}
+  %k3 = Transpose(%q2) {perm=[0,2,3,1]}
+  %scores = MatMul(%q3, %k3)
+  %shares = Softmax(%scores) {axis=-1}
+  %mixed = MatMul(%shares, %q3)
+  %back = Transpose(%mixed) {perm=[0,2,1,3]}
+  %flat = Reshape(%back, %shape)
+  %o = MatMul(%flat, @w)
+  return %o as "y"
+}
+)");
+  EXPECT_THAT(keys_of(float_units(graph, {{"x", {1, 6, 8}}})), ElementsAre("mixed"));
+  EXPECT_THAT(keys_of(float_units(graph, {})), ElementsAre("scores", "mixed"));
+}
+
 /// Attention in primitive ops is recognised once shapes are known; its products are units of their own else.
 TEST(FloatUnits, WithoutShapesProductsStandAlone) {
   const auto units = float_units(testing_graphs::encoder(true), {});

@@ -106,7 +106,19 @@ TEST(Followers, WhatHasAFormatKeepsIt) {
   EXPECT_EQ(recipe.nodes.at("h3").format, NodeFormat::fp32);
   EXPECT_EQ(recipe.nodes.at("h2").format, NodeFormat::bf16);  // the bias of a product is part of it
   EXPECT_EQ(recipe.nodes.at("o5").format, NodeFormat::fp16);
-  for (const char* name : {"o2", "o3", "r1", "r2"}) EXPECT_FALSE(recipe.nodes.contains(name)) << name;
+  for (const char* name : {"o2", "o3"}) EXPECT_EQ(recipe.nodes.at(name).format, NodeFormat::bf16) << name;
+  for (const char* name : {"r1", "r2"}) EXPECT_FALSE(recipe.nodes.contains(name)) << name;
+}
+
+/// Between products in bytes, too: an attention is recognised with the movements around it, no cast between.
+TEST(Followers, HeadsAreSplitAndJoinedInTheFormatOfAttention) {
+  for (const bool primitive : {false, true}) {
+    const ir::Graph graph = testing_graphs::encoder(primitive);
+    const Recipe recipe = mix(graph, profile_of(graph), in_format(graph, {"o1"}, NodeFormat::bf16));
+    Names expected = {"q2", "k2", "v2", "q3", "k3", "v3", "o1", "o2", "o3"};
+    if (primitive) expected.merge(Names{"k4", "o1_scores", "o1_scaled"});
+    EXPECT_THAT(nodes_in(recipe, NodeFormat::bf16), UnorderedElementsAreArray(expected));
+  }
 }
 
 /// A sum that overflows FP16 stays FP32, and so do those that it goes into.
