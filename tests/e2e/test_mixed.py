@@ -104,8 +104,8 @@ def test_norms_that_a_half_format_cannot_hold_are_fp32(narrow, encoders, tmp_pat
     for i in range(planted.LAYERS):
         assert ("fp16" in choices[f"l{i}.norm1"]) == (loud == "far")
         assert "fp16" in choices[f"l{i}.norm2"] and "int8" not in choices[f"l{i}.norm2"]
-        if loud == "far":  # it disturbs more than what stands behind it in the same block
-            assert choices[f"l{i}.norm1"]["fp16"]["noise"] > 100 * choices[f"l{i}.norm2"]["fp16"]["noise"]
+        if loud == "far":  # what the norm makes is rounded where products read it in FP16
+            assert choices[f"l{i}.v"]["fp16"]["noise"] > 100 * choices[f"l{i}.norm2"]["fp16"]["noise"]
 
 
 def test_a_second_search_tries_nothing_again(narrow, encoders, tmp_path):
