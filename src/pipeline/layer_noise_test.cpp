@@ -81,10 +81,12 @@ TEST(LayerNoise, NormsAreMeasuredAloneInHalfFormats) {
     const double whole = c.noise_of(c.bf16()), sum = std::accumulate(bf16.begin(), bf16.end(), 0.0);
     EXPECT_GT(whole, 0);
     EXPECT_NEAR(sum, whole, 1e-9 * whole);
-    std::vector<std::string> norm = {"m"}, attention = {"o1"};
+    std::vector<std::string> norm = {"m"};
+    std::vector<std::string> attention = {"o1", "q2", "k2", "v2", "q3",
+                                          "k3", "v3", "o2", "o3"};  // with its heads
     if (primitive) {
       norm = {"m", "m_centred", "m_square", "m_above", "m_normal", "m_scaled"};
-      attention = {"o1", "o1_scores", "o1_scaled"};
+      attention.insert(attention.end(), {"k4", "o1_scores", "o1_scaled"});
     }
     const double wanted = c.noise_of(norm) / c.noise_of(attention);
     EXPECT_NEAR(bf16[c.index("m")] / bf16[c.index("o1")], wanted, 1e-6 * wanted);

@@ -28,6 +28,12 @@ bool is_unit(const Node& node) {
   }
 }
 
+/// Masks are read in FP32 beside narrower scores: -1e9 is beyond FP16.
+bool adds_mask(const Node& node, const passes::Pattern& pattern) {
+  return node.op() == Op::Add && std::any_of(pattern.nodes.begin(), pattern.nodes.end(),
+                                             [](const Node* each) { return each->op() == Op::Softmax; });
+}
+
 class Finder {
  public:
   explicit Finder(const ir::Graph& graph) : order_(graph.nodes()), half_(half_region(graph, {})) {
@@ -50,7 +56,7 @@ class Finder {
     FloatUnit unit{.key = key_of(*last), .name = name_of(*last), .nodes = {}, .able = {}};
     for (const Node* node : pattern.nodes) {
       unit.nodes.push_back(key_of(*node));
-      if (half_.contains(node)) unit.able.push_back(key_of(*node));
+      if (half_.contains(node) && !adds_mask(*node, pattern)) unit.able.push_back(key_of(*node));
     }
     const bool free = std::none_of(pattern.nodes.begin(), pattern.nodes.end(),
                                    [&](const Node* node) { return taken_.contains(node); });

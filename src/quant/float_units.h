@@ -15,7 +15,7 @@ namespace narrow::quant {
 struct FloatUnit {
   std::string key, name;           // of the node that makes its result
   std::vector<std::string> nodes;  // keys of all of its nodes
-  std::vector<std::string> able;   // of those that a half format can compute (half_region())
+  std::vector<std::string> able;   // of those that a half format can compute (half_region()), but for masks
 };
 
 /// In the order of the graph, by their results. `shapes`: of the inputs; attention in primitive ops is found

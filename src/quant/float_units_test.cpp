@@ -61,7 +61,7 @@ TEST(FloatUnits, RootMeanSquaresAndProductsOfComputedValues) {
   EXPECT_THAT(units[0].able, UnorderedElementsAre("square", "above", "normal", "norm"));
 }
 
-/// How heads are split is computed from the sequence's length: known once that is.
+/// How heads are split is computed from the sequence's length: known once that is. The mask is added in FP32.
 TEST(FloatUnits, AttentionBehindComputedShapes) {
   const ir::Graph graph = testing_graphs::graph_from(R"(graph g(%x: f32[1,T,8]) {
   @w: f32[8,8] = blob 0 256
@@ -69,6 +69,7 @@ TEST(FloatUnits, AttentionBehindComputedShapes) {
   @two: s64[1] = [2]
   @zero: s64[1] = [0]
   @rest: s64[2] = [2,4]
+  @mask: f32[1] = [-1e9]
   %shape = Shape(%x)
   %length = Slice(%shape, @one, @two, @zero)
   %heads = Concat(@one, %length, @rest) {axis=0}
@@ -77,7 +78,8 @@ TEST(FloatUnits, AttentionBehindComputedShapes) {
   %q3 = Transpose(%q2) {perm=[0,2,1,3]}
   %k3 = Transpose(%q2) {perm=[0,2,3,1]}
   %scores = MatMul(%q3, %k3)
-  %shares = Softmax(%scores) {axis=-1}
+  %masked = Add(%scores, @mask)
+  %shares = Softmax(%masked) {axis=-1}
   %mixed = MatMul(%shares, %q3)
   %back = Transpose(%mixed) {perm=[0,2,1,3]}
   %flat = Reshape(%back, %shape)
@@ -85,7 +87,10 @@ TEST(FloatUnits, AttentionBehindComputedShapes) {
   return %o as "y"
 }
 )");
-  EXPECT_THAT(keys_of(float_units(graph, {{"x", {1, 6, 8}}})), ElementsAre("mixed"));
+  const auto units = float_units(graph, {{"x", {1, 6, 8}}});
+  ASSERT_THAT(keys_of(units), ElementsAre("mixed"));
+  EXPECT_THAT(units[0].nodes, UnorderedElementsAre("scores", "masked", "shares", "mixed"));
+  EXPECT_THAT(units[0].able, UnorderedElementsAre("scores", "mixed"));
   EXPECT_THAT(keys_of(float_units(graph, {})), ElementsAre("scores", "mixed"));
 }
 
