@@ -243,11 +243,20 @@ TEST(MixProblem, ValuesGoThroughNormsAttentionAndSums) {
                                                                     {"h4", "z"},
                                                                     {"z", "out"}}));
     for (const auto& [from, read] : values) EXPECT_EQ(read.size(), 1U) << from;
+    // Products in bytes write what a norm or an attention reads, norms write bytes; an attention does not.
+    for (const search::MixEdge& edge : problem.edges) {
+      const auto &from = problem.layers[edge.from], &to = problem.layers[edge.to];
+      const bool norm = is_float_unit(from) && from.key != "o1";
+      const auto& u8 = edge.ms[static_cast<size_t>(Carrier::u8)];
+      EXPECT_EQ(u8.leave, is_float_unit(to) ? 0 : 0.01) << from.key << ' ' << to.key;
+      EXPECT_EQ(u8.enter, norm ? 0 : 0.01) << from.key << ' ' << to.key;
+      EXPECT_EQ(edge.ms[static_cast<size_t>(Carrier::bf16)].leave, 0.01);
+    }
   }
 }
 
 /// Against every mix there is: half norms and attention beside an int8 feed-forward are the cheapest below
-/// this noise; with dear casts the feed-forward's norms are FP32.
+/// this noise; with dear casts a norm between integers is FP32.
 TEST(MixProblem, HalfAttentionBesideAnIntegerFeedForwardIsFoundWhereItIsBest) {
   const EncoderCase c(false);
   for (const double cast_ms : {0.002, 0.03}) {

@@ -180,10 +180,10 @@ Mix price(const MixProblem& problem, std::vector<size_t> choice) {
   for (const MixEdge& edge : problem.edges) {
     const Carrier from = carrier_of(chosen(edge.from).format), to = carrier_of(chosen(edge.to).format);
     if (from == to) continue;
-    if (casts.insert({edge.from, edge.value, Way::leave, from}).second)
-      mix.ms += edge.ms[static_cast<size_t>(from)].leave;
-    if (casts.insert({edge.from, edge.value, Way::enter, to}).second)
-      mix.ms += edge.ms[static_cast<size_t>(to)].enter;
+    const double leave = edge.ms[static_cast<size_t>(from)].leave,
+                 enter = edge.ms[static_cast<size_t>(to)].enter;
+    if (leave > 0 && casts.insert({edge.from, edge.value, Way::leave, from}).second) mix.ms += leave;
+    if (enter > 0 && casts.insert({edge.from, edge.value, Way::enter, to}).second) mix.ms += enter;
   }
   mix.price = problem.per_ms * mix.ms + problem.per_byte * mix.bytes;
   return mix;

@@ -49,7 +49,8 @@ struct CastMs {
 using CastCosts = std::array<CastMs, kCarriers>;
 
 /// A value that goes from one layer to another and must be converted when their carriers differ. Edges of one
-/// layer and one value (any number) are the readers of that value, and share their casts.
+/// layer and one value (any number) are the readers of that value, and share their casts: a cast costs the
+/// same on all of them, or nothing for a reader that makes it in passing.
 struct MixEdge {
   size_t from = 0, to = 0;  // layers
   CastCosts ms = {};

@@ -49,6 +49,7 @@ MixProblem random_problem(uint64_t seed, size_t layers) {
     problem.layers.push_back(layer);
     made.push_back(random_casts(random));
     if (l > 0) problem.edges.push_back({l - 1, l, made[l - 1], l - 1});
+    if (l % 4 == 3) problem.edges.back().ms[static_cast<size_t>(Carrier::u8)].leave = 0;
     if (l > 2 && l % 3 == 0) {
       const bool shared = l % 2 == 0;
       problem.edges.push_back(
@@ -166,6 +167,9 @@ TEST(Mix, ReadersOfAValueShareItsCasts) {
   EXPECT_EQ(price(problem, {0, 2, 2, 1}).ms, 8 + 2);
   EXPECT_EQ(price(problem, {1, 2, 0, 2}).ms, 1 + 8);  // left once, also for the one in FP32
   EXPECT_EQ(price(problem, {1, 1, 1, 1}).ms, 0);
+  problem.edges[0].ms[static_cast<size_t>(Carrier::u8)].enter = 0;  // this reader does it in passing
+  EXPECT_EQ(price(problem, {0, 2, 2, 2}).ms, 8);
+  EXPECT_EQ(price(problem, {0, 2, 0, 0}).ms, 0);
   problem.edges[2].value = 8;
   EXPECT_EQ(price(problem, {0, 2, 2, 2}).ms, 2 * 8);
 }
