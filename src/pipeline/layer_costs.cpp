@@ -48,18 +48,12 @@ bool is_f32(const ir::Value* value) { return value != nullptr && value->type.dty
 /// Follows values from layer to layer.
 class EdgeFinder {
  public:
-  EdgeFinder(const ir::Graph& graph, const std::vector<search::MixLayer>& layers, const CastRates& rates)
-      : rates_(rates) {
+  EdgeFinder(const std::vector<search::MixLayer>& layers, const CastRates& rates) : rates_(rates) {
     for (size_t l = 0; l < layers.size(); ++l) {
       index_[layers[l].key] = l;
       for (const std::string& node : layers[l].nodes) index_[node] = l;
       is_unit_.push_back(is_float_unit(layers[l]));
     }
-    is_norm_ = is_unit_;
-    for (const ir::Node* node : graph.nodes())
-      if (node->op() == ir::Op::Attention || node->op() == ir::Op::MatMul)
-        if (const auto layer = index_.find(quant::key_of(*node)); layer != index_.end())
-          is_norm_[layer->second] = false;
   }
 
   void visit(const ir::Node& node) {
@@ -102,19 +96,18 @@ class EdgeFinder {
     }
   }
 
-  /// Products in integers write what a norm or an attention reads, and norms write bytes: no step of their
-  /// own.
+  /// Products in integers write what a norm or an attention reads, and these write bytes: no step of its own.
   search::CastCosts costs(size_t from, size_t reader, double numbers) const {
     search::CastCosts ms = rates_.of(numbers);
     search::CastMs& bytes = ms[static_cast<size_t>(search::Carrier::u8)];
     if (is_unit_[reader]) bytes.leave = 0;
-    if (is_norm_[from]) bytes.enter = 0;
+    if (is_unit_[from]) bytes.enter = 0;
     return ms;
   }
 
   const CastRates& rates_;
   std::map<std::string, size_t> index_;
-  std::vector<bool> is_unit_, is_norm_;
+  std::vector<bool> is_unit_;
   std::unordered_map<const ir::Value*, std::set<size_t>> sources_;  // layers a value comes from
   std::unordered_map<const ir::Value*, size_t> values_;
   std::set<std::tuple<size_t, const ir::Value*, size_t>> known_;
@@ -146,7 +139,7 @@ std::map<std::string, double> layer_times(const bench::Profile& profile,
 std::vector<search::MixEdge> cast_edges(const ir::Graph& graph, const std::vector<search::MixLayer>& layers,
                                         const std::map<std::string, Shape>& shapes, const CastRates& rates) {
   const ir::Graph sized = quant::sized_graph(graph, shapes);
-  EdgeFinder finder(sized, layers, rates);
+  EdgeFinder finder(layers, rates);
   for (const ir::Node* node : sized.nodes()) finder.visit(*node);
   return std::move(finder).edges();
 }

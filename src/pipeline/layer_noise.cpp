@@ -33,7 +33,7 @@ class NoiseMeter {
       alone = noise_.of[NodeFormat::int8];
     }
     for (const UniformBuild& build : input_.builds)
-      if (is_half(build.format) && units_in(build).size() > 0) {
+      if (is_half(build.format) && !units_in(build).empty()) {
         NARROW_TRY(noise_.of[build.format], measure_half(build));
       }
     return std::move(noise_);

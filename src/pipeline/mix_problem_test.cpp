@@ -243,13 +243,12 @@ TEST(MixProblem, ValuesGoThroughNormsAttentionAndSums) {
                                                                     {"h4", "z"},
                                                                     {"z", "out"}}));
     for (const auto& [from, read] : values) EXPECT_EQ(read.size(), 1U) << from;
-    // Products in bytes write what a norm or an attention reads, norms write bytes; an attention does not.
+    // Products in bytes write what a norm or an attention reads, and these write bytes.
     for (const search::MixEdge& edge : problem.edges) {
       const auto &from = problem.layers[edge.from], &to = problem.layers[edge.to];
-      const bool norm = is_float_unit(from) && from.key != "o1";
       const auto& u8 = edge.ms[static_cast<size_t>(Carrier::u8)];
       EXPECT_EQ(u8.leave, is_float_unit(to) ? 0 : 0.01) << from.key << ' ' << to.key;
-      EXPECT_EQ(u8.enter, norm ? 0 : 0.01) << from.key << ' ' << to.key;
+      EXPECT_EQ(u8.enter, is_float_unit(from) ? 0 : 0.01) << from.key << ' ' << to.key;
       EXPECT_EQ(edge.ms[static_cast<size_t>(Carrier::bf16)].leave, 0.01);
     }
   }

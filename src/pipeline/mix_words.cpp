@@ -49,7 +49,7 @@ double cost(const MixProblem& problem, const FormatCost& choice) {
 
 /// Why a norm or an attention, which int8 leaves in FP32, has this format.
 std::string reason_of_unit(const MixProblem& problem, const MixLayer& layer, const FormatCost& taken) {
-  const std::string start = "int8 builds compute it in FP32";
+  constexpr const char* kStart = "int8 builds compute it in FP32";
   const FormatCost* fp32 = choice_in(layer, NodeFormat::fp32);
   const FormatCost* half = nullptr;  // the one taken, or the best of those that were not
   for (const FormatCost& choice : layer.choices)
@@ -57,16 +57,16 @@ std::string reason_of_unit(const MixProblem& problem, const MixLayer& layer, con
         (half == nullptr || cost(problem, choice) < cost(problem, *half)))
       half = &choice;
   if (taken.format != NodeFormat::fp32) half = &taken;
-  if (half == nullptr || fp32 == nullptr) return start;
+  if (half == nullptr || fp32 == nullptr) return kStart;
   const bool is_taken = half == &taken, saves = cost(problem, *half) < cost(problem, *fp32);
   const double sum = int8_noise(problem);
   const std::string noise = fmt::format("{} {:.1f}% of the noise of the int8 build",
                                         is_taken ? "brings" : "bring", sum > 0 ? 100 * half->noise / sum : 0);
   if (saves)
-    return fmt::format("{}; {} {} {} and {}", start, to_string(half->format),
+    return fmt::format("{}; {} {} {} and {}", kStart, to_string(half->format),
                        is_taken ? "saves" : "would save", difference(problem, *fp32, *half), noise);
-  return is_taken ? fmt::format("{}; {} saves casts and {}", start, to_string(half->format), noise)
-                  : fmt::format("{}; {} would save nothing", start, to_string(half->format));
+  return is_taken ? fmt::format("{}; {} saves casts and {}", kStart, to_string(half->format), noise)
+                  : fmt::format("{}; {} would save nothing", kStart, to_string(half->format));
 }
 
 std::string noise_text(double noise) {
