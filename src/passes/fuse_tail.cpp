@@ -47,6 +47,14 @@ Value* residual_of(const Node* add, const Value* value) {
   return fits ? other : nullptr;
 }
 
+/// `value`, or what a Cast, its only reader, widens it to: what is added then is added to the product before
+/// anything is rounded.
+Value* widened(const Graph& graph, Value* value) {
+  const Node* cast = only_reader(graph, value, Op::Cast);
+  const bool half = value->type.dtype == DType::f16 || value->type.dtype == DType::bf16;
+  return half && cast != nullptr && cast->output()->type.dtype == DType::f32 ? cast->output() : value;
+}
+
 }  // namespace
 
 std::optional<Attributes> activation_attributes(const Node* node) {
@@ -81,6 +89,7 @@ std::optional<Attributes> activation_attributes(const Node* node) {
 
 Tail follow_tail(const Graph& graph, Value* value,
                  bool (*fused_later)(const Graph& graph, const Node* layer)) {
+  value = widened(graph, value);
   Tail tail{.result = value, .residual = nullptr, .activation = {}};
   if (Node* add = only_reader(graph, value, Op::Add); add != nullptr && add->attrs.empty()) {
     Value* other = residual_of(add, value);

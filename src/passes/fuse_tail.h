@@ -14,8 +14,9 @@ struct Tail {
   Value* residual = nullptr;  // same shape as the result
   Attributes activation;      // empty: none
 };
-/// Follows only readers from `value`: an Add of another float value of the same shape, then an activation.
-/// `fused_later` says of another layer that it will take the Add itself: the later of two convolutions does.
+/// Follows only readers from `value`: a Cast from a half format to FP32, an Add of another float value of the
+/// same shape, then an activation. `fused_later` says of another layer that it will take the Add itself: the
+/// later of two convolutions does.
 Tail follow_tail(const Graph& graph, Value* value,
                  bool (*fused_later)(const Graph& graph, const Node* layer));
 

@@ -1,5 +1,7 @@
 #include "passes/norm_pattern.h"
 
+#include "passes/patterns.h"
+
 namespace narrow::passes {
 
 Node* mean_over_last(const Value* value) {
@@ -68,6 +70,22 @@ std::optional<Applied> applied_vector(const Graph& graph, const Value* value, Op
   if (columns < 0) return {};
   auto vector = per_channel(other_input(node, value), rank, rank - 1, columns);
   return vector ? std::optional(Applied{node, std::move(*vector)}) : std::nullopt;
+}
+
+std::vector<Pattern> norm_patterns(const Graph& graph) {
+  std::vector<Pattern> found;
+  const std::vector<Node*> order = graph.nodes();
+  for (const Node* node : order) {
+    if (node->op() != Op::Div && node->op() != Op::Mul) continue;
+    auto norm = match_layernorm(graph, node);
+    if (!norm) norm = match_rmsnorm(graph, node);
+    if (!norm) continue;
+    Pattern pattern{.nodes = {}, .result = norm->result};
+    for (const Node* each : order)
+      if (norm->inside.contains(each)) pattern.nodes.push_back(each);
+    found.push_back(std::move(pattern));
+  }
+  return found;
 }
 
 }  // namespace narrow::passes

@@ -33,4 +33,15 @@ struct Applied {
 };
 std::optional<Applied> applied_vector(const Graph& graph, const Value* value, Op op);
 
+/// A whole normalisation in primitive ops.
+struct Norm {
+  NodeSet inside;  // all nodes of it
+  Value *x, *result;
+  float epsilon;
+  std::vector<float> gamma, beta;  // [K]; beta: empty where there is none
+};
+/// `node`: the Div or Mul that divides by the deviation.
+std::optional<Norm> match_layernorm(const Graph& graph, const Node* node);
+std::optional<Norm> match_rmsnorm(const Graph& graph, const Node* node);
+
 }  // namespace narrow::passes

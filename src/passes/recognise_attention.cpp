@@ -11,26 +11,29 @@
 #include "ir/onnx_types.h"
 #include "passes/list.h"
 #include "passes/match.h"
+#include "passes/patterns.h"
 
 namespace narrow::passes {
 namespace {
 
 const std::vector<int64_t> kSwapHeads{0, 2, 1, 3};
 
-struct Pattern {
+struct Scores {
   Value *q, *k_transposed, *v, *mask = nullptr, *result;
   float scale = 1.0F;
+  std::vector<const Node*> nodes = {};
 };
 
 /// A score times or divided by a constant: takes the factor out of `value`.
-Value* without_scale(const Graph& graph, Value* value, float& scale) {
+Value* without_scale(const Graph& graph, Value* value, Scores& pattern) {
   for (const Op op : {Op::Div, Op::Mul}) {
     const Node* node = ir::producer_if_only_use(graph, value, op);
     if (node == nullptr) continue;
     for (int i = 0; i < (op == Op::Mul ? 2 : 1); ++i) {
       const auto constant = scalar_constant(node->input(1 - i));
       if (!constant || *constant == 0.0) continue;
-      scale = static_cast<float>(op == Op::Mul ? *constant : 1.0 / *constant);
+      pattern.scale = static_cast<float>(op == Op::Mul ? *constant : 1.0 / *constant);
+      pattern.nodes.push_back(node);
       return node->input(i);
     }
   }
@@ -42,10 +45,10 @@ bool is_4d(const Value* value) {
 }
 
 /// Q, K and scale behind one operand of the softmax (the other is the mask).
-bool match_scores(const Graph& graph, Value* scores, Pattern& pattern) {
-  const Node* product =
-      ir::producer_if_only_use(graph, without_scale(graph, scores, pattern.scale), Op::MatMul);
+bool match_scores(const Graph& graph, Value* scores, Scores& pattern) {
+  const Node* product = ir::producer_if_only_use(graph, without_scale(graph, scores, pattern), Op::MatMul);
   if (product == nullptr) return false;
+  pattern.nodes.push_back(product);
   pattern.q = product->input(0);
   pattern.k_transposed = product->input(1);
   return is_4d(pattern.q) && is_4d(pattern.k_transposed) &&
@@ -58,14 +61,15 @@ bool is_mask(const Value* mask, const Value* scores) {
          mask->type.dtype == scores->type.dtype;
 }
 
-std::optional<Pattern> match(const Graph& graph, const Node* softmax) {
-  Pattern pattern{};
+std::optional<Scores> match(const Graph& graph, const Node* softmax) {
+  Scores pattern{};
   pattern.scale = 1.0F;
   if (!is_4d(softmax->output()) || normalized_axis(softmax->int_attr("axis", -1), 4) != 3) return {};
   Node* out = only_reader(graph, softmax->output(), Op::MatMul);
   if (out == nullptr || out->input(0) != softmax->output() || !is_4d(out->input(1))) return {};
   pattern.v = out->input(1);
   pattern.result = out->output();
+  pattern.nodes = {softmax, out};
   if (pattern.v->type.dims[1] != softmax->output()->type.dims[1] ||
       pattern.v->type.dims[0] != softmax->output()->type.dims[0])
     return {};
@@ -73,11 +77,12 @@ std::optional<Pattern> match(const Graph& graph, const Node* softmax) {
   if (const Node* add = producer_of(softmax->input(0), Op::Add)) {
     for (int i = 0; i < 2; ++i) {
       Value *scores = add->input(i), *mask = add->input(1 - i);
-      if (!is_mask(mask, scores) || !same_shape(scores, add->output()) ||
-          !match_scores(graph, scores, pattern))
+      Scores tried = pattern;  // a mask may be a product, too
+      if (!is_mask(mask, scores) || !same_shape(scores, add->output()) || !match_scores(graph, scores, tried))
         continue;
-      pattern.mask = mask;
-      return pattern;
+      tried.mask = mask;
+      tried.nodes.push_back(add);
+      return tried;
     }
     return {};
   }
@@ -146,7 +151,7 @@ struct Operands {
 };
 
 /// Attention on [B,S,H*D] in the place of `swapped`, the [B,S,H,Dv] that a Transpose made of the result.
-Result<bool> attend_flat(Graph& graph, const Pattern& pattern, const Operands& heads, Value* swapped) {
+Result<bool> attend_flat(Graph& graph, const Scores& pattern, const Operands& heads, Value* swapped) {
   const Operands unrepeated{heads.q, without_repeats(heads.k), without_repeats(heads.v)};
   const int64_t q_heads = heads_of(heads.q), kv_heads = heads_of(unrepeated.k);
   const bool grouped = kv_heads == heads_of(unrepeated.v) && kv_heads > 0 && q_heads % kv_heads == 0;
@@ -160,6 +165,7 @@ Result<bool> attend_flat(Graph& graph, const Pattern& pattern, const Operands& h
       pattern.result, q, {{"scale", pattern.scale}, {"q_num_heads", q_heads}, {"kv_num_heads", used_heads}});
   NARROW_TRY(Value * y,
              emit(graph, Op::Attention, std::move(inputs), pattern.result->name + "_flat", std::move(attrs)));
+  y->producer()->name = pattern.result->producer()->name;
   Value* target = add_ints(graph, swapped->name + "_shape", swapped->type.shape());
   replace_with(graph, swapped, Op::Reshape, {y, target});
   return true;
@@ -181,6 +187,14 @@ Result<bool> rewrite(Graph& graph, Node* softmax) {
 }
 
 }  // namespace
+
+std::vector<Pattern> attention_patterns(const Graph& graph) {
+  std::vector<Pattern> found;
+  for (const Node* softmax : graph.nodes_of(Op::Softmax))
+    if (auto scores = match(graph, softmax))
+      found.push_back({.nodes = std::move(scores->nodes), .result = scores->result});
+  return found;
+}
 
 Result<int64_t> recognise_attention(Graph& graph, const PassContext& context) {
   (void)context;

@@ -5,25 +5,38 @@
 #include "passes/norm_pattern.h"
 
 namespace narrow::passes {
+
+std::optional<Norm> match_rmsnorm(const Graph& graph, const Node* node) {
+  NodeSet inside;
+  const auto normalized = match_normalized(node, inside);
+  if (!normalized) return {};
+  Value* x = normalized->numerator;
+  const Node* mean = mean_over_last(normalized->variance);
+  if (mean == nullptr || !is_float(x->type.dtype)) return {};
+  inside.insert(mean);
+  if (square_root_of(mean->input(0), inside) != x || !only_used_inside(graph, inside, node->output()))
+    return {};
+  auto gamma = applied_vector(graph, node->output(), Op::Mul);
+  if (!gamma) return {};
+  inside.insert(gamma->node);
+  return Norm{.inside = std::move(inside),
+              .x = x,
+              .result = gamma->node->output(),
+              .epsilon = normalized->epsilon,
+              .gamma = std::move(gamma->vector),
+              .beta = {}};
+}
+
 namespace {
 
 bool rewrite(Graph& graph, Node* node) {
-  NodeSet inside;
-  const auto normalized = match_normalized(node, inside);
-  if (!normalized) return false;
-  Value* x = normalized->numerator;
-  const Node* mean = mean_over_last(normalized->variance);
-  if (mean == nullptr || !is_float(x->type.dtype)) return false;
-  inside.insert(mean);
-  if (square_root_of(mean->input(0), inside) != x || !only_used_inside(graph, inside, node->output()))
-    return false;
-  const auto gamma = applied_vector(graph, node->output(), Op::Mul);
-  if (!gamma) return false;
-  Value* old = gamma->node->output();
-  Value* scale = add_floats(graph, old->name + "_scale", Shape{static_cast<int64_t>(gamma->vector.size())},
-                            gamma->vector);
-  replace_with(graph, old, Op::RMSNormalization, {x, scale},
-               stored_as(old, x, {{"axis", int64_t{-1}}, {"epsilon", normalized->epsilon}}));
+  const auto norm = match_rmsnorm(graph, node);
+  if (!norm) return false;
+  Value* old = norm->result;
+  Value* scale =
+      add_floats(graph, old->name + "_scale", Shape{static_cast<int64_t>(norm->gamma.size())}, norm->gamma);
+  replace_with(graph, old, Op::RMSNormalization, {norm->x, scale},
+               stored_as(old, norm->x, {{"axis", int64_t{-1}}, {"epsilon", norm->epsilon}}));
   return true;
 }
 

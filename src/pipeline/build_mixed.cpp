@@ -45,7 +45,7 @@ void pin_times(NodeFormat format, bench::Profile& profile) {
 std::string about(const MixRequest& request, int threads) {
   const BuildOptions& o = request.options;
   return fmt::format(
-      "mix 1; {}; {}; {} threads; batch {}; {}; ranges {} {}; {}; groups of {}; methods {}; memory {}",
+      "mix 2; {}; {}; {} threads; batch {}; {}; ranges {} {}; {}; groups of {}; methods {}; memory {}",
       request.about, runtime::machine_key(usable_isa()), threads, o.batch,
       o.tactics == TacticSource::pinned ? "pinned" : "tuned", to_string(o.ranges.method), o.ranges.percentile,
       o.target == quant::Target::tensorrt ? "tensorrt" : "portable",
@@ -67,7 +67,7 @@ class Finder {
         *std::find_if(request_.builds.begin(), request_.builds.end(),
                       [](const BuiltUniform& b) { return b.build->precision == Precision::int8; });
     start_ = {int8.build->recipe, int8.variant->prepared};
-    layers_ = mix_layers(start_.graph(request_.original), start_.recipe, request_.pinned);
+    layers_ = mix_layers(start_.graph(request_.original), start_.recipe, request_.shapes, request_.pinned);
     MixInput input{.original = request_.original,
                    .profile = request_.profile,
                    .calib = request_.calib,

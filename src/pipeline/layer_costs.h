@@ -19,7 +19,10 @@ std::map<std::string, double> layer_times(const bench::Profile& profile,
                                           const std::vector<search::MixLayer>& layers);
 
 /// From each layer to those that read what it made, through whatever lies between, with what converting it
-/// takes. `shapes`: of the inputs.
+/// takes. A value is converted once for all who read it in a format. Where several parts meet between layers,
+/// in a sum or a gate, the parts before are converted to the format of the last. What norms and attention
+/// read pays nothing for leaving bytes, what they make nothing for becoming such: the steps beside do it in
+/// passing. `shapes`: of the inputs.
 std::vector<search::MixEdge> cast_edges(const ir::Graph& graph, const std::vector<search::MixLayer>& layers,
                                         const std::map<std::string, Shape>& shapes, const CastRates& rates);
 

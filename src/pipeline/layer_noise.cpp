@@ -32,10 +32,39 @@ class NoiseMeter {
       NARROW_TRY(noise_.of[format], measure(format, alone));
       alone = noise_.of[NodeFormat::int8];
     }
+    for (const UniformBuild& build : input_.builds)
+      if (is_half(build.format) && !units_in(build).empty()) {
+        NARROW_TRY(noise_.of[build.format], measure_half(build));
+      }
     return std::move(noise_);
   }
 
  private:
+  static bool is_half(NodeFormat format) { return format == NodeFormat::fp16 || format == NodeFormat::bf16; }
+
+  static bool has_format(const UniformBuild& build, const std::string& key) {
+    const auto node = build.recipe.nodes.find(key);
+    return node != build.recipe.nodes.end() && node->second.format == build.format;
+  }
+
+  /// Norms and attentions that the build gave its format.
+  std::vector<size_t> units_in(const UniformBuild& build) const {
+    std::vector<size_t> units;
+    for (size_t l = 0; l < layers_.size(); ++l)
+      if (is_float_unit(layers_[l]) &&
+          std::all_of(layers_[l].able.begin(), layers_[l].able.end(),
+                      [&](const std::string& key) { return has_format(build, key); }))
+        units.push_back(l);
+    return units;
+  }
+
+  std::vector<size_t> heavy_in(const UniformBuild& build) const {
+    std::vector<size_t> heavy;
+    for (size_t l = 0; l < layers_.size(); ++l)
+      if (!is_float_unit(layers_[l]) && has_format(build, layers_[l].key)) heavy.push_back(l);
+    return heavy;
+  }
+
   /// int8 first: the others are estimated from it.
   std::vector<NodeFormat> formats() const {
     std::vector<NodeFormat> list = {NodeFormat::int8};
@@ -46,7 +75,7 @@ class NoiseMeter {
     return list;
   }
 
-  /// Noise over signal of each layer's result on FP32 inputs.
+  /// Noise over signal of each layer's result on FP32 inputs; none for what int8 leaves in FP32.
   std::vector<double> isolated() const {
     std::map<std::string, double> by_name;
     for (const verify::LayerReport& layer : input_.int8_layers)
@@ -54,7 +83,8 @@ class NoiseMeter {
     std::vector<double> list;
     for (const MixLayer& layer : layers_) {
       const auto found = by_name.find(layer.node);
-      list.push_back(found == by_name.end() ? 1e-20 : std::max(found->second, 1e-20));
+      const double known = found == by_name.end() ? 0 : found->second;
+      list.push_back(is_float_unit(layer) ? 0 : std::max(known, 1e-20));
     }
     return list;
   }
@@ -69,12 +99,14 @@ class NoiseMeter {
     return judgement.noise();
   }
 
-  Result<double> noise_alone(size_t layer, NodeFormat format) {
+  /// These layers in `format`, all others in FP32.
+  Result<double> noise_alone(const std::vector<size_t>& some, NodeFormat format) {
     quant::Wide formats = options_.pinned;
     for (size_t l = 0; l < layers_.size(); ++l) {
-      if (l == layer && format == NodeFormat::int8) continue;
-      const NodeFormat own = l == layer ? format : NodeFormat::fp32;
-      formats[layers_[l].key] = {.reason = to_string(own), .format = own};
+      const bool one = std::find(some.begin(), some.end(), l) != some.end();
+      if (one && format == NodeFormat::int8) continue;
+      const NodeFormat own = one ? format : NodeFormat::fp32;
+      give_format(layers_[l], {.reason = to_string(own), .format = own}, formats);
     }
     NARROW_TRY(const Quantized alone, with_formats(input_, options_.plan, formats));
     return noise_of(alone);
@@ -94,7 +126,7 @@ class NoiseMeter {
       if (watch_.seconds() > options_.seconds) continue;
       report(progress_, fmt::format("layers alone in {}", to_string(format)), static_cast<int64_t>(l),
              std::ssize(layers_));
-      NARROW_TRY(noise[l], noise_alone(l, format));
+      NARROW_TRY(noise[l], noise_alone({l}, format));
       noise[l] = std::max(noise[l], 1e-20);
       known[l] = true;
       ++measured;
@@ -107,6 +139,50 @@ class NoiseMeter {
       const auto node = recipe.nodes.find(layers_[l].key);
       if (node != recipe.nodes.end() && node->second.format == format) sum += noise[l];
     }
+    if (sum > 0)
+      for (double& n : noise) n *= whole / sum;
+    return noise;
+  }
+
+  /// Each of `units` alone, as far as time suffices; the others' is the geometric mean of those.
+  Result<std::vector<double>> measure_units(NodeFormat format, const std::vector<size_t>& units,
+                                            double otherwise) {
+    std::vector<double> noise(units.size(), -1);
+    double logarithms = 0;
+    int64_t measured = 0;
+    for (size_t u = 0; u < units.size() && watch_.seconds() <= options_.seconds; ++u) {
+      report(progress_, fmt::format("norms alone in {}", to_string(format)), static_cast<int64_t>(u),
+             std::ssize(units));
+      NARROW_TRY(noise[u], noise_alone({units[u]}, format));
+      noise[u] = std::max(noise[u], 1e-20);
+      logarithms += std::log(noise[u]);
+      ++measured;
+    }
+    noise_.wanted += std::ssize(units);
+    noise_.measured += measured;
+    if (measured > 0) otherwise = std::exp(logarithms / static_cast<double>(measured));
+    for (double& n : noise)
+      if (n < 0) n = otherwise;
+    return noise;
+  }
+
+  /// Norms and attentions alone; products and convolutions, which round everywhere alike, together: they
+  /// share that as they share int8's.
+  Result<std::vector<double>> measure_half(const UniformBuild& build) {
+    NARROW_TRY(const double whole, noise_of({build.recipe, input_.int8.prepared}));
+    const std::vector<size_t> units = units_in(build), heavy = heavy_in(build);
+    const double even = whole / static_cast<double>(units.size() + heavy.size());
+    std::vector<double> noise(layers_.size(), 0);
+    double together = 0;
+    if (!heavy.empty()) {
+      NARROW_TRY(together, noise_alone(heavy, build.format));
+    }
+    const std::vector<double>& int8 = noise_.of.at(NodeFormat::int8);
+    double shares = 0, sum = together;
+    for (const size_t l : heavy) shares += int8[l];
+    for (const size_t l : heavy) noise[l] = shares > 0 ? together * int8[l] / shares : 0;
+    NARROW_TRY(const std::vector<double> alone, measure_units(build.format, units, even));
+    for (size_t u = 0; u < units.size(); ++u) noise[units[u]] = alone[u], sum += alone[u];
     if (sum > 0)
       for (double& n : noise) n *= whole / sum;
     return noise;

@@ -21,8 +21,8 @@ struct NoiseOptions {
 };
 
 struct LayerNoise {
-  /// By layer, for int8 and every int8-dynamic and weight-only format that was built: noise power of the
-  /// outputs over their power.
+  /// By layer, for int8 and every int8-dynamic and weight-only format that was built, and for half formats
+  /// that some norm or attention has: noise power of the outputs over their power.
   std::map<quant::NodeFormat, std::vector<double>> of;
   int64_t measured = 0, wanted = 0;  // layers and formats
 };
@@ -31,7 +31,8 @@ struct LayerNoise {
 /// are scaled to that of its uniform build: together layers lose more or less than each alone, and it is
 /// their sum that a bound is held against. What time does not suffice for is estimated: int8 from what the
 /// layer loses on FP32 inputs, other formats from its noise in int8, in the proportion the measured ones
-/// show. Errors: those of the data, the engine and the plan.
+/// show. Of half formats norms and attentions are measured alone, the other layers together. Errors: those of
+/// the data, the engine and the plan.
 Result<LayerNoise> measure_layer_noise(const MixInput& input, const std::vector<search::MixLayer>& layers,
                                        const NoiseOptions& options, MixMemory& memory,
                                        const std::shared_ptr<ThreadPool>& pool, const Progress& progress);

@@ -39,9 +39,17 @@ struct MixInput {
   const UniformBuild* build(quant::NodeFormat format) const;
 };
 
-/// Layers that int8 stores in integers and nobody asked a format for, in the order of the graph; no choices.
+/// Layers that int8 stores in integers, and norms and attentions, which it leaves in FP32 (float_units.h);
+/// those that nobody asked a format for, in the order of the graph; no choices. `shapes`: of the inputs.
 std::vector<search::MixLayer> mix_layers(const ir::Graph& graph, const quant::Recipe& int8,
+                                         const std::map<std::string, Shape>& shapes,
                                          const quant::Wide& pinned);
+
+/// A layer that int8 leaves in FP32: its choices are FP32 and half formats.
+inline bool is_float_unit(const search::MixLayer& layer) { return !layer.able.empty(); }
+
+/// All nodes of the layer that can have a format get this one, the node that makes its result the reason.
+void give_format(const search::MixLayer& layer, const quant::WideLayer& wide, quant::Wide& formats);
 
 /// The int8 build with these layers in other formats: every layer keeps the codes it has in the uniform build
 /// of its format. Errors: those of quant::plan().

@@ -20,23 +20,40 @@ NodeFormat format_in(const quant::Recipe& recipe, const std::string& key) {
   return node == recipe.nodes.end() ? NodeFormat::fp32 : node->second.format;
 }
 
+/// All nodes of the layer that could have the build's format have it.
+bool has_format(const UniformBuild& build, const search::MixLayer& layer) {
+  if (!is_float_unit(layer)) return format_in(build.recipe, layer.key) == build.format;
+  return std::all_of(layer.able.begin(), layer.able.end(),
+                     [&](const std::string& key) { return format_in(build.recipe, key) == build.format; });
+}
+
+/// By layer. Without figures of their own the layers of a build share its noise as they share int8's.
+std::vector<double> noises_of(const UniformBuild& build, const LayerNoise& noise) {
+  if (const auto own = noise.of.find(build.format); own != noise.of.end()) return own->second;
+  std::vector<double> shares = noise.of.at(NodeFormat::int8);
+  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
+  for (double& share : shares) share *= sum > 0 ? build.noise / sum : 0;
+  return shares;
+}
+
+/// A unit has formats in which it computes in floating point: what integers leave alone is FP32 there.
 void add_choices(const MixInput& input, const LayerNoise& noise, std::vector<search::MixLayer>& layers) {
   std::unordered_map<std::string, const ir::Node*> nodes;
   for (const ir::Node* node : input.graph().nodes())
     if (!node->outputs().empty()) nodes[quant::key_of(*node)] = node;
-  const std::vector<double>& int8 = noise.of.at(NodeFormat::int8);
-  const double sum = std::accumulate(int8.begin(), int8.end(), 0.0);
-  for (const UniformBuild& build : input.builds)
+  for (const UniformBuild& build : input.builds) {
+    const std::vector<double> noises = noises_of(build, noise);
     for (size_t l = 0; l < layers.size(); ++l) {
-      if (format_in(build.recipe, layers[l].key) != build.format) continue;
-      const auto own = noise.of.find(build.format);
-      const double share = sum > 0 ? int8[l] / sum : 0;
-      layers[l].choices.push_back(
-          {.format = build.format,
-           .ms = build.ms.at(layers[l].node),
-           .noise = own != noise.of.end() ? own->second[l] : build.noise * share,
-           .bytes = static_cast<double>(quant::layer_bytes(*nodes.at(layers[l].key), build.recipe))});
+      search::MixLayer& layer = layers[l];
+      if (!has_format(build, layer)) continue;
+      // The parameters of norms are FP32 everywhere.
+      const int64_t bytes = is_float_unit(layer) ? 0 : quant::layer_bytes(*nodes.at(layer.key), build.recipe);
+      layer.choices.push_back({.format = build.format,
+                               .ms = build.ms.at(layer.node),
+                               .noise = noises[l],
+                               .bytes = static_cast<double>(bytes)});
     }
+  }
 }
 
 /// Lowering b t' + t b' lowers t' b', as (b t' + t b')^2 >= 4 t b t' b'; a few rounds end at a mix that this

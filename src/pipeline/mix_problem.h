@@ -10,8 +10,8 @@
 namespace narrow::pipeline {
 
 /// A choice for every layer and format that the format's uniform build gave the layer: its time there, its
-/// bytes, its noise. Half formats round everywhere alike: the noise of their builds is spread as int8's is.
-/// What is minimised:
+/// bytes, its noise. Norms and attentions have no bytes. Where a half format's noise was not measured, that
+/// of its build is spread as int8's is. What is minimised:
 ///   latency, throughput  milliseconds
 ///   size                 bytes, and among near equals milliseconds
 ///   cost                 ms / ms0 + bytes / bytes0, with ms0 and bytes0 of the mix whose ms * bytes is least

@@ -26,7 +26,8 @@ class MixSearch {
   }
 
   Result<MixFound> run(const std::shared_ptr<ThreadPool>& pool) {
-    std::vector<MixLayer> layers = mix_layers(input_.graph(), input_.int8.recipe, options_.pinned);
+    std::vector<MixLayer> layers =
+        mix_layers(input_.graph(), input_.int8.recipe, input_.shapes, options_.pinned);
     NARROW_TRY(found_.noise,
                measure_layer_noise(input_, layers,
                                    {.plan = options_.plan,
@@ -76,15 +77,18 @@ class MixSearch {
       const MixLayer& layer = found_.problem.layers[l];
       const NodeFormat format = layer.choices[mix.choice[l]].format;
       if (format != NodeFormat::int8)
-        formats[layer.key] = {.reason = reason_of(found_.problem, l, mix.choice[l]), .format = format};
+        give_format(layer, {.reason = reason_of(found_.problem, l, mix.choice[l]), .format = format},
+                    formats);
     }
     return formats;
   }
 
   int64_t wide_layers(const Mix& mix) const {
     int64_t wide = 0;
-    for (size_t l = 0; l < mix.choice.size(); ++l)
-      wide += found_.problem.layers[l].choices[mix.choice[l]].format != NodeFormat::int8 ? 1 : 0;
+    for (size_t l = 0; l < mix.choice.size(); ++l) {
+      const MixLayer& layer = found_.problem.layers[l];
+      if (!is_float_unit(layer)) wide += layer.choices[mix.choice[l]].format != NodeFormat::int8 ? 1 : 0;
+    }
     return wide;
   }
 
@@ -204,6 +208,7 @@ Json to_json(const MixFound& found) {
     }
     casts.push_back({{"from", found.problem.layers[edge.from].node},
                      {"to", found.problem.layers[edge.to].node},
+                     {"value", edge.value},
                      {"ms", std::move(ms)}});
   }
   Json json = {{"holds", found.holds},

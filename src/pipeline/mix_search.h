@@ -36,7 +36,7 @@ struct MixOptions {
 /// One mix that was held against the gates.
 struct MixTrial {
   search::Mix mix;   // as predicted
-  int64_t wide = 0;  // layers that are not int8
+  int64_t wide = 0;  // layers that int8 could do and that are not
   bool holds = false;
   std::string gates = {};  // "top1.drop 0.86 pp > 0.5 pp"
 };

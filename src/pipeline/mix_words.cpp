@@ -43,6 +43,32 @@ std::string difference(const MixProblem& problem, const FormatCost& more, const 
                                  : fmt::format("{:.3f} ms", more.ms - less.ms);
 }
 
+double cost(const MixProblem& problem, const FormatCost& choice) {
+  return problem.per_ms * choice.ms + problem.per_byte * choice.bytes;
+}
+
+/// Why a norm or an attention, which int8 leaves in FP32, has this format.
+std::string reason_of_unit(const MixProblem& problem, const MixLayer& layer, const FormatCost& taken) {
+  constexpr const char* kStart = "int8 builds compute it in FP32";
+  const FormatCost* fp32 = choice_in(layer, NodeFormat::fp32);
+  const FormatCost* half = nullptr;  // the one taken, or the best of those that were not
+  for (const FormatCost& choice : layer.choices)
+    if (choice.format != NodeFormat::fp32 &&
+        (half == nullptr || cost(problem, choice) < cost(problem, *half)))
+      half = &choice;
+  if (taken.format != NodeFormat::fp32) half = &taken;
+  if (half == nullptr || fp32 == nullptr) return kStart;
+  const bool is_taken = half == &taken, saves = cost(problem, *half) < cost(problem, *fp32);
+  const double sum = int8_noise(problem);
+  const std::string noise = fmt::format("{} {:.1f}% of the noise of the int8 build",
+                                        is_taken ? "brings" : "bring", sum > 0 ? 100 * half->noise / sum : 0);
+  if (saves)
+    return fmt::format("{}; {} {} {} and {}", kStart, to_string(half->format),
+                       is_taken ? "saves" : "would save", difference(problem, *fp32, *half), noise);
+  return is_taken ? fmt::format("{}; {} saves casts and {}", kStart, to_string(half->format), noise)
+                  : fmt::format("{}; {} would save nothing", kStart, to_string(half->format));
+}
+
 std::string noise_text(double noise) {
   return noise > 0 ? fmt::format("{:.0f} dB", -10 * std::log10(noise)) : "exact";
 }
@@ -102,10 +128,10 @@ std::string price_text(const MixProblem& problem, const Mix& mix) {
 std::string reason_of(const MixProblem& problem, size_t layer, size_t choice) {
   const FormatCost& taken = problem.layers[layer].choices[choice];
   const FormatCost* int8 = choice_in(problem.layers[layer], NodeFormat::int8);
+  if (is_float_unit(problem.layers[layer])) return reason_of_unit(problem, problem.layers[layer], taken);
   if (taken.format == NodeFormat::int8 || int8 == nullptr) return "";
   const double sum = int8_noise(problem), share = sum > 0 ? 100 / sum : 0;
-  const auto cost = [&](const FormatCost& c) { return problem.per_ms * c.ms + problem.per_byte * c.bytes; };
-  if (cost(*int8) < cost(taken))
+  if (cost(problem, *int8) < cost(problem, taken))
     return fmt::format("int8 would save {} and bring {:.1f}% of the noise of the int8 build, not {:.1f}%",
                        difference(problem, taken, *int8), share * int8->noise, share * taken.noise);
   return fmt::format("saves {} against int8", difference(problem, *int8, taken));

@@ -7,6 +7,7 @@
 
 #include "quant/apply_steps.h"
 #include "quant/code_steps.h"
+#include "quant/followers.h"
 #include "quant/plan_formats.h"
 #include "quant/plan_layer.h"
 #include "quant/regions.h"
@@ -193,6 +194,7 @@ Result<Recipe> plan_int8(const ir::Graph& graph, const calib::Profile& profile, 
       correct_half_bias(*node, profile, options.wide_format, recipe);
     }
   }
+  add_followers(graph, profile, wide, recipe);
   if (!overflows.empty())
     recipe.notes.push_back(fmt::format(
         "bias beyond int32 in some channels, whose weight scale was raised: {}", fmt::join(overflows, ", ")));

@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <set>
+#include <tuple>
 
 namespace narrow::search {
 namespace {
@@ -15,12 +18,16 @@ struct FreeProgram {
 
 enum class Goal { price, noise };
 
+/// A cast that is made at most once: of a layer's value, out of or into a carrier.
+enum class Way { leave, enter };
+using Cast = std::tuple<size_t, size_t, Way, Carrier>;
+
 double price_of(const MixProblem& problem, const FormatCost& choice) {
   return problem.per_ms * choice.ms + problem.per_byte * choice.bytes;
 }
 
-/// Columns: one binary per layer and choice, then for every edge and carrier but FP32 two in [0, 1]: does the
-/// value leave it, does it enter it?
+/// Columns: one binary per layer and choice, then for every value between layers and carrier but FP32 two in
+/// [0, 1]: does the value leave it, does it enter it?
 class Program {
  public:
   Program(const MixProblem& problem, Goal goal) : problem_(problem), goal_(goal), program_(Cbc_newModel()) {
@@ -81,13 +88,17 @@ class Program {
   /// Leaves a carrier: sum of x(from, f) - sum of x(to, f), over its formats f; enters it: the other way.
   void add_casts(const MixEdge& edge) {
     for (size_t c = 1; c < kCarriers; ++c) {
-      add_cast(edge.from, edge.to, static_cast<Carrier>(c), problem_.per_ms * edge.ms[c].leave);
-      add_cast(edge.to, edge.from, static_cast<Carrier>(c), problem_.per_ms * edge.ms[c].enter);
+      const auto carrier = static_cast<Carrier>(c);
+      add_cast({edge.from, edge.value, Way::leave, carrier}, edge.from, edge.to,
+               problem_.per_ms * edge.ms[c].leave);
+      add_cast({edge.from, edge.value, Way::enter, carrier}, edge.to, edge.from,
+               problem_.per_ms * edge.ms[c].enter);
     }
   }
 
-  /// A column that is 1 where `here` has this carrier and `there` has not.
-  void add_cast(size_t here, size_t there, Carrier carrier, double cost) {
+  /// A column that is 1 where `here` has the cast's carrier and `there` has not, for any edge of its value.
+  void add_cast(const Cast& cast, size_t here, size_t there, double cost) {
+    const Carrier carrier = std::get<Carrier>(cast);
     std::vector<int> at;
     std::vector<double> row;
     const auto add = [&](size_t layer, double factor) {
@@ -98,9 +109,12 @@ class Program {
     add(here, 1);
     if (cost == 0 || at.empty()) return;
     add(there, -1);
-    at.push_back(columns_), row.push_back(-1);
-    casts_.emplace_back(columns_, cost);
-    add_column(goal_ == Goal::price ? cost : 0, false);
+    const auto [known, fresh] = cast_columns_.emplace(cast, columns_);
+    at.push_back(known->second), row.push_back(-1);
+    if (fresh) {
+      casts_.emplace_back(columns_, cost);
+      add_column(goal_ == Goal::price ? cost : 0, false);
+    }
     add_row(at, row, 'L', 0);
   }
 
@@ -121,7 +135,8 @@ class Program {
 
   const MixProblem& problem_;
   Goal goal_;
-  std::vector<int> first_;                     // column of each layer's first choice
+  std::vector<int> first_;  // column of each layer's first choice
+  std::map<Cast, int> cast_columns_;
   std::vector<std::pair<int, double>> casts_;  // columns and prices
   int columns_ = 0;
   std::unique_ptr<Cbc_Model, FreeProgram> program_;
@@ -161,10 +176,14 @@ Mix price(const MixProblem& problem, std::vector<size_t> choice) {
     const FormatCost& cost = chosen(l);
     mix.ms += cost.ms, mix.noise += cost.noise, mix.bytes += cost.bytes;
   }
+  std::set<Cast> casts;
   for (const MixEdge& edge : problem.edges) {
     const Carrier from = carrier_of(chosen(edge.from).format), to = carrier_of(chosen(edge.to).format);
-    if (from != to)
-      mix.ms += edge.ms[static_cast<size_t>(from)].leave + edge.ms[static_cast<size_t>(to)].enter;
+    if (from == to) continue;
+    const double leave = edge.ms[static_cast<size_t>(from)].leave,
+                 enter = edge.ms[static_cast<size_t>(to)].enter;
+    if (leave > 0 && casts.insert({edge.from, edge.value, Way::leave, from}).second) mix.ms += leave;
+    if (enter > 0 && casts.insert({edge.from, edge.value, Way::enter, to}).second) mix.ms += enter;
   }
   mix.price = problem.per_ms * mix.ms + problem.per_byte * mix.bytes;
   return mix;

@@ -1,13 +1,16 @@
 // The best choice of a format per layer whose noise stays below a bound: an integer program.
 //
-//   minimise    sum_l price(l, f_l)  +  sum_(l,m) [c(f_l) != c(f_m)] (leave(l, m, c(f_l)) + enter(l, m,
-//   c(f_m))) subject to  sum_l noise(l, f_l) <= bound
+//   minimise    sum_l price(l, f_l)  +  sum_v casts(v)
+//   subject to  sum_l noise(l, f_l) <= bound
+//   casts(v) =  leave(v, c) where some reader's carrier is not c, that of the layer v comes from
+//               + sum_(d != c) enter(v, d) where some reader's carrier is d
 //
 // price = per_ms * ms + per_byte * bytes. Times are measured; noise is a layer's share in the noise of the
-// outputs, which adds up while it is small and layers err independently. c(f) is how values lie between
+// outputs, which adds up while it is small and layers err independently. A carrier is how values lie between
 // layers: fp32, int8-dynamic and weight-only layers all hand on FP32. What leaves a kind of value and enters
-// another is converted, by way of FP32. Source of the form: Dong et al., "HAWQ-V3", arXiv:2011.10680, 3.4,
-// without casts. Solved exactly, up to a gap of 0.01 %, by COIN-OR Cbc (branch and cut).
+// another is converted, by way of FP32, once for all that read it so. Source of the form: Dong et al.,
+// "HAWQ-V3", arXiv:2011.10680, 3.4, without casts. Solved exactly, up to a gap of 0.01 %, by COIN-OR Cbc
+// (branch and cut).
 #pragma once
 
 #include <array>
@@ -28,6 +31,9 @@ struct FormatCost {
 struct MixLayer {
   std::string key, node;  // quant::key_of(), and the ONNX name
   std::vector<FormatCost> choices = {};
+  /// A norm or an attention (quant::FloatUnit), which may be several nodes: keys of all, and of those that
+  /// get the format. Empty: the layer is one node.
+  std::vector<std::string> nodes = {}, able = {};
 };
 
 /// How a layer's result lies in memory.
@@ -42,10 +48,13 @@ struct CastMs {
 /// By Carrier; FP32's are 0.
 using CastCosts = std::array<CastMs, kCarriers>;
 
-/// A value that goes from one layer to another and must be converted when their carriers differ.
+/// A value that goes from one layer to another and must be converted when their carriers differ. Edges of one
+/// layer and one value (any number) are the readers of that value, and share their casts: a cast costs the
+/// same on all of them, or nothing for a reader that makes it in passing.
 struct MixEdge {
   size_t from = 0, to = 0;  // layers
   CastCosts ms = {};
+  size_t value = 0;
 };
 
 struct MixProblem {

@@ -1,7 +1,8 @@
 """An encoder of a few layers with outliers planted: which of its layers int8 cannot hold is known beforehand.
 
 A channel of what some products read is a few hundred times larger than the others, and the weights that meet it are as much
-smaller: the function hardly changes, but the one scale of that value leaves the other channels a few codes.
+smaller: the function hardly changes, but the one scale of that value leaves the other channels a few codes. Or all channels of a
+norm lie around a large number, which the biases behind it take away again: neither 8 bits nor a short fraction keep what differs.
 """
 import numpy as np
 import onnx
@@ -9,6 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 WIDTH, HIDDEN, HEADS, LENGTH, LAYERS = 128, 512, 4, 64, 3
 LOUD = 400.0
+FAR = 1024.0  # FP16 numbers are 1 apart there, bf16 numbers 8
+HUGE = 1e5  # times LOUD's channel: beyond FP16
 
 
 class Builder:
@@ -26,41 +29,44 @@ class Builder:
     def weights(self, rows, columns):
         return self.random.normal(0, rows ** -0.5, (rows, columns)).astype(np.float32)
 
-    def product(self, name, x, weights):
+    def product(self, name, x, weights, offset=0.0):
+        """`offset`: what all channels of x lie around."""
         y = self.node("MatMul", name, x, self.constant(name + "_w", weights))
-        bias = self.random.normal(0, 0.05, weights.shape[1]).astype(np.float32)
-        return self.node("Add", name + "_add", y, self.constant(name + "_b", bias))
+        bias = self.random.normal(0, 0.05, weights.shape[1]) - offset * weights.sum(0, dtype=np.float64)
+        return self.node("Add", name + "_add", y, self.constant(name + "_b", bias.astype(np.float32)))
 
-    def norm(self, name, x, loud):
+    def norm(self, name, x, loud, offset=0.0):
+        """`loud`: how much larger channel 5 is."""
         gamma = np.ones(WIDTH, np.float32)
-        if loud:
-            gamma[5] = LOUD
+        gamma[5] = loud
         return self.node("LayerNormalization", name, x, self.constant(name + "_g", gamma),
-                         self.constant(name + "_bias", np.zeros(WIDTH, np.float32)), axis=-1, epsilon=1e-5)
+                         self.constant(name + "_bias", np.full(WIDTH, offset, np.float32)), axis=-1, epsilon=1e-5)
 
 
 def write(path, loud):
-    """`loud`: "attention" or "ffn" of every layer. Returns (names of the products that read outliers, those of the others)."""
+    """`loud`: "attention" or "ffn" of every layer, "far": the norm before attention, "huge": that norm beyond FP16.
+    Returns (names of the products that read outliers, those of the others)."""
     b, guilty, innocent = Builder(7), [], []
+    before_attention = {"attention": LOUD, "huge": HUGE}.get(loud, 1.0)
+    offset = FAR if loud == "far" else 0.0
     shape = b.constant("heads", np.array([0, LENGTH, HEADS, WIDTH // HEADS], np.int64))
     flat = b.constant("flat", np.array([0, LENGTH, WIDTH], np.int64))
     scale = b.constant("scale", np.float32((WIDTH // HEADS) ** -0.5))
     x = "x"
     for i in range(LAYERS):
         part = {}
-        norm = b.norm(f"l{i}.norm1", x, loud == "attention")
+        norm = b.norm(f"l{i}.norm1", x, before_attention, offset)
         for name in "qkv":
             weights = b.weights(WIDTH, WIDTH)
-            if loud == "attention":
-                weights[5] /= LOUD
-            y = b.node("Reshape", f"l{i}.{name}_split", b.product(f"l{i}.{name}", norm, weights), shape)
+            weights[5] /= before_attention
+            y = b.node("Reshape", f"l{i}.{name}_split", b.product(f"l{i}.{name}", norm, weights, offset), shape)
             part[name] = b.node("Transpose", f"l{i}.{name}_t", y, perm=[0, 2, 3, 1] if name == "k" else [0, 2, 1, 3])
-            (guilty if loud == "attention" else innocent).append(f"l{i}.{name}")
+            (innocent if loud == "ffn" else guilty).append(f"l{i}.{name}")
         scores = b.node("Mul", f"l{i}.scaled", b.node("MatMul", f"l{i}.scores", part["q"], part["k"]), scale)
         mixed = b.node("MatMul", f"l{i}.mix", b.node("Softmax", f"l{i}.softmax", scores, axis=-1), part["v"])
         joined = b.node("Reshape", f"l{i}.join", b.node("Transpose", f"l{i}.back", mixed, perm=[0, 2, 1, 3]), flat)
         x = b.node("Add", f"l{i}.res1", x, b.product(f"l{i}.o", joined, b.weights(WIDTH, WIDTH)))
-        norm = b.norm(f"l{i}.norm2", x, loud == "ffn")
+        norm = b.norm(f"l{i}.norm2", x, LOUD if loud == "ffn" else 1.0)
         first = b.weights(WIDTH, HIDDEN)
         if loud == "ffn":
             first[5] /= LOUD

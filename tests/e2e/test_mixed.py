@@ -19,7 +19,7 @@ def encoders(tmp_path_factory):
     """(file, names of products that read outliers, names of the others) by where the outliers are."""
     folder = tmp_path_factory.mktemp("planted")
     planted.write_data(folder)
-    return {loud: (folder / f"{loud}.onnx", *planted.write(folder / f"{loud}.onnx", loud)) for loud in ("attention", "ffn")}
+    return {loud: (folder / f"{loud}.onnx", *planted.write(folder / f"{loud}.onnx", loud)) for loud in ("attention", "ffn", "far", "huge")}
 
 
 def build(narrow, model, out, *options, precisions="fp32,bf16,int8,mixed", cache=None, code=0):
@@ -33,6 +33,11 @@ def build(narrow, model, out, *options, precisions="fp32,bf16,int8,mixed", cache
 
 def formats_of(manifest):
     return {layer["node"]: layer["format"] for layer in manifest["mix"]["layers"]}
+
+
+def named(kind, manifest):
+    """{"l0.norm1": format, ...}: the layers of the mix whose names end so."""
+    return {name: format for name, format in formats_of(manifest).items() if name.split(".")[-1] in kind}
 
 
 @pytest.mark.parametrize("loud", ["attention", "ffn"])
@@ -49,6 +54,58 @@ def test_planted_layers_are_wide_and_the_others_int8(narrow, encoders, isas, tmp
     assert mixed["gates"][0]["verdict"] == "passed"
     reasons = {n.get("node"): n["reason"] for n in mixed["recipe"]["nodes"].values() if "reason" in n}
     assert all("int8 would save" in reasons[name] for name in guilty)
+
+
+def test_attention_and_its_norms_are_half_beside_an_int8_feed_forward(narrow, encoders, tmp_path):
+    """The products of attention cannot be int8. Half formats take half the time of FP32, and norm, products, attention and the
+    norm behind them hand on what they make without a cast: that is the best there is, and is found."""
+    model, guilty, _ = encoders["attention"]
+    manifest = build(narrow, model, tmp_path / "out", "--gate", "sqnr>=28dB", precisions="fp32,fp16,int8,mixed")
+    halves = [*guilty, *named({"norm1", "mix"}, manifest)]
+    assert len(halves) == 15  # of 3 layers: q, k, v, the norm before them and attention, called by its last node
+    formats = formats_of(manifest)
+    assert {name: formats[name] for name in halves} == {name: "fp16" for name in halves}
+    assert set(named({"fc1", "fc2"}, manifest).values()) == {"int8"}
+    mixed = next(b for b in manifest["builds"] if b["name"] == "mixed")
+    assert mixed["gates"][0]["verdict"] == "passed" and manifest["decision"]["chosen"] == "mixed"
+    reasons = {n.get("node"): n["reason"] for n in mixed["recipe"]["nodes"].values() if "reason" in n}
+    assert all("int8 builds compute it in FP32; fp16 saves" in reasons[name] for name in named({"norm1", "mix"}, manifest))
+    text = narrow("explain", tmp_path / "out").stdout
+    assert "l0.norm1_out computes in fp16: int8 builds compute it in FP32; fp16 saves" in text
+    # What lies between them is half, too: attention reads FP16 and hands it on, no cast in between.
+    nodes = mixed["recipe"]["nodes"]
+    for name in ("q_add", "q_split", "q_t", "k_t", "v_t", "back", "join"):
+        assert nodes[f"l1.{name}_out"]["format"] == "fp16"
+    casts = [step for step in narrow("explain", tmp_path / "out" / "mixed.narrow", "--json").json["steps"] if step["op"] == "Cast"]
+    assert len(casts) <= 2 * planted.LAYERS  # of the stream, into a norm
+    # And the file says the same elsewhere.
+    feeds = {"x": np.load(model.parent / "eval.npz")["x"]}
+    exact = next(iter(onnx_runtime(model, feeds).values()))
+    theirs = next(iter(onnx_runtime(tmp_path / "out" / "mixed.onnx", feeds).values())).astype(np.float64)
+    assert 10 * np.log10(np.sum(exact.astype(np.float64) ** 2) / np.sum((theirs - exact) ** 2)) >= 27.5
+
+
+@pytest.mark.parametrize("loud", ["far", "huge"])
+def test_norms_that_a_half_format_cannot_hold_are_fp32(narrow, encoders, tmp_path, loud):
+    """far: what a norm makes lies around 1024, where FP16 numbers are 1 apart. huge: it reaches beyond FP16. The norms before the
+    feed-forward layers hold what half formats give."""
+    model, guilty, innocent = encoders[loud]
+    manifest = build(narrow, model, tmp_path / "out", "--gate", "sqnr>=25dB", precisions="fp32,fp16,int8,mixed")
+    verdicts = {b["name"]: b["gates"][0]["verdict"] for b in manifest["builds"]}
+    assert verdicts["int8"] == "failed" and verdicts["mixed"] == "passed"
+    assert verdicts["fp16"] == ("failed" if loud == "far" else "passed")
+    formats = formats_of(manifest)
+    norms = named({"norm1"}, manifest)
+    assert len(norms) == planted.LAYERS and set(norms.values()) == {"fp32"}
+    assert set(named({"v"}, manifest).values()) == {"fp32"}
+    assert "int8" not in {formats[name] for name in guilty}  # softmax hides a little of what Q and K lose
+    assert {name: formats[name] for name in innocent} == {name: "int8" for name in innocent}
+    choices = {layer["node"]: layer["choices"] for layer in manifest["mix"]["layers"]}
+    for i in range(planted.LAYERS):
+        assert ("fp16" in choices[f"l{i}.norm1"]) == (loud == "far")
+        assert "fp16" in choices[f"l{i}.norm2"] and "int8" not in choices[f"l{i}.norm2"]
+        if loud == "far":  # what the norm makes is rounded where products read it in FP16
+            assert choices[f"l{i}.v"]["fp16"]["noise"] > 100 * choices[f"l{i}.norm2"]["fp16"]["noise"]
 
 
 def test_a_second_search_tries_nothing_again(narrow, encoders, tmp_path):
@@ -103,7 +160,8 @@ def test_by_size_the_mix_is_smaller_than_the_smallest_build_that_holds(narrow, e
     assert builds["mixed"]["bytes"] < min(holding) and manifest["decision"]["chosen"] == "mixed"
     assert "int4" in formats_of(manifest).values()
     # What it costs is what the files show: bytes by layer differ between formats as the files do.
-    by_format = [{f: sum(c["choices"][f]["bytes"] for c in manifest["mix"]["layers"]) for f in ("fp32", "int8", "int4")}][0]
+    choices = [layer["choices"] for layer in manifest["mix"]["layers"]]  # norms and attention have FP32 only, and no bytes
+    by_format = {f: sum(c.get(f, c["fp32"])["bytes"] for c in choices) for f in ("fp32", "int8", "int4")}
     for name in ("int8", "int4"):
         saved = builds["fp32"]["onnx_bytes"] - builds[name]["onnx_bytes"]
         assert saved == pytest.approx(by_format["fp32"] - by_format[name], rel=0.03)
