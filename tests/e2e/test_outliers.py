@@ -4,7 +4,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from conftest import DIGITS, MODEL, digits, onnx_runtime
 
@@ -132,6 +132,18 @@ def test_methods_together(narrow, tmp_path, recipe):
     got = narrow.outputs(tmp_path / "out" / "int3.narrow", x, tmp_path)
     for name, y in wanted.items():
         np.testing.assert_allclose(got[name], y, atol=1e-4 * np.abs(y).max())
+
+
+def test_large_matrices_are_widened_with_the_plan(narrow, tmp_path):
+    """More than 64 MiB of FP32: what is computed of constants only is no step, either."""
+    rows, columns = 4100, 4100
+    weights = np.random.default_rng(1).standard_normal((rows, columns), np.float32)
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "large",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, rows])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, columns])], [numpy_helper.from_array(weights, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), tmp_path / "large.onnx")
+    narrow("quantize", tmp_path / "large.onnx", "--precision", "int4", "--recipe", "nearest", "--out", tmp_path / "int4.onnx")
+    assert [op for op, _ in plan(narrow, tmp_path / "int4.onnx")] == ["FusedMatMul"]
 
 
 def test_threads_make_no_difference(narrow, tmp_path):
