@@ -6,6 +6,7 @@
 // gaps of weights apart (weights stay narrow), values with quantized types, and results beyond
 // kLargestResult.
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <unordered_map>
 #include <unordered_set>
@@ -172,12 +173,12 @@ bool keeps_weights_narrow(const Node* node) {
          (input->type.dtype == DType::f16 || input->type.dtype == DType::bf16 || widens_gaps(node));
 }
 
-bool small_and_plain(const Node* node) {
+bool small_and_plain(const Node* node, int64_t largest) {
   for (const Value* output : node->outputs()) {
     if (!output->type.is_static() || output->type.quant) return false;
     const auto elements =
         checked_elements(output->type.shape(), std::max<int64_t>(1, bytes_of(output->type.dtype)));
-    if (!elements.ok() || *elements * bytes_of(output->type.dtype) > kLargestResult) return false;
+    if (!elements.ok() || *elements * bytes_of(output->type.dtype) > largest) return false;
   }
   return std::none_of(node->inputs().begin(), node->inputs().end(),
                       [](const Value* v) { return v != nullptr && v->type.quant; });
@@ -193,8 +194,10 @@ void replace_by_constant(Graph& graph, Value* value, Tensor tensor) {
   graph.replace_all_uses(value, constant);
 }
 
-Result<bool> evaluate(Graph& graph, Node* node, const PassContext& context) {
-  if (!context.evaluate || node->outputs().empty() || !has_constant_inputs(node) || !small_and_plain(node))
+Result<bool> evaluate(Graph& graph, Node* node, const PassContext& context,
+                      int64_t largest = kLargestResult) {
+  if (!context.evaluate || node->outputs().empty() || !has_constant_inputs(node) ||
+      !small_and_plain(node, largest))
     return false;
   std::vector<const Tensor*> inputs;
   for (const Value* value : node->inputs()) inputs.push_back(value == nullptr ? nullptr : &value->constant());
@@ -259,12 +262,16 @@ std::unordered_set<const Node*> nodes_of_weights_apart(const Graph& graph) {
 }
 }  // namespace
 
+/// What is widened is weights: as many elements as there are codes, and a plan would widen them for every
+/// inference.
+constexpr int64_t kAnySize = std::numeric_limits<int64_t>::max();
+
 Result<int64_t> fold_narrow_constants(Graph& graph, const PassContext& context) {
   int64_t folded = 0;
   const std::unordered_set<const Node*> apart = nodes_of_weights_apart(graph);
   for (Node* node : graph.nodes()) {
     if (!keeps_weights_narrow(node) && !apart.contains(node)) continue;
-    NARROW_TRY(const bool done, evaluate(graph, node, context));
+    NARROW_TRY(const bool done, evaluate(graph, node, context, kAnySize));
     folded += done ? 1 : 0;
   }
   return folded;

@@ -38,9 +38,9 @@ WeightCosts weight_costs(const ir::Node& node, const calib::Profile* profile);
 /// Places of the weights to stand apart, ascending and none further than kLargestGap from the one before: at
 /// most `share` of all. One after the other those that take most off
 ///   sum over groups of min over scales and zero points of sum over weights not apart of H_kk (w - w')^2,
-/// candidates being the least, the largest and the dearest weight of each group (in groups of more than 128,
-/// the 2, 3, ... of each kind); then, where two are too far from each other, the dearest that can be between.
-/// Weights beyond FP16 stay. Deterministic.
+/// candidates being the least, the largest and the dearest weight of each group (in groups of 256
+/// and more, one for each 128 of each kind); then, where two are too far from each other, the dearest that
+/// can be between. Weights beyond FP16 stay. Deterministic.
 std::vector<int64_t> find_outliers(const Tensor& weights, const GroupedWeights& like,
                                    const WeightCosts& costs, double share);
 

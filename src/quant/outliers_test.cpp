@@ -168,8 +168,10 @@ TEST(Outliers, CostsAreThoseOfTheChannelAWeightMeets) {
   const WeightCosts conv = weight_costs(*nodes[0], &profile), gemm = weight_costs(*nodes[1], &profile);
   for (int64_t o = 0; o < 6; ++o)
     for (int64_t i = 0; i < 2; ++i)
-      for (int64_t p = 0; p < 9; ++p)
-        EXPECT_EQ(conv.of((o * 2 + i) * 9 + p), static_cast<float>(o / 3 * 2 + i + 1));
+      for (int64_t p = 0; p < 9; ++p) {
+        const int64_t channel = o / 3 * 2 + i;
+        EXPECT_EQ(conv.of((o * 2 + i) * 9 + p), static_cast<float>(channel + 1));
+      }
   for (int64_t i = 0; i < 30; ++i) EXPECT_EQ(gemm.of(i), static_cast<float>(i % 6 + 1));
   EXPECT_EQ(weight_costs(*nodes[0], nullptr).of(5), 1.0F);
 }

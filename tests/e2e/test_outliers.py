@@ -4,7 +4,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from conftest import DIGITS, MODEL, digits, onnx_runtime
 
@@ -53,15 +53,13 @@ class Constants:
             yield self.array(whole.input[1]), np.cumsum(gaps.astype(np.int64)), self.array(node.input[2]), self.made[flat.input[0]]
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_codes_are_zero_where_a_weight_stands_apart(apart, precision):
-    constants = Constants(apart[0] / f"{precision}.onnx")
-    layers = list(constants.apart())
-    assert len(layers) > 2
-    for shape, places, values, dequantize in layers:
+def check_layers(path, percent):
+    """Ascending places, not too many, codes there that stand for zero (of two codes either). Returns how many are apart."""
+    constants, total = Constants(path), 0
+    for shape, places, values, dequantize in constants.apart():
         count = int(np.prod(shape))
         assert values.dtype == np.float16 and len(values) == len(places) and np.all(np.diff(places) > 0) and places[-1] < count
-        assert 0 < len(places) <= 0.02 * count
+        assert 0 < len(places) <= percent / 100 * count
         codes = numpy_helper.to_array(constants.stored[dequantize.input[0]]).astype(np.int64)
         assert list(codes.shape) == list(shape)
         zero = np.zeros(shape, np.int64)
@@ -70,7 +68,15 @@ def test_codes_are_zero_where_a_weight_stands_apart(apart, precision):
             zero = np.repeat(constants.array(dequantize.input[2]).astype(np.int64), attributes["block_size"], attributes["axis"])
             zero = zero.take(range(shape[attributes["axis"]]), attributes["axis"])
         here = (codes - zero).ravel()[places]
-        assert np.all(np.abs(here) == 1) if precision == "binary" else np.all(here == 0)
+        assert np.all(np.abs(here) == 1) if path.stem == "binary" else np.all(here == 0)
+        total += len(places)
+    return total
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_codes_are_zero_where_a_weight_stands_apart(apart, precision):
+    assert len(list(Constants(apart[0] / f"{precision}.onnx").apart())) > 2
+    assert check_layers(apart[0] / f"{precision}.onnx", 2) == apart[1][precision]["recipe"]["stored_weights"]["apart"]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -123,15 +129,25 @@ def test_answers_are_nearer_with_them(apart, together):
                                     "prune, outliers, gptq", "outliers, gptq, adaround(iterations=10,samples=16)"])
 def test_methods_together(narrow, tmp_path, recipe):
     built = build(narrow, tmp_path / "out", recipe, precisions=["int3"])
-    assert built["int3"]["recipe"]["stored_weights"]["apart"] > 0
-    layers = list(Constants(tmp_path / "out" / "int3.onnx").apart())
-    assert sum(len(places) for _, places, _, _ in layers) == built["int3"]["recipe"]["stored_weights"]["apart"]
+    assert 0 < check_layers(tmp_path / "out" / "int3.onnx", 1) == built["int3"]["recipe"]["stored_weights"]["apart"]
     x, _ = digits("eval")
     x = {"input": x["input"][:16]}
     wanted = onnx_runtime(tmp_path / "out" / "int3.onnx", x)
     got = narrow.outputs(tmp_path / "out" / "int3.narrow", x, tmp_path)
     for name, y in wanted.items():
         np.testing.assert_allclose(got[name], y, atol=1e-4 * np.abs(y).max())
+
+
+def test_large_matrices_are_widened_with_the_plan(narrow, tmp_path):
+    """More than 64 MiB of FP32: what is computed of constants only is no step, either."""
+    rows, columns = 4100, 4100
+    weights = np.random.default_rng(1).standard_normal((rows, columns), np.float32)
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "large",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, rows])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, columns])], [numpy_helper.from_array(weights, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), tmp_path / "large.onnx")
+    narrow("quantize", tmp_path / "large.onnx", "--precision", "int4", "--recipe", "nearest", "--out", tmp_path / "int4.onnx")
+    assert [op for op, _ in plan(narrow, tmp_path / "int4.onnx")] == ["FusedMatMul"]
 
 
 def test_threads_make_no_difference(narrow, tmp_path):
