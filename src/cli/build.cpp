@@ -220,8 +220,7 @@ Command add_build(CLI::App& root) {
       ->check(CLI::Range(2, 65536) | CLI::IsMember({0}));
   add_recipe(*app, o->recipe);
   add_wide(*app, o->wide);
-  app->add_option("--budget", o->budget,
-                  "minutes for the search of a mix, after which no new trial is begun (default 10)")
+  app->add_option("--budget", o->budget, "minutes that the search of a mix may take (default 10)")
       ->check(CLI::Range(0.1, 1e5));
   app->add_option("--seconds", o->seconds, "timing per build (default 1)")->check(CLI::Range(0.01, 600.0));
   app->add_option("--config", o->config, "options from a TOML file, named like the options above");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/clock.h"
 #include "base/cpu.h"
 #include "base/json_text.h"
 #include "bench/bench.h"
@@ -86,6 +87,8 @@ class Finder {
                        .objective = request_.options.objective,
                        .minutes = request_.options.budget_minutes,
                        .casts = casts};
+    options.began = began_;
+    options.clock_seconds = 4 * request_.options.bench_seconds;  // tuning, and two builds in rotation
     if (!pinned)
       options.clock = [&](const Quantized& mix, NodeFormat rival) { return time_beside(mix, rival); };
     return search_mix(input, options, judge_, memory_, pool_, progress_);
@@ -208,6 +211,7 @@ class Finder {
   MixMemory memory_;
   Quantized start_;  // int8
   std::vector<search::MixLayer> layers_;
+  Stopwatch began_;
 };
 
 }  // namespace

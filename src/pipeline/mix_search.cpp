@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "base/clock.h"
@@ -28,13 +29,13 @@ class MixSearch {
   Result<MixFound> run(const std::shared_ptr<ThreadPool>& pool) {
     std::vector<MixLayer> layers =
         mix_layers(input_.graph(), input_.int8.recipe, input_.shapes, options_.pinned);
-    NARROW_TRY(found_.noise,
-               measure_layer_noise(input_, layers,
-                                   {.plan = options_.plan,
-                                    .pinned = options_.pinned,
-                                    .samples = options_.samples,
-                                    .seconds = 30 * options_.minutes},  // half of the time there is
-                                   memory_, pool, progress_));
+    NARROW_TRY(found_.noise, measure_layer_noise(
+                                 input_, layers,
+                                 {.plan = options_.plan,
+                                  .pinned = options_.pinned,
+                                  .samples = options_.samples,
+                                  .seconds = 30 * options_.minutes - seconds()},  // half of the time there is
+                                 memory_, pool, progress_));
     NARROW_TRY(found_.problem,
                make_mix_problem(input_, std::move(layers), found_.noise, options_.casts, options_.objective));
     constexpr int kRounds = 3;
@@ -51,6 +52,14 @@ class MixSearch {
   }
 
  private:
+  double seconds() const { return options_.began.seconds(); }
+
+  /// There is none for another trial and for the clock behind it, which tunes and opens the mix anew.
+  bool is_out_of_time() const {
+    const double clock = options_.clock ? 2 * longest_trial_ + options_.clock_seconds : 0;
+    return seconds() + longest_trial_ + clock > 60 * options_.minutes;
+  }
+
   /// What the answer to "does this recipe hold?" depends on beside the recipe.
   static std::string gates_question(const JudgeOptions& options) {
     Hasher hasher;
@@ -132,6 +141,7 @@ class MixSearch {
     for (const MixTrial& trial : found_.trials)
       if (trial.mix.choice == mix.choice) return trial.holds;  // of an earlier round
     report(progress_, fmt::format("mix {}", found_.trials.size() + 1), 0, 0);
+    const Stopwatch watch;
     NARROW_TRY(const Quantized quantized, with_formats(input_, options_.plan, formats_of(mix)));
     const std::string question = question_ + quant::digest(quantized.recipe);
     MixTrial trial{.mix = mix, .wide = wide_layers(mix)};
@@ -141,6 +151,7 @@ class MixSearch {
       trial.gates = text_member(*known, "gates");
     } else {
       NARROW_TRY(const Judgement judgement, judge_.judge(quantized));
+      longest_trial_ = std::max(longest_trial_, watch.seconds());
       trial.holds = judgement.holds, trial.gates = judgement.reasons();
       if (can_recall()) memory_.add(question, {{"holds", trial.holds}, {"gates", trial.gates}});
     }
@@ -151,7 +162,7 @@ class MixSearch {
   Status try_front() {
     const search::TrialOptions trials{
         .rival_price = found_.rival ? found_.rival_mix.price : std::numeric_limits<double>::infinity(),
-        .out_of_time = [&] { return watch_.seconds() > 60 * options_.minutes; }};
+        .out_of_time = [&] { return is_out_of_time(); }};
     NARROW_TRY(found_.tried, search::try_mixes(found_.problem, found_.front, trials,
                                                [&](const Mix& mix) { return holds(mix); }));
     found_.holds = found_.tried.best.has_value();
@@ -167,7 +178,7 @@ class MixSearch {
   MixMemory& memory_;
   const Progress& progress_;
   std::string question_;
-  Stopwatch watch_;
+  double longest_trial_ = 0;  // seconds
   MixFound found_;
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/progress.h"
 #include "base/result.h"
@@ -27,10 +28,13 @@ struct MixOptions {
   quant::PlanOptions plan;
   quant::Wide pinned;  // layers whose format somebody asked for
   Objective objective = Objective::latency;
-  double minutes = 10;  // after which no new trial is begun
+  double minutes =
+      10;  // nothing is begun that would not end within them, as long as the longest of its kind took
   int64_t samples = 8;  // of the calibration data, on which a layer's noise is measured
   CastRates casts;
-  MixClock clock = {};  // none: predictions are believed
+  MixClock clock = {};       // none: predictions are believed
+  double clock_seconds = 0;  // what it takes, beside putting the mix together
+  Stopwatch began = {};      // the minutes
 };
 
 /// One mix that was held against the gates.
