@@ -37,9 +37,8 @@ const char* to_string(Precision precision);
 std::optional<Precision> parse_precision(std::string_view name);
 
 /// The format a node computes in. Nodes that are not listed in a recipe compute in FP32. int8_dynamic: its
-/// data is scaled row by row at run time. int4, int3, int2, int8_weights, ternary, binary: its weights are
-/// stored so, it computes in FP32.
-/// w4a8: int8 with weights stored in 4 bits.
+/// data is scaled row by row at run time. w4a8: int8 with weights stored in 4 bits. int4, int3, int2,
+/// int8_weights, ternary, binary: its weights are stored so, it computes in FP32.
 enum class NodeFormat : uint8_t {
   fp32,
   fp16,
