@@ -1,30 +1,73 @@
 #include "quant/weights.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace narrow::quant {
 namespace {
 
-/// Calls f(channel, value, position) for every element.
+/// Channels lie `inner` elements apart, and begin again after all of them.
+struct Channels {
+  int64_t count = 1, inner = 1, outer = 1;
+};
+
+Channels channels_of(const Tensor& weights, int64_t axis) {
+  if (axis < 0) return {.inner = weights.elements()};
+  Channels channels{.count = weights.dim(axis)};
+  for (int64_t a = 0; a < axis; ++a) channels.outer *= weights.dim(a);
+  for (int64_t a = axis + 1; a < weights.rank(); ++a) channels.inner *= weights.dim(a);
+  return channels;
+}
+
+/// Calls f(channel, value, position) for every element, those of a channel in their order; the elements of
+/// a few channels before those of others, so that what is kept of each stays near.
 template <class F>
 void for_each_channel(const Tensor& weights, int64_t axis, F&& f) {
-  const auto values = weights.data<float>();
-  int64_t inner = 1, channels = 1;
-  if (axis >= 0) {
-    channels = weights.dim(axis);
-    for (int64_t a = axis + 1; a < weights.rank(); ++a) inner *= weights.dim(a);
-  } else {
-    inner = weights.elements();
-  }
-  for (size_t i = 0; i < values.size(); ++i)
-    f(static_cast<size_t>(static_cast<int64_t>(i) / inner % channels), values[i], i);
+  constexpr int64_t kTogether = 32;
+  const float* values = weights.data<float>().data();
+  const Channels channels = channels_of(weights, axis);
+  for (int64_t first = 0; first < channels.count; first += kTogether)
+    for (int64_t o = 0; o < channels.outer; ++o)
+      for (int64_t c = first; c < std::min(channels.count, first + kTogether); ++c) {
+        const auto start = static_cast<size_t>((o * channels.count + c) * channels.inner);
+        for (size_t i = start; i < start + static_cast<size_t>(channels.inner); ++i)
+          f(static_cast<size_t>(c), values[i], i);
+      }
 }
 
 /// The largest code: as many below zero as above.
 constexpr int32_t largest_code(int bits) { return (1 << (bits - 1)) - 1; }
 
-float clamp_code(float x, float largest) { return std::clamp(x, -largest, largest); }
+/// clamp(round_half_even(x), -end, end)
+float nearest_code(float x, float end) {
+  constexpr float kToInteger = 12582912;  // 1.5 * 2^23: its sums with codes are integers, ties to even
+  return (std::clamp(x, -end, end) + kToInteger) - kToInteger;
+}
+
+/// What a channel errs by at every clip, in squares.
+struct Clips {
+  static constexpr size_t kCount = 16;
+  std::array<float, kCount> scale{}, inverse{};
+  std::array<double, kCount> error{};
+
+  Clips(float largest, const IntegerRange& range) {
+    for (size_t s = 0; s < kCount; ++s) {
+      const float factor = 1.0F - 0.02F * static_cast<float>(s);
+      scale[s] = symmetric_from_magnitude(largest * factor, range).scale;
+      inverse[s] = 1.0F / scale[s];
+    }
+  }
+
+  void add(float w, float end) {
+    for (size_t s = 0; s < kCount; ++s) {
+      const double d = static_cast<double>(nearest_code(w * inverse[s], end)) * scale[s] - w;
+      error[s] += d * d;
+    }
+  }
+
+  float best() const { return scale[static_cast<size_t>(std::ranges::min_element(error) - error.begin())]; }
+};
 
 }  // namespace
 
@@ -33,24 +76,13 @@ Quantization weight_scales(const Tensor& weights, int64_t axis, int bits) {
   std::vector<float> largest(channels, 0);
   for_each_channel(weights, axis,
                    [&](size_t c, float w, size_t) { largest[c] = std::max(largest[c], std::fabs(w)); });
-  Quantization quant{
-      .scale = std::vector<float>(channels), .zero_point = std::vector<int32_t>(channels, 0), .axis = axis};
-  std::vector<double> least(channels, -1);
   const IntegerRange range{-largest_code(bits), largest_code(bits)};
   const auto end = static_cast<float>(range.high);
-  for (int step = 0; step <= 15; ++step) {
-    const float factor = 1.0F - 0.02F * static_cast<float>(step);
-    std::vector<float> scale(channels), inverse(channels);
-    std::vector<double> error(channels, 0);
-    for (size_t c = 0; c < channels; ++c)
-      scale[c] = symmetric_from_magnitude(largest[c] * factor, range).scale, inverse[c] = 1.0F / scale[c];
-    for_each_channel(weights, axis, [&](size_t c, float w, size_t) {
-      const double d = static_cast<double>(clamp_code(round_half_even(w * inverse[c]), end)) * scale[c] - w;
-      error[c] += d * d;
-    });
-    for (size_t c = 0; c < channels; ++c)
-      if (least[c] < 0 || error[c] < least[c]) least[c] = error[c], quant.scale[c] = scale[c];
-  }
+  std::vector<Clips> clips;
+  for (const float most : largest) clips.emplace_back(most, range);
+  for_each_channel(weights, axis, [&](size_t c, float w, size_t) { clips[c].add(w, end); });
+  Quantization quant{.scale = {}, .zero_point = std::vector<int32_t>(channels, 0), .axis = axis};
+  for (const Clips& channel : clips) quant.scale.push_back(channel.best());
   return quant;
 }
 
@@ -59,7 +91,7 @@ Tensor quantize_weights(const Tensor& weights, const Quantization& quant, int bi
   Tensor codes = Tensor::allocate(DType::s8, weights.shape());
   auto out = codes.mutable_data<int8_t>();
   for_each_channel(weights, quant.axis, [&](size_t c, float w, size_t i) {
-    out[i] = static_cast<int8_t>(clamp_code(round_half_even(w / quant.scale[c]), end));
+    out[i] = static_cast<int8_t>(nearest_code(w / quant.scale[c], end));
   });
   return codes;
 }
