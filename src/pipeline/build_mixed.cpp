@@ -97,7 +97,9 @@ class Finder {
  private:
   Status add(const BuiltUniform& built, std::vector<UniformBuild>& builds) {
     const auto format = format_of(built.build->precision);
-    if (!format || (*format == NodeFormat::bf16 && usable_isa() < Isa::amx)) return {};
+    const bool pinned = request_.options.tactics == TacticSource::pinned;
+    if (!format) return {};
+    if (*format == NodeFormat::bf16 && !pinned && usable_isa() < Isa::amx) return {};  // widened: never faster
     UniformBuild uniform{.format = *format};
     NARROW_TRY(uniform.recipe, recipe_of(built));
     NARROW_TRY(uniform.ms, times_of(built, *format));

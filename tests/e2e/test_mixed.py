@@ -41,14 +41,13 @@ def named(kind, manifest):
 
 
 @pytest.mark.parametrize("loud", ["attention", "ffn"])
-def test_planted_layers_are_wide_and_the_others_int8(narrow, encoders, isas, tmp_path, loud):
+def test_planted_layers_are_wide_and_the_others_int8(narrow, encoders, tmp_path, loud):
     model, guilty, innocent = encoders[loud]
-    manifest = build(narrow, model, tmp_path / "out", "--gate", "sqnr>=28dB")
+    manifest = build(narrow, model, tmp_path / "out", "--gate", "sqnr>=28dB", precisions="fp32,int8,mixed")
     figures = {b["name"]: b["figures"]["sqnr"]["value"] for b in manifest["builds"]}
     assert figures["int8"] < 24  # the outliers cost it the gate
     formats = formats_of(manifest)
-    wide = "bf16" if "amx" in isas else "fp32"
-    assert {name: formats[name] for name in guilty} == {name: wide for name in guilty}
+    assert {name: formats[name] for name in guilty} == {name: "fp32" for name in guilty}
     assert {name: formats[name] for name in innocent} == {name: "int8" for name in innocent}
     mixed = next(b for b in manifest["builds"] if b["name"] == "mixed")
     assert mixed["gates"][0]["verdict"] == "passed"
@@ -56,26 +55,27 @@ def test_planted_layers_are_wide_and_the_others_int8(narrow, encoders, isas, tmp
     assert all("int8 would save" in reasons[name] for name in guilty)
 
 
-def test_attention_and_its_norms_are_half_beside_an_int8_feed_forward(narrow, encoders, tmp_path):
+@pytest.mark.parametrize("half", ["bf16", "fp16"])
+def test_attention_and_its_norms_are_half_beside_an_int8_feed_forward(narrow, encoders, tmp_path, half):
     """The products of attention cannot be int8. Half formats take half the time of FP32, and norm, products, attention and the
     norm behind them hand on what they make without a cast: that is the best there is, and is found."""
     model, guilty, _ = encoders["attention"]
-    manifest = build(narrow, model, tmp_path / "out", "--gate", "sqnr>=28dB", precisions="fp32,fp16,int8,mixed")
+    manifest = build(narrow, model, tmp_path / "out", "--gate", "sqnr>=28dB", precisions=f"fp32,{half},int8,mixed")
     halves = [*guilty, *named({"norm1", "mix"}, manifest)]
     assert len(halves) == 15  # of 3 layers: q, k, v, the norm before them and attention, called by its last node
     formats = formats_of(manifest)
-    assert {name: formats[name] for name in halves} == {name: "fp16" for name in halves}
+    assert {name: formats[name] for name in halves} == {name: half for name in halves}
     assert set(named({"fc1", "fc2"}, manifest).values()) == {"int8"}
     mixed = next(b for b in manifest["builds"] if b["name"] == "mixed")
     assert mixed["gates"][0]["verdict"] == "passed" and manifest["decision"]["chosen"] == "mixed"
     reasons = {n.get("node"): n["reason"] for n in mixed["recipe"]["nodes"].values() if "reason" in n}
-    assert all("int8 builds compute it in FP32; fp16 saves" in reasons[name] for name in named({"norm1", "mix"}, manifest))
+    assert all(f"int8 builds compute it in FP32; {half} saves" in reasons[name] for name in named({"norm1", "mix"}, manifest))
     text = narrow("explain", tmp_path / "out").stdout
-    assert "l0.norm1_out computes in fp16: int8 builds compute it in FP32; fp16 saves" in text
-    # What lies between them is half, too: attention reads FP16 and hands it on, no cast in between.
+    assert f"l0.norm1_out computes in {half}: int8 builds compute it in FP32; {half} saves" in text
+    # What lies between them is half, too: attention reads half numbers and hands it on, no cast in between.
     nodes = mixed["recipe"]["nodes"]
     for name in ("q_add", "q_split", "q_t", "k_t", "v_t", "back", "join"):
-        assert nodes[f"l1.{name}_out"]["format"] == "fp16"
+        assert nodes[f"l1.{name}_out"]["format"] == half
     casts = [step for step in narrow("explain", tmp_path / "out" / "mixed.narrow", "--json").json["steps"] if step["op"] == "Cast"]
     assert len(casts) <= 2 * planted.LAYERS  # of the stream, into a norm
     # And the file says the same elsewhere.
