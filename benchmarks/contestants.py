@@ -11,12 +11,14 @@ from builds import HERE, Build, last_line
 class Resident:
     """Another runtime: a child process that holds the model loaded and sleeps between visits."""
 
-    def __init__(self, build: Build, feed: pathlib.Path, threads: int, free: dict[str, int]):
+    def __init__(self, build: Build, feed: pathlib.Path, threads: int, free: dict[str, int],
+                 environment: dict[str, str] | None = None):
         self.build, self.medians = build, []
         spec = {"runtime": build.runtime, "precision": build.precision, "file": str(build.file), "feed": str(feed),
                 "threads": threads, "free": free}
         self.process = subprocess.Popen([sys.executable, HERE / "worker.py", json.dumps(spec)], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        env=environment)
         said = self.answer()
         self.empty_mb, self.peak_mb = said["empty_mb"], said["peak_mb"]
 

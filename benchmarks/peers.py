@@ -43,7 +43,7 @@ def header(about: dict, results: list[dict]) -> str:
 def enter(model: onnx.ModelProto, entries: list[builds.Build], feed: pathlib.Path, options) -> tuple[list, list[str]]:
     """Starts the contestants: those, and a line for each that cannot run here."""
     free = samples.free_dimensions(model, options.batch)
-    contestants, failures = [], []
+    contestants, failures, elsewhere = [], [], builds.others_environment(options)
     for build in entries:
         if build.runtime == "narrow":
             contestants.append(Visitor(build, [
@@ -51,7 +51,7 @@ def enter(model: onnx.ModelProto, entries: list[builds.Build], feed: pathlib.Pat
                 str(options.threads), "--json", "--quiet"], builds.environment(options)))
             continue
         try:
-            contestants.append(Resident(build, feed, options.threads, free))
+            contestants.append(Resident(build, feed, options.threads, free, elsewhere))
         except RuntimeError as error:
             failures.append(str(error))
     return contestants, failures
@@ -127,7 +127,7 @@ def parse():
     parser.add_argument("--precisions", default="fp32,bf16,int8", help="of narrow's builds (default %(default)s)")
     parser.add_argument("--calib", default="none", help="samples as an .npz of the models' inputs, or none (default)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="writes every round of every contestant")
-    parser.add_argument("--isa", help="caps narrow's kernels (NARROW_MAX_ISA); the others keep theirs")
+    parser.add_argument("--isa", help="instructions that all may use at most: avx2, avx2_vnni, avx512 or avx512_vnni")
     parser.add_argument("--narrow", default=str(ROOT / "build" / "release" / "narrow"), help="the binary to measure")
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / ".deps" / "bench-work", help="folder for builds")
     options = parser.parse_args()

@@ -14,13 +14,14 @@ add_compile_options(-ffp-contract=off)
 
 # gemm_avx512vnni.cpp is compiled with the flags of the longest suffix that fits.
 set(NARROW_ISA_avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
+set(NARROW_ISA_avx2vnni ${NARROW_ISA_avx2} -mavxvnni)
 set(NARROW_ISA_avx512 ${NARROW_ISA_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd)
 set(NARROW_ISA_avx512vnni ${NARROW_ISA_avx512} -mavx512vnni -mavx512vbmi)
 set(NARROW_ISA_avx512fp16 ${NARROW_ISA_avx512vnni} -mavx512fp16)
 set(NARROW_ISA_amx ${NARROW_ISA_avx512vnni} -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16)
 
 function(narrow_isa_flags source)
-  foreach(isa avx2 avx512 avx512vnni avx512fp16 amx)
+  foreach(isa avx2 avx2vnni avx512 avx512vnni avx512fp16 amx)
     if(source MATCHES "_${isa}\\.cpp$")
       set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${NARROW_ISA_${isa}}")
     endif()

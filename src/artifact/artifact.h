@@ -1,7 +1,7 @@
 // The .narrow container: one memory-mappable file with the graph as text, constants in a blob, and JSON about
 // its origin.
 //
-//   bytes 0..7    magic "NARROW\0\5" (the last byte is the format version)
+//   bytes 0..7    magic "NARROW\0\6" (the last byte is the format version)
 //   8..15         u64 offset and 16..23 u64 size of the header JSON; 24..31 u64 checksum of all that follows
 //   the header blob at 4096  constants at 64-byte offsets, weights as the kernel named beside them reads them
 //   (packed.h) or without their zeros (sparse.h); then the graph text; perhaps that of the engine's graph;

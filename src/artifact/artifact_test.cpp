@@ -110,8 +110,8 @@ TEST_F(Artifact, WhatAChecksumCannotCatch) {
   expect_rejected("ONNX? no.", "magic");
   expect_rejected("", "magic");
   std::string newer = pack("", "graph", Json::object());
-  newer[kVersionAt] = '\6';
-  expect_rejected(newer, "version 5");
+  newer[kVersionAt] = '\7';
+  expect_rejected(newer, "version 6");
   expect_rejected(pack("", "this is no graph", Json::object()), "narrow_artifact");
   expect_rejected(
       pack("", "graph g() {\n  @w: f32[100] = blob 64 400\n  return @w as \"w\"\n}\n", Json::object()),
@@ -159,7 +159,7 @@ PackedSample packed_sample(const char* kernel, bool transposed) {
 }
 
 TEST_F(Artifact, PackedConstantsComeBackInTheGraphsOrder) {
-  for (const char* kernel : {"conv_int8_plain", "conv_int8_avx2", "conv_int8_avx512vnni", "conv_int8_amx"})
+  for (const char* kernel : {"conv_int8_plain", "conv_int8_avx2", "conv_int8_avx2vnni", "conv_int8_avx512vnni", "conv_int8_amx"})
     for (const bool transposed : {false, true}) {
       const PackedSample sample = packed_sample(kernel, transposed);
       ASSERT_TRUE(write(path_, sample.package).ok());

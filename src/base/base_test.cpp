@@ -122,7 +122,7 @@ TEST(AlignedBuffer, IsAlignedAndReadablePastItsEnd) {
 }
 
 TEST(Cpu, NamesRoundTripAndTheEnvironmentCaps) {
-  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::amx})
+  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::amx})
     EXPECT_EQ(parse_isa(to_string(isa)), isa);
   EXPECT_FALSE(parse_isa("sse9"));
   const char* set = std::getenv("NARROW_MAX_ISA");

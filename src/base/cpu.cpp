@@ -13,7 +13,7 @@
 namespace narrow {
 namespace {
 
-constexpr std::array kIsaNames = {"plain", "avx2", "avx512", "avx512_vnni", "amx"};
+constexpr std::array kIsaNames = {"plain", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "amx"};
 
 struct Leaf {
   uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -38,6 +38,8 @@ uint64_t xgetbv() {
 /// XFEATURE_XTILEDATA).
 bool ask_for_amx_tiles() { return syscall(SYS_arch_prctl, 0x1023, 18) == 0; }
 
+bool has_avx_vnni() { return bit(cpuid(7, 1).eax, 4); }
+
 Isa probe_isa(const Leaf& one, const Leaf& seven) {
   if (!bit(one.ecx, 27)) return Isa::plain;  // OSXSAVE
   const uint64_t os = xgetbv();
@@ -46,7 +48,7 @@ Isa probe_isa(const Leaf& one, const Leaf& seven) {
   if (!avx2) return Isa::plain;
   const bool avx512 = (os & 0xe6) == 0xe6 && bit(seven.ebx, 16) && bit(seven.ebx, 17) && bit(seven.ebx, 28) &&
                       bit(seven.ebx, 30) && bit(seven.ebx, 31);
-  if (!avx512) return Isa::avx2;
+  if (!avx512) return has_avx_vnni() ? Isa::avx2_vnni : Isa::avx2;
   const bool vnni = bit(seven.ecx, 11) && bit(seven.ecx, 1);  // AVX512_VNNI and AVX512_VBMI
   if (!vnni) return Isa::avx512;
   const bool amx = (os & 0x60000) == 0x60000 && bit(seven.edx, 22) && bit(seven.edx, 24) &&
@@ -74,6 +76,7 @@ CpuFeatures probe() {
   CpuFeatures cpu;
   const Leaf one = cpuid(1), seven = cpuid(7);
   cpu.best = probe_isa(one, seven);
+  cpu.avx_vnni = cpu.best >= Isa::avx2 && has_avx_vnni();
   cpu.avx512_fp16 = cpu.best >= Isa::avx512_vnni && bit(seven.edx, 23);
   cpu.avx512_bf16 = cpu.best >= Isa::avx512_vnni && bit(cpuid(7, 1).eax, 5);
   cpu.model = brand();
@@ -105,5 +108,7 @@ Isa usable_isa() {
   const auto isa = cap != nullptr ? parse_isa(cap) : std::nullopt;
   return isa ? std::min(*isa, cpu_features().best) : cpu_features().best;
 }
+
+bool runs_here(Isa isa) { return isa <= usable_isa() && (isa != Isa::avx2_vnni || cpu_features().avx_vnni); }
 
 }  // namespace narrow

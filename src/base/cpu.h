@@ -8,14 +8,16 @@
 
 namespace narrow {
 
-/// Instruction sets in the order in which dispatch prefers them; each includes the ones before it.
-enum class Isa : uint8_t { plain, avx2, avx512, avx512_vnni, amx };
+/// Instruction sets in the order in which dispatch prefers them; each includes the ones before it, but that
+/// processors with AVX-512 may lack the VNNI of avx2_vnni: runs_here() knows.
+enum class Isa : uint8_t { plain, avx2, avx2_vnni, avx512, avx512_vnni, amx };
 
 const char* to_string(Isa isa);
 std::optional<Isa> parse_isa(std::string_view name);
 
 struct CpuFeatures {
   Isa best = Isa::plain;     // what the machine has
+  bool avx_vnni = false;     // VNNI on 256 bits without AVX-512
   bool avx512_fp16 = false;  // native half arithmetic
   bool avx512_bf16 = false;
   std::string model;  // as the processor names itself
@@ -27,7 +29,10 @@ struct CpuFeatures {
 const CpuFeatures& cpu_features();
 
 /// The best ISA kernels may use: cpu_features().best, capped by the environment variable NARROW_MAX_ISA
-/// (plain, avx2, avx512, avx512_vnni, amx). Read anew at each call; an unknown value caps nothing.
+/// (plain, avx2, avx2_vnni, avx512, avx512_vnni, amx). Read anew at each call; an unknown value caps nothing.
 Isa usable_isa();
+
+/// Whether kernels of `isa` may run: it is not beyond usable_isa(), and this processor has it.
+bool runs_here(Isa isa);
 
 }  // namespace narrow

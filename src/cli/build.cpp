@@ -74,9 +74,10 @@ Result<pipeline::BuildOptions> to_build_options(const Options& o) {
 std::string header(const Options& o) {
   const CpuFeatures& cpu = cpu_features();
   const Isa isa = usable_isa();
-  const std::string native = isa >= Isa::amx           ? "int8 and bf16 (AMX)"
-                             : isa >= Isa::avx512_vnni ? "int8 (AVX-512 VNNI)"
-                                                       : "fp32 only";
+  const std::string native = isa >= Isa::amx             ? "int8 and bf16 (AMX)"
+                             : isa >= Isa::avx512_vnni   ? "int8 (AVX-512 VNNI)"
+                             : runs_here(Isa::avx2_vnni) ? "int8 (AVX-VNNI)"
+                                                         : "fp32 only";
   return fmt::format("narrow 0.1 · {}, {} threads · native: {}\n", cpu.model,
                      o.common.threads > 0 ? o.common.threads : cpu.cores, native);
 }

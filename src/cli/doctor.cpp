@@ -62,10 +62,11 @@ Result<int> run(const Common& common) {
        isa >= Isa::amx
            ? "as two bf16 parts, three products for one (AMX tiles): faster than FP32, FP32 sums"
            : "storage only: widened to FP32 on load with FP32 accumulation, saves memory, not time"},
-      {"int8", isa >= Isa::avx512_vnni,
-       isa >= Isa::amx           ? "native (AMX tiles)"
-       : isa >= Isa::avx512_vnni ? "native (AVX-512 VNNI)"
-                                 : "emulated with 16-bit products"},
+      {"int8", isa >= Isa::avx512_vnni || runs_here(Isa::avx2_vnni),
+       isa >= Isa::amx             ? "native (AMX tiles)"
+       : isa >= Isa::avx512_vnni   ? "native (AVX-512 VNNI)"
+       : runs_here(Isa::avx2_vnni) ? "native (AVX-VNNI)"
+                                   : "emulated with 16-bit products"},
   };
   std::vector<std::vector<std::string>> rows;
   Json format_json = Json::object();

@@ -99,7 +99,8 @@ class Finder {
     const auto format = format_of(built.build->precision);
     const bool pinned = request_.options.tactics == TacticSource::pinned;
     if (!format) return {};
-    if (*format == NodeFormat::bf16 && !pinned && usable_isa() < Isa::amx) return {};  // widened: never faster
+    if (*format == NodeFormat::bf16 && !pinned && usable_isa() < Isa::amx)
+      return {};  // widened: never faster
     UniformBuild uniform{.format = *format};
     NARROW_TRY(uniform.recipe, recipe_of(built));
     NARROW_TRY(uniform.ms, times_of(built, *format));

@@ -70,7 +70,7 @@ TEST_P(FloatGraph, EveryBackendGivesTheReference) {
   const TensorMap inputs = inputs_for(graph, 3);
   const auto wanted = reference::run(graph, inputs);
   ASSERT_TRUE(wanted.ok()) << wanted.error().message();
-  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::amx}) {
+  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::amx}) {
     if (isa > usable_isa()) continue;
     SCOPED_TRACE(to_string(isa));
     Session session = session_of(graph, up_to(isa));
@@ -163,7 +163,7 @@ TEST_P(NarrowGraph, IntegersAreEqualOnEveryBackend) {
     const TensorMap inputs = inputs_for(graph, seed);
     Session plain = session_of(graph, reference_only());
     const TensorMap wanted = run(plain, inputs);
-    for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::amx}) {
+    for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::amx}) {
       if (isa > usable_isa()) continue;
       SCOPED_TRACE(to_string(isa));
       for (const int threads : {1, 3}) {
@@ -365,7 +365,7 @@ void expect_same_from_artifact(const GraphCase& given, Isa packed_for) {
   const artifact::Package package{
       .graph = graph.clone(), .about = {}, .packed = maker.packed_constants(), .engine = std::move(*engine)};
   ASSERT_TRUE(artifact::write(path, package).ok());
-  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512_vnni, usable_isa()}) {
+  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx2_vnni, Isa::avx512_vnni, usable_isa()}) {
     if (isa > usable_isa()) continue;
     Session direct = session_of(graph, up_to(isa));
     auto opened = Session::open(path, std::make_shared<ThreadPool>(2), up_to(isa));

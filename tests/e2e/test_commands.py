@@ -173,7 +173,7 @@ def test_doctor_lists_operators_and_their_kernels(narrow):
     for name, op in operators.items():
         assert op["doc"], name
         for kernel in op["kernels"]:
-            assert kernel["isa"] in ("plain", "avx2", "avx512", "avx512_vnni", "avx512_fp16", "amx") and kernel["formats"], name
+            assert kernel["isa"] in ("plain", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_fp16", "amx") and kernel["formats"], name
 
 
 def test_options_before_the_model(narrow, tmp_path):

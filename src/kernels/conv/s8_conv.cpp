@@ -20,13 +20,19 @@ struct S8Isa {
   S8Tile tile;
   void (*task)(const S8Args& args, const ConvRange& range);
   bool on_float;  // sums may begin on the bits of a float
+  /// What makes the elements of tile.element = 2 bytes.
+  void (*widen)(bool is_signed, const uint8_t* from, int64_t count, int16_t* to) = nullptr;
 };
 
-constexpr S8Isa kAmx{"conv_int8_amx", Isa::amx, {{32, 32, 64}, 64, false, true}, s8_task_amx, true};
+constexpr S8Isa kAmx{"conv_int8_amx", Isa::amx, {{32, 32, 64}, 64, false, true, 1}, s8_task_amx, true};
 constexpr S8Isa kVnni{
-    "conv_int8_avx512vnni", Isa::avx512_vnni, {{14, 32, 4}, 32, true, false}, s8_task_avx512vnni, true};
-constexpr S8Isa kAvx2{"conv_int8_avx2", Isa::avx2, {{4, 16, 4}, 16, false, false}, s8_task_avx2, false};
-constexpr S8Isa kPlain{"conv_int8_plain", Isa::plain, {{4, 16, 4}, 16, false, false}, s8_task_plain, false};
+    "conv_int8_avx512vnni", Isa::avx512_vnni, {{14, 32, 4}, 32, true, false, 1}, s8_task_avx512vnni, true};
+constexpr S8Isa kAvxVnni{
+    "conv_int8_avx2vnni", Isa::avx2_vnni, {{6, 16, 4}, 16, true, false, 1}, s8_task_avx2vnni, false};
+constexpr S8Isa kAvx2{"conv_int8_avx2", Isa::avx2, {{6, 16, 4}, 16, false, false, 2},
+                      s8_task_avx2,     false,     s8_widen_avx2};
+constexpr S8Isa kPlain{
+    "conv_int8_plain", Isa::plain, {{4, 16, 4}, 16, false, false, 1}, s8_task_plain, false};
 
 constexpr int64_t kMaxDepth = 65793;  // 255 * 128 * K < 2^31
 
@@ -100,7 +106,7 @@ S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed, const S8Isa& 
 
 /// The shape of what the walk reads: pixels of all rows that share a segment.
 ConvShape in_bytes(ConvShape shape, const ConvLayout& layout) {
-  shape.c *= layout.rows_per_segment;
+  shape.c *= layout.rows_per_segment * layout.widening;
   return shape;
 }
 
@@ -110,12 +116,13 @@ class S8Conv : public ConvKernel, private ConvWalker {
       : shape_(spec.shape),
         packed_(std::move(packed)),
         task_(isa.task),
+        widen_(isa.widen),
         is_signed_(spec.src == DType::s8),
         fill_(spec.src_quant.zero_point),
         finish_(make_finish(spec, *packed_, isa)),
         interleave_(interleave_plan(packed_->layout().rows_per_segment, spec.shape.c)),
-        plan_(in_bytes(spec.shape, packed_->layout()), packed_->layout(), spec.shape.is_pointwise(),
-              threads) {}
+        plan_(in_bytes(spec.shape, packed_->layout()), packed_->layout(),
+              spec.shape.is_pointwise() && isa.widen == nullptr, threads) {}
 
   int64_t scratch_bytes() const override { return plan_.scratch_bytes(); }
 
@@ -134,6 +141,7 @@ class S8Conv : public ConvKernel, private ConvWalker {
   void copy_row(const void* src, int64_t n, int64_t y, uint8_t* to) const override {
     const auto* bytes = static_cast<const uint8_t*>(src);
     if (interleave_.count > 1) return fill_rows(bytes, n, y, to);
+    if (widen_ != nullptr) return fill_wide_row(row_at(bytes, n, y), reinterpret_cast<int16_t*>(to));
     fill_row(row_at(bytes, n, y), to);
   }
 
@@ -169,9 +177,24 @@ class S8Conv : public ConvKernel, private ConvWalker {
     std::memset(to + left + middle, fill_, static_cast<size_t>(bytes - left - middle));
   }
 
+  void fill_wide_row(const uint8_t* row, int16_t* to) const {
+    const int64_t count = plan_.image().row_bytes / 2;
+    const auto fill = static_cast<int16_t>(fill_);
+    if (row == nullptr) {
+      std::fill_n(to, count, fill);
+      return;
+    }
+    const int64_t left = std::min(shape_.pad_left * shape_.c, count),
+                  middle = std::min(shape_.w * shape_.c, count - left);
+    std::fill_n(to, left, fill);
+    widen_(is_signed_, row, middle, to + left);
+    std::fill_n(to + left + middle, count - left - middle, fill);
+  }
+
   ConvShape shape_;
   std::shared_ptr<const S8Packed> packed_;
   void (*task_)(const S8Args& args, const ConvRange& range);
+  void (*widen_)(bool is_signed, const uint8_t* from, int64_t count, int16_t* to);
   bool is_signed_;
   int fill_;
   S8Finish finish_;
@@ -179,11 +202,18 @@ class S8Conv : public ConvKernel, private ConvWalker {
   ConvWalkPlan plan_;
 };
 
+/// Machines with AVX-512 stand above that one and may lack its instructions all the same.
+template <Isa kIsa>
+std::string unsupported_here(const ConvSpec& spec) {
+  if (kIsa == Isa::avx2_vnni && !cpu_features().avx_vnni) return "the processor has no AVX-VNNI";
+  return unsupported(spec);
+}
+
 template <const S8Isa& kIsa>
 ConvCandidate candidate() {
   return {kIsa.name,
           kIsa.isa,
-          unsupported,
+          unsupported_here<kIsa.isa>,
           [](const ConvSpec& spec, const ConvWeights& weights) -> std::shared_ptr<const PackedWeights> {
             return std::make_shared<S8Packed>(spec, weights, kIsa.tile);
           },
@@ -204,6 +234,7 @@ ConvCandidate candidate() {
 
 ConvCandidate conv_int8_amx() { return candidate<kAmx>(); }
 ConvCandidate conv_int8_avx512vnni() { return candidate<kVnni>(); }
+ConvCandidate conv_int8_avx2vnni() { return candidate<kAvxVnni>(); }
 ConvCandidate conv_int8_avx2() { return candidate<kAvx2>(); }
 ConvCandidate conv_int8_plain() { return candidate<kPlain>(); }
 

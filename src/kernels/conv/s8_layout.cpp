@@ -6,8 +6,13 @@
 
 namespace narrow::kernels {
 
-ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
+namespace {
+
+/// As if an element were a byte of the source wherever it is read.
+ConvLayout layout_in_elements(const ConvSpec& spec, const S8Tile& bytes) {
   const ConvShape& s = spec.shape;
+  S8Tile tile = bytes;
+  tile.depth /= tile.element;
   const int64_t group_c = s.c / s.groups;
   int64_t merged = 1;
   for (int64_t m = 2; m <= s.groups && m * group_c <= tile.merge; ++m)
@@ -35,15 +40,13 @@ ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
   return l;
 }
 
-namespace {
-
 /// Calls run(o, first, at, count) for every run of packed bytes that holds neighbouring weights of output o:
 /// `first` is the index of the first within [c / groups][kh][kw], the next one lies kh * kw further; `at` is
 /// its place.
 template <class F>
 void for_each_run(const ConvShape& s, const ConvLayout& l, F&& run) {
   const int64_t group_c = s.c / s.groups, group_oc = s.oc / s.groups, taps = s.kh * s.kw,
-                quads = l.tile.depth / 4;
+                together = std::min<int64_t>(4, l.tile.depth), runs = l.tile.depth / together;
   for (int64_t o = 0; o < s.oc; ++o) {
     const int64_t group = o / l.outputs, output = o % l.outputs, column = output % l.tile.columns;
     const int64_t own_first = o / group_oc * group_c - group * l.group_bytes;  // within the merged group
@@ -54,10 +57,10 @@ void for_each_run(const ConvShape& s, const ConvLayout& l, F&& run) {
                     segment = rows > 1 ? i / rows : tap / l.taps_per_segment;
       const int64_t k0 = segment * l.segment_bytes + tap_at * l.group_bytes + own_first;
       for (int64_t c = 0; c < group_c;) {
-        const int64_t k = k0 + c, count = std::min(4 - k % 4, group_c - c);
-        const int64_t step = k / l.tile.depth, quad = k % l.tile.depth / 4;
-        const int64_t block = (step * (l.tile.columns / 16) + column / 16) * quads + quad;
-        run(o, c * taps + tap, panel + block * 64 + column % 16 * 4 + k % 4, count);
+        const int64_t k = k0 + c, count = std::min(together - k % together, group_c - c);
+        const int64_t step = k / l.tile.depth, part = k % l.tile.depth / together;
+        const int64_t block = (step * (l.tile.columns / 16) + column / 16) * runs + part;
+        run(o, c * taps + tap, panel + (block * 16 + column % 16) * together + k % together, count);
         c += count;
       }
     }
@@ -65,6 +68,15 @@ void for_each_run(const ConvShape& s, const ConvLayout& l, F&& run) {
 }
 
 }  // namespace
+
+ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
+  ConvLayout l = layout_in_elements(spec, tile);
+  l.tile.depth *= tile.element;
+  l.group_bytes *= tile.element;
+  l.segment_bytes *= tile.element;
+  l.widening = tile.element;
+  return l;
+}
 
 std::vector<int64_t> s8_stored_sizes(const ConvSpec& spec, const S8Tile& tile) {
   const ConvLayout l = s8_layout(spec, tile);
@@ -76,16 +88,14 @@ void s8_unpack(const ConvSpec& spec, const S8Tile& tile, std::span<const Aligned
   const ConvShape& s = spec.shape;
   const int64_t taps = s.kh * s.kw, depth = s.c / s.groups * taps;
   const std::byte* packed = parts[0].data();
-  for_each_run(s, s8_layout(spec, tile), [&](int64_t o, int64_t first, int64_t at, int64_t count) {
+  for_each_run(s, layout_in_elements(spec, tile), [&](int64_t o, int64_t first, int64_t at, int64_t count) {
     std::byte* to = weights + o * depth + first;
     for (int64_t i = 0; i < count; ++i) to[i * taps] = packed[at + i];
   });
 }
 
 S8Packed::S8Packed(const ConvSpec& spec, const ConvWeights& source, const S8Tile& tile)
-    : layout_(s8_layout(spec, tile)),
-      shifts_signed_(tile.shifts_signed),
-      columns_(AlignedBuffer::zeroed(layout_.columns() * 20)) {
+    : layout_(s8_layout(spec, tile)), tile_(tile), columns_(AlignedBuffer::zeroed(layout_.columns() * 20)) {
   if (source.stored.empty()) {
     pack(spec, static_cast<const int8_t*>(source.weights));
   } else {
@@ -106,7 +116,7 @@ void S8Packed::pack(const ConvSpec& spec, const int8_t* weights) {
   weights_ = AlignedBuffer::zeroed(layout_.weight_bytes());
   sums_ = AlignedBuffer::zeroed(layout_.columns() * 8);
   auto* packed = weights_.as<int8_t>();
-  for_each_run(s, layout_, [&](int64_t o, int64_t first, int64_t at, int64_t count) {
+  for_each_run(s, layout_in_elements(spec, tile_), [&](int64_t o, int64_t first, int64_t at, int64_t count) {
     const int8_t* from = weights + o * depth + first;
     for (int64_t i = 0; i < count; ++i) packed[at + i] = from[i * taps];
   });
@@ -123,7 +133,7 @@ void S8Packed::pack(const ConvSpec& spec, const int8_t* weights) {
 }
 
 void S8Packed::finish_columns(const ConvSpec& spec, const int32_t* bias) {
-  const int64_t zero = spec.src_quant.zero_point + (shifts_signed_ && spec.src == DType::s8 ? 128 : 0);
+  const int64_t zero = spec.src_quant.zero_point + (tile_.shifts_signed && spec.src == DType::s8 ? 128 : 0);
   const int64_t all = layout_.columns();
   auto* ints = columns_.as<int32_t>();
   auto* floats = columns_.as<float>();

@@ -15,6 +15,7 @@ struct S8Tile : ConvTile {
   int64_t merge;       // groups are put together while their channels stay within this
   bool shifts_signed;  // s8 sources are read as u8 with 128 added
   bool interleaves;    // kernel rows of few channels share a step
+  int64_t element;     // bytes of a source element where the kernel reads it: 2 when a copy widens it
 };
 
 /// Small groups are put together as one dense product with zeros off the diagonal: 64 channels cost AMX as
@@ -22,9 +23,9 @@ struct S8Tile : ConvTile {
 /// follows the run.
 ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile);
 
-/// Weights as [group][panel][depth / tile.depth][columns / 16][tile.depth / 4][16][4], and per column their
-/// sum and the sum of their magnitudes, all of which a file may keep; made at each start, per column
-/// (padded):
+/// Weights as [group][panel][steps][columns / 16][weights of a column and step / 4][16][4] (2 instead of 4
+/// where a step has 2), and per column their sum and the sum of their magnitudes, all of which a file may
+/// keep; made at each start, per column (padded):
 ///   bias        bias - zero_point * sum(w), so that the raw source bytes can be summed; padding pixels hold
 ///   the zero
 ///               point. Computed modulo 2^32, as the sums are.
@@ -52,7 +53,7 @@ class S8Packed : public PackedWeights {
   void finish_columns(const ConvSpec& spec, const int32_t* bias);
 
   ConvLayout layout_;
-  bool shifts_signed_;
+  S8Tile tile_;
   int64_t most_ = 0;  // a bound of what sums may be, bias included
   AlignedBuffer weights_, sums_, columns_;
 };

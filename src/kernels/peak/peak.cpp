@@ -13,6 +13,8 @@ constexpr std::array kTable = {
     PeakKernel{"peak_int8_amx", Isa::amx, DType::u8, 2 * kPeakRounds* kTiles* kTileMacs * 64, peak_int8_amx},
     PeakKernel{"peak_int8_avx512vnni", Isa::avx512_vnni, DType::u8, 2 * kPeakRounds* kVectors * 64,
                peak_int8_avx512vnni},
+    PeakKernel{"peak_int8_avx2vnni", Isa::avx2_vnni, DType::u8, 2 * kPeakRounds* kVectors * 32,
+               peak_int8_avx2vnni},
     PeakKernel{"peak_int8_avx2", Isa::avx2, DType::u8, 2 * kPeakRounds* kVectors * 32, peak_int8_avx2},
     PeakKernel{"peak_bf16_amx", Isa::amx, DType::bf16, 2 * kPeakRounds* kTiles* kTileMacs * 32,
                peak_bf16_amx},
@@ -25,7 +27,7 @@ std::span<const PeakKernel> peak_kernels() { return kTable; }
 
 const PeakKernel* peak_kernel(DType type) {
   for (const PeakKernel& kernel : kTable)
-    if (kernel.type == type && kernel.isa <= usable_isa()) return &kernel;
+    if (kernel.type == type && runs_here(kernel.isa)) return &kernel;
   return type == DType::bf16 || type == DType::f16 ? peak_kernel(DType::f32) : nullptr;
 }
 

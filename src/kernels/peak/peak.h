@@ -28,6 +28,7 @@ void peak_int8_amx();
 void peak_bf16_amx();
 void peak_int8_avx512vnni();
 void peak_f32_avx512();
+void peak_int8_avx2vnni();
 void peak_int8_avx2();
 void peak_f32_avx2();
 
