@@ -159,7 +159,8 @@ PackedSample packed_sample(const char* kernel, bool transposed) {
 }
 
 TEST_F(Artifact, PackedConstantsComeBackInTheGraphsOrder) {
-  for (const char* kernel : {"conv_int8_plain", "conv_int8_avx2", "conv_int8_avx2vnni", "conv_int8_avx512vnni", "conv_int8_amx"})
+  for (const char* kernel :
+       {"conv_int8_plain", "conv_int8_avx2", "conv_int8_avx2vnni", "conv_int8_avx512vnni", "conv_int8_amx"})
     for (const bool transposed : {false, true}) {
       const PackedSample sample = packed_sample(kernel, transposed);
       ASSERT_TRUE(write(path_, sample.package).ok());

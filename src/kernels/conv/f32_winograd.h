@@ -18,7 +18,7 @@ struct F32PatchIn {
   int64_t plane, channels;  // floats
 };
 
-/// m[i * plane]: the 16 sums of one patch for n <= 32 channels, 64-byte aligned, padded to whole vectors.
+/// m[i * plane]: the 16 sums of one patch for n <= 2 vectors of channels, padded to whole vectors.
 /// dst[i] and residual[i]: the four outputs, row by row; null when outside.
 struct F32PatchOut {
   const float* m;
@@ -31,5 +31,7 @@ struct F32PatchOut {
 
 void f32_winograd_in_avx512(const F32PatchIn& patch);
 void f32_winograd_out_avx512(const F32PatchOut& patch);
+void f32_winograd_in_avx2(const F32PatchIn& patch);
+void f32_winograd_out_avx2(const F32PatchOut& patch);
 
 }  // namespace narrow::kernels

@@ -1,9 +1,10 @@
-// conv_f32_winograd_avx512: 3x3 convolutions of stride 1 by F(2x2, 3x3), 2.25 times fewer multiplications.
+// conv_f32_winograd_*: 3x3 convolutions of stride 1 by F(2x2, 3x3), 2.25 times fewer multiplications.
 //
-// First all patches are transformed: V[16][patches][c] (with few channels tile by tile). Then, for 14 patches
-// and a panel of 32 output channels at a time, 16 products V[i] x U[i] land in 28 KB of stack, and their 2x2
-// outputs leave through the epilogue. The transforms only add; the sums of up to 4 inputs and the products of
-// 9/4 the size cost about one bit against the direct kernel (conv_test.cpp holds both to the same bound).
+// First all patches are transformed: V[16][patches][c] (with few channels tile by tile). Then, for a tile of
+// patches and a panel of output channels at a time (14 x 32 in AVX-512, 6 x 16 in AVX2), 16 products V[i] x
+// U[i] land on the stack (28 KB at most), and their 2x2 outputs leave through the epilogue. The transforms
+// only add; the sums of up to 4 inputs and the products of 9/4 the size cost about one bit against the direct
+// kernel (conv_test.cpp holds both to the same bound).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,7 +19,23 @@
 namespace narrow::kernels {
 namespace {
 
-constexpr int64_t kColumns = 32, kRows = 14, kFusedChannels = 80;
+struct WinogradIsa {
+  const char* name;
+  Isa isa;
+  int64_t columns, rows;  // of a tile: output channels, patches
+  const F32Kernels& (*products)();
+  void (*in)(const F32PatchIn& patch);
+  void (*out)(const F32PatchOut& patch);
+};
+
+constexpr WinogradIsa kAvx512{
+    "conv_f32_winograd_avx512", Isa::avx512, 32, 14, f32_kernels_avx512, f32_winograd_in_avx512,
+    f32_winograd_out_avx512};
+constexpr WinogradIsa kAvx2{
+    "conv_f32_winograd_avx2", Isa::avx2, 16, 6, f32_kernels_avx2, f32_winograd_in_avx2,
+    f32_winograd_out_avx2};
+
+constexpr int64_t kMostColumns = 32, kMostRows = 14, kFusedChannels = 80;
 // With fewer, reading 16/9 the weights eats the gain: 7x7 with 512 channels has 16 patches and gains a tenth.
 constexpr int64_t kMinPatches = 40, kMinChannels = 32;
 
@@ -28,9 +45,9 @@ int64_t patch_count(const ConvShape& s) { return s.n * patches_h(s) * patches_w(
 
 struct WinogradWeights final : PackedWeights {
   int64_t panels = 0;
-  AlignedBuffer u;      // [panel][16][c][32], the last panel 16 wide if that is enough
-  AlignedBuffer bias;   // [panels * 32]
-  AlignedBuffer zeros;  // [max(c, 32)]
+  AlignedBuffer u;      // [panel][16][c][columns], the last panel half as wide if that is enough
+  AlignedBuffer bias;   // [panels * columns]
+  AlignedBuffer zeros;  // [max(c, columns)]
   int64_t bytes() const override { return u.bytes() + bias.bytes() + zeros.bytes(); }
 };
 
@@ -47,16 +64,16 @@ void transform_filter(const double (&g)[9], double (&u)[16]) {
   }
 }
 
-std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeights& weights) {
+std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeights& weights, int64_t columns) {
   const ConvShape& s = spec.shape;
   auto packed = std::make_shared<WinogradWeights>();
-  packed->panels = div_up(s.oc, kColumns);
-  packed->u = AlignedBuffer::zeroed(packed->panels * 16 * s.c * kColumns * 4);
-  packed->bias = AlignedBuffer::zeroed(packed->panels * kColumns * 4);
-  packed->zeros = AlignedBuffer::zeroed(std::max(s.c, kColumns) * 4);
+  packed->panels = div_up(s.oc, columns);
+  packed->u = AlignedBuffer::zeroed(packed->panels * 16 * s.c * columns * 4);
+  packed->bias = AlignedBuffer::zeroed(packed->panels * columns * 4);
+  packed->zeros = AlignedBuffer::zeroed(std::max(s.c, columns) * 4);
   for (int64_t o = 0; o < s.oc; ++o) {
-    const int64_t panel = o / kColumns, width = s.oc - panel * kColumns <= 16 ? 16 : kColumns;
-    float* out = packed->u.as<float>() + panel * 16 * s.c * kColumns + o % kColumns;
+    const int64_t panel = o / columns, width = s.oc - panel * columns <= columns / 2 ? columns / 2 : columns;
+    float* out = packed->u.as<float>() + panel * 16 * s.c * columns + o % columns;
     for (int64_t c = 0; c < s.c; ++c) {
       double g[9], u[16];
       for (int64_t t = 0; t < 9; ++t) g[t] = load_float(spec.weights, weights.weights, (o * s.c + c) * 9 + t);
@@ -78,12 +95,14 @@ ConvSpec product_of(const ConvShape& s) {
 
 class F32Winograd final : public ConvKernel {
  public:
-  F32Winograd(const ConvSpec& spec, std::shared_ptr<const WinogradWeights> weights, int threads)
+  F32Winograd(const ConvSpec& spec, std::shared_ptr<const WinogradWeights> weights, const WinogradIsa& isa,
+              int threads)
       : spec_(spec),
         weights_(std::move(weights)),
-        kernels_(f32_kernels_avx512()),
-        geometry_(f32_geometry(product_of(spec.shape), kRows)),
-        tasks_(f32_tasks(product_of(spec.shape).shape, geometry_, weights_->panels, kColumns, threads)),
+        isa_(isa),
+        kernels_(isa.products()),
+        geometry_(f32_geometry(product_of(spec.shape), isa.rows)),
+        tasks_(f32_tasks(product_of(spec.shape).shape, geometry_, weights_->panels, isa.columns, threads)),
         epilogue_(f32_epilogue(spec)),
         threads_(threads) {
     constexpr int64_t kPage = 4096;
@@ -146,6 +165,7 @@ class F32Winograd final : public ConvKernel {
 
   ConvSpec spec_;
   std::shared_ptr<const WinogradWeights> weights_;
+  const WinogradIsa& isa_;
   const F32Kernels& kernels_;
   F32Geometry geometry_;
   F32Tasks tasks_;
@@ -155,7 +175,7 @@ class F32Winograd final : public ConvKernel {
 };
 
 void F32Winograd::run_fused(const ConvBuffers& buffers, int64_t first_tile, int64_t end_tile) const {
-  constexpr int64_t kPlane = kRows * kFusedChannels + 16;  // the 16 planes start in different cache sets
+  constexpr int64_t kPlane = kMostRows * kFusedChannels + 16;  // the 16 planes start in different cache sets
   alignas(64) float v[16 * kPlane];
   for (int64_t t = first_tile; t < end_tile; ++t) {
     const F32TilePlace& place = geometry_.tiles[static_cast<size_t>(t)];
@@ -179,7 +199,7 @@ void F32Winograd::transform(const ConvBuffers& buffers, int64_t first, int64_t c
       patch.d[t] = inside ? src + ((n * s.h + sy) * s.w + sx) * s.c : weights_->zeros.as<float>();
     }
     patch.v = out.v + (i - first) * row_;
-    f32_winograd_in_avx512(patch);
+    isa_.in(patch);
   }
 }
 
@@ -187,8 +207,9 @@ void F32Winograd::transform(const ConvBuffers& buffers, int64_t first, int64_t c
 void F32Winograd::multiply(const ConvBuffers& buffers, Patches patches, const F32TilePlace& place,
                            int64_t panel, Ahead ahead) const {
   const ConvShape& s = spec_.shape;
-  const int64_t n = std::min(kColumns, s.oc - panel * kColumns), width = n <= 16 ? 16 : kColumns;
-  alignas(64) float sums[16 * kRows * kColumns];
+  const int64_t columns = isa_.columns, n = std::min(columns, s.oc - panel * columns);
+  const int64_t width = n <= columns / 2 ? columns / 2 : columns;
+  alignas(64) float sums[16 * kMostRows * kMostColumns];
   constexpr int64_t kNoOffset = 0;
   constexpr float kInf = std::numeric_limits<float>::infinity();
   const F32Epilogue none{{}, DType::f32, DType::undefined, true, -kInf, kInf};
@@ -196,21 +217,21 @@ void F32Winograd::multiply(const ConvBuffers& buffers, Patches patches, const F3
   tile.pixel_stride = row_ * 4;
   tile.span_offset = &kNoOffset, tile.spans = 1, tile.span_length = s.c;
   tile.bias = weights_->zeros.as<float>(), tile.n = width, tile.ld = width, tile.epilogue = &none;
-  const F32TileKernel kernel = kernels_.tiles[n <= 16 ? 0 : 1][place.rows - 1];
+  const F32TileKernel kernel = kernels_.tiles[n <= columns / 2 ? 0 : 1][place.rows - 1];
   const int64_t half = (place.rows + 1) / 2;
   for (int64_t i = 0; i < 16; ++i) {
     const float* v = patches.v + i * patches.plane;
     float* out = sums + i * place.rows * width;
     tile.a[0] = reinterpret_cast<const char*>(v), tile.a[1] = reinterpret_cast<const char*>(v + half * row_);
     tile.dst[0] = reinterpret_cast<char*>(out), tile.dst[1] = reinterpret_cast<char*>(out + half * width);
-    tile.b = weights_->u.as<float>() + (panel * 16 * kColumns + i * width) * s.c;
-    const int64_t next = (ahead.panel * 16 + i) * kColumns * s.c + ahead.quarter * s.c * kColumns / 4;
+    tile.b = weights_->u.as<float>() + (panel * 16 * columns + i * width) * s.c;
+    const int64_t next = ((ahead.panel * 16 + i) * columns + ahead.quarter * columns / 4) * s.c;
     tile.ahead = ahead.panel < 0 ? nullptr : reinterpret_cast<const char*>(weights_->u.as<float>() + next);
     kernel(tile);
   }
   F32PatchOut out{};
   out.m = sums, out.plane = place.rows * width, out.n = n;
-  out.bias = weights_->bias.as<float>() + panel * kColumns, out.epilogue = &epilogue_;
+  out.bias = weights_->bias.as<float>() + panel * columns, out.epilogue = &epilogue_;
   for (int64_t r = 0; r < place.rows; ++r, out.m += width) finish(buffers, place.pixel[0] + r, panel, out);
 }
 
@@ -220,12 +241,12 @@ void F32Winograd::finish(const ConvBuffers& buffers, int64_t patch, int64_t pane
   const int64_t y = line % patches_h(s) * 2, n = line / patches_h(s);
   for (int64_t i = 0; i < 4; ++i) {
     const bool inside = y + i / 2 < s.oh && x + i % 2 < s.ow;
-    const int64_t at = ((n * s.oh + y + i / 2) * s.ow + x + i % 2) * s.oc + panel * kColumns;
+    const int64_t at = ((n * s.oh + y + i / 2) * s.ow + x + i % 2) * s.oc + panel * isa_.columns;
     out.dst[i] = inside ? static_cast<float*>(buffers.dst) + at : nullptr;
     out.residual[i] =
         spec_.residual == DType::undefined ? nullptr : static_cast<const float*>(buffers.residual) + at;
   }
-  f32_winograd_out_avx512(out);
+  isa_.out(out);
 }
 
 std::string unsupported(const ConvSpec& spec) {
@@ -243,16 +264,20 @@ std::string unsupported(const ConvSpec& spec) {
   return unsupported_float_types(spec);
 }
 
-std::unique_ptr<ConvKernel> create(const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
-                                   int threads) {
-  return std::make_unique<F32Winograd>(spec, std::static_pointer_cast<const WinogradWeights>(packed),
-                                       threads);
+template <const WinogradIsa& kIsa>
+ConvCandidate candidate() {
+  return {kIsa.name, kIsa.isa, unsupported,
+          [](const ConvSpec& spec, const ConvWeights& weights) { return pack(spec, weights, kIsa.columns); },
+          [](const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
+             int threads) -> std::unique_ptr<ConvKernel> {
+            return std::make_unique<F32Winograd>(
+                spec, std::static_pointer_cast<const WinogradWeights>(packed), kIsa, threads);
+          }};
 }
 
 }  // namespace
 
-ConvCandidate conv_f32_winograd_avx512() {
-  return {"conv_f32_winograd_avx512", Isa::avx512, unsupported, pack, create};
-}
+ConvCandidate conv_f32_winograd_avx512() { return candidate<kAvx512>(); }
+ConvCandidate conv_f32_winograd_avx2() { return candidate<kAvx2>(); }
 
 }  // namespace narrow::kernels
