@@ -19,6 +19,8 @@ struct CodeRun {
 
 void quantize_run_plain(const CodeRun& run);
 void dequantize_run_plain(const CodeRun& run);
+void quantize_run_avx2(const CodeRun& run);
+void dequantize_run_avx2(const CodeRun& run);
 void quantize_run_avx512(const CodeRun& run);
 void dequantize_run_avx512(const CodeRun& run);
 

@@ -5,7 +5,7 @@
 #include "base/aligned.h"
 #include "kernels/layout/interleave.h"
 #include "kernels/layout/transpose.h"
-#include "kernels/quantize/codes.h"
+#include "kernels/quantize/code_runs.h"
 
 namespace narrow::kernels {
 namespace {
@@ -35,7 +35,7 @@ void quantize_piece(const QuantizeImageSpec& spec, const uint8_t* src, uint8_t* 
       const CodeRun run{spec.src,           spec.dst, src + ((first + c) * spec.pixels + begin) * src_bytes,
                         planes + c * count, count,    &spec.scale,
                         &spec.zero_point,   false};
-      isa >= Isa::avx512 ? quantize_run_avx512(run) : quantize_run_plain(run);
+      quantize_run(run, isa);
     }
     to_pixels(planes, some, count, dst + begin * spec.channels + first, spec.channels, isa);
   }

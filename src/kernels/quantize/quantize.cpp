@@ -7,7 +7,7 @@
 
 #include "base/aligned.h"
 #include "kernels/lanes/lanes.h"
-#include "kernels/quantize/codes.h"
+#include "kernels/quantize/code_runs.h"
 #include "numerics/quantization.h"
 
 namespace narrow::kernels {
@@ -16,10 +16,10 @@ namespace {
 constexpr int64_t kTask = 32 * kRun;
 constexpr int32_t kZeros[kRun] = {};
 
-using RunFunction = void (*)(const CodeRun& run);
+using RunFunction = void (*)(const CodeRun& run, Isa isa);
 
 /// Elements [begin, end), cut where the channel changes; with inner = 1 cut where the channels start over.
-void code_piece(const QuantizeSpec& spec, RunFunction run, const void* src, void* dst, int64_t begin,
+void code_piece(const QuantizeSpec& spec, RunFunction run, Isa isa, const void* src, void* dst, int64_t begin,
                 int64_t end) {
   const int64_t src_bytes = bytes_of(spec.src), dst_bytes = bytes_of(spec.dst);
   const bool per_element = spec.inner == 1 && spec.channels > 1;
@@ -30,14 +30,15 @@ void code_piece(const QuantizeSpec& spec, RunFunction run, const void* src, void
     if (per_element && spec.zero_point == nullptr) n = std::min(n, kRun);
     const int32_t* zero_point = spec.zero_point != nullptr ? spec.zero_point + c : kZeros;
     run({spec.src, spec.dst, static_cast<const uint8_t*>(src) + i * src_bytes,
-         static_cast<uint8_t*>(dst) + i * dst_bytes, n, spec.scale + c, zero_point, per_element});
+         static_cast<uint8_t*>(dst) + i * dst_bytes, n, spec.scale + c, zero_point, per_element},
+        isa);
     i += n;
   }
 }
 
-void code(const QuantizeSpec& spec, RunFunction run, const void* src, void* dst, ThreadPool& pool) {
+void code(const QuantizeSpec& spec, RunFunction run, const void* src, void* dst, Isa isa, ThreadPool& pool) {
   parallel_for(pool, spec.count(), kTask,
-               [&](int64_t begin, int64_t end) { code_piece(spec, run, src, dst, begin, end); });
+               [&](int64_t begin, int64_t end) { code_piece(spec, run, isa, src, dst, begin, end); });
 }
 
 void range_plain(const float* x, int64_t n, float* low, float* high) {
@@ -50,11 +51,21 @@ void range_plain(const float* x, int64_t n, float* low, float* high) {
 }  // namespace
 
 void quantize_linear(const QuantizeSpec& spec, const void* src, void* dst, Isa isa, ThreadPool& pool) {
-  code(spec, isa >= Isa::avx512 ? quantize_run_avx512 : quantize_run_plain, src, dst, pool);
+  code(spec, quantize_run, src, dst, isa, pool);
 }
 
 void dequantize_linear(const QuantizeSpec& spec, const void* src, void* dst, Isa isa, ThreadPool& pool) {
-  code(spec, isa >= Isa::avx512 ? dequantize_run_avx512 : dequantize_run_plain, src, dst, pool);
+  code(spec, dequantize_run, src, dst, isa, pool);
+}
+
+void quantize_run(const CodeRun& run, Isa isa) {
+  (isa >= Isa::avx512 ? quantize_run_avx512 : isa >= Isa::avx2 ? quantize_run_avx2 : quantize_run_plain)(run);
+}
+
+void dequantize_run(const CodeRun& run, Isa isa) {
+  (isa >= Isa::avx512 ? dequantize_run_avx512
+   : isa >= Isa::avx2 ? dequantize_run_avx2
+                      : dequantize_run_plain)(run);
 }
 
 void quantize_run_plain(const CodeRun& run) {

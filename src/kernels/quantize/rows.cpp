@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "base/aligned.h"
-#include "kernels/quantize/codes.h"
+#include "kernels/quantize/code_runs.h"
 #include "kernels/statistics/statistics.h"
 
 namespace narrow::kernels {
@@ -28,8 +28,7 @@ float scale_of(const RowsSpec& spec, float largest) {
 }
 
 void code_row(const float* x, uint8_t* codes, int64_t n, const float* scale, Isa isa) {
-  const CodeRun run{DType::f32, DType::u8, x, codes, n, scale, &kCentre, false};
-  (isa >= Isa::avx512 ? quantize_run_avx512 : quantize_run_plain)(run);
+  quantize_run({DType::f32, DType::u8, x, codes, n, scale, &kCentre, false}, isa);
 }
 
 /// A few long rows: each is shared by all threads.
