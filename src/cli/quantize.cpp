@@ -11,6 +11,7 @@
 #include "quant/given.h"
 #include "quant/wide.h"
 #include "verify/evaluate.h"
+#include "verify/rescaled.h"
 
 namespace narrow::cli {
 namespace {
@@ -88,6 +89,7 @@ Result<int> run(const Options& o) {
             {.plan = {.ranges = ranges, .target = target, .group_size = o.group_size}, .methods = methods},
             pool, wide, make_progress(o.common)));
     NARROW_TRY(graph, quant::apply(quantized.graph(model.graph), quantized.recipe));
+    if (quantized.prepared != nullptr) verify::note_rescaled(graph, quantized.prepared->rescaled);
     recipe = std::move(quantized.recipe);
   }
   if (target == quant::Target::tensorrt) NARROW_DO(pipeline::check_tensorrt(graph, o.out));

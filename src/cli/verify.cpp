@@ -13,6 +13,7 @@
 #include "verify/hazards.h"
 #include "verify/layers.h"
 #include "verify/power.h"
+#include "verify/rescaled.h"
 #include "verify/sequential_builds.h"
 
 namespace narrow::cli {
@@ -172,13 +173,17 @@ Result<int> run(const Options& o) {
   runtime::SessionOptions observe;
   observe.observe_all = true;
   NARROW_TRY(runtime::Session observed, runtime::Session::create(model.graph, pool, observe));
-  NARROW_TRY(
-      const std::vector<verify::LayerReport> layers,
-      verify::compare_layers(observed, build, *dataset, o.layer_samples, *pool, make_progress(o.common)));
+  const std::set<std::string> rescaled = verify::rescaled_of(build.graph());
+  NARROW_TRY(const std::vector<verify::LayerReport> layers,
+             verify::compare_layers(observed, build, *dataset, o.layer_samples, *pool,
+                                    make_progress(o.common), rescaled));
   std::vector<std::string> findings = verify::findings(layers);
   const std::vector<std::string> hazards = verify::hazards(build.graph(), layers);
   findings.insert(findings.end(), hazards.begin(), hazards.end());
   std::string text = figures_text(figures) + layers_text(layers) + "\n";
+  if (!rescaled.empty())
+    text += fmt::format("channels of {} values have other scales in the build: FP32's were scaled alike\n",
+                        rescaled.size());
   for (const std::string& finding : findings) text += "finding: " + finding + "\n";
   if (measured.custom)
     text +=
@@ -188,9 +193,9 @@ Result<int> run(const Options& o) {
     text += fmt::format("{} of {} samples were taken, in random order; {} were not needed\n", figures.samples,
                         dataset->size(), dataset->size() - figures.samples);
   print_text(o.common, text + gate_text);
-  Json json = {{"artifact", o.artifact},      {"reference", o.reference}, {"data", o.data},
-               {"figures", to_json(figures)}, {"gates", gate_json},       {"passed", code == kDone},
-               {"findings", findings},        {"layers", to_json(layers)}};
+  Json json = {{"artifact", o.artifact},      {"reference", o.reference},  {"data", o.data},
+               {"figures", to_json(figures)}, {"gates", gate_json},        {"passed", code == kDone},
+               {"findings", findings},        {"layers", to_json(layers)}, {"rescaled", rescaled}};
   if (measured.custom) json["metric"] = *measured.custom;
   if (tolerance > 0) json["plan"] = to_json(verify::plan_samples(figures, tolerance));
   if (proof == verify::Proof::sequential)

@@ -86,6 +86,12 @@ bool has_microsoft_operators(const ir::Graph& graph) {
 void write_header(const ir::Graph& graph, pb::ModelProto& model) {
   model.set_ir_version(kExportIrVersion);
   model.set_producer_name("narrow");
+  for (const auto& [key, text] : graph.metadata)
+    if (key.starts_with(kOwnMetadata)) {
+      auto* property = model.add_metadata_props();
+      property->set_key(key);
+      property->set_value(text);
+    }
   pb::OperatorSetIdProto* standard = model.add_opset_import();
   standard->set_domain("");
   standard->set_version(kExportOpset);

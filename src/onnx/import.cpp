@@ -115,6 +115,8 @@ void describe(const pb::ModelProto& model, ir::Graph& graph) {
   graph.metadata["ir_version"] = std::to_string(model.ir_version());
   graph.metadata["producer"] =
       model.producer_name() + (model.producer_version().empty() ? "" : " " + model.producer_version());
+  for (const auto& property : model.metadata_props())
+    if (property.key().starts_with(kOwnMetadata)) graph.metadata[property.key()] = property.value();
   for (const auto& import : model.opset_import())
     if (import.domain().empty() || import.domain() == "ai.onnx")
       graph.metadata["opset"] = std::to_string(import.version());

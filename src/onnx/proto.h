@@ -11,5 +11,7 @@ constexpr int64_t kNewestOpset = 28;
 constexpr int64_t kOldestOpset = 7;
 constexpr int64_t kExportOpset = 21;
 constexpr int64_t kExportIrVersion = 10;
+/// How the keys of graph metadata begin that files carry as metadata_props.
+constexpr const char* kOwnMetadata = "narrow.";
 
 }  // namespace narrow::onnx

@@ -6,6 +6,7 @@
 
 #include "quant/apply.h"
 #include "quant/given.h"
+#include "verify/rescaled.h"
 
 namespace narrow::pipeline {
 namespace fs = std::filesystem;
@@ -69,6 +70,7 @@ Status add_variant(BuildState& s, Quantized quantized) {
     graph = s.given->clone();
   } else {
     NARROW_TRY(graph, quant::apply(quantized.graph(s.model.graph), quantized.recipe));
+    if (quantized.prepared != nullptr) verify::note_rescaled(graph, quantized.prepared->rescaled);
   }
   if (s.options.target == quant::Target::tensorrt) NARROW_DO(check_tensorrt(graph, to_string(precision)));
   NARROW_TRY(Variant variant, make_variant(graph, std::move(quantized.recipe), s.origin, s.folder, s.shapes,

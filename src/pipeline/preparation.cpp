@@ -10,6 +10,7 @@
 #include "quant/rotate.h"
 #include "quant/sampled_rows.h"
 #include "quant/smooth.h"
+#include "verify/rescaled.h"
 
 namespace narrow::pipeline {
 namespace {
@@ -71,7 +72,10 @@ class Preparation {
     if (changed_ && options_.plan.ranges.method == calib::Method::output_error)
       NARROW_DO(choose_ranges(prepared_->graph, *input_.dataset, pool_, options_.plan.ranges, options_.memory,
                               prepared_->profile, progress_));
-    return std::shared_ptr<const Prepared>(changed_ ? prepared_ : nullptr);
+    if (!changed_) return std::shared_ptr<const Prepared>();
+    NARROW_TRY(prepared_->rescaled,
+               verify::rescaled_values(input_.graph, prepared_->graph, *input_.dataset, pool_));
+    return std::shared_ptr<const Prepared>(prepared_);
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct Prepared {
   /// are zero by layer.
   std::shared_ptr<const ir::Graph> dense = nullptr;
   std::map<std::string, quant::PrunedWeights> pruned = {};
+  std::set<std::string> rescaled = {};  // values that are not the original's (verify/rescaled.h)
 
   const ir::Graph& answers() const { return dense != nullptr ? *dense : graph; }
 };

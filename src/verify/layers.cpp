@@ -8,24 +8,11 @@
 #include <unordered_map>
 
 #include "runtime/states.h"
+#include "verify/capture.h"
+#include "verify/channel_fit.h"
 
 namespace narrow::verify {
 namespace {
-
-using Captured = std::map<std::string, Tensor>;  // FP32, by ONNX value name
-
-class Capture final : public runtime::Observer {
- public:
-  explicit Capture(Captured& values) : values_(values) {}
-  void after(const ir::Node&, std::span<const runtime::ValueView> outputs) override {
-    for (const runtime::ValueView& view : outputs)
-      if (!view.value->origin.empty() && view.value->type.dtype == DType::f32)
-        values_[view.value->origin] = view.to_reference();
-  }
-
- private:
-  Captured& values_;
-};
 
 bool is_number(const ir::Value* value) {
   return is_float(value->type.dtype) || (is_int8(value->type.dtype) && value->type.quant);
@@ -150,34 +137,115 @@ class Compare final : public runtime::Observer {
   std::unordered_map<const ir::Value*, size_t>& index_;
 };
 
+/// How the build's values relate to the rescaled ones of the same name.
+class Fit final : public runtime::Observer {
+ public:
+  Fit(const Captured& reference, const std::set<std::string>& rescaled,
+      std::map<std::string, ChannelFit>& fits)
+      : reference_(reference), rescaled_(rescaled), fits_(fits) {}
+
+  void after(const ir::Node&, std::span<const runtime::ValueView> outputs) override {
+    for (const runtime::ValueView& view : outputs) {
+      const std::string& name = view.value->origin;
+      const auto x = reference_.find(name);
+      if (!rescaled_.contains(name) || x == reference_.end() || !is_number(view.value) ||
+          x->second.elements() != elements_of(view.shape))
+        continue;
+      fits_[name].add(x->second, view.to_reference());
+    }
+  }
+
+ private:
+  const Captured& reference_;
+  const std::set<std::string>& rescaled_;
+  std::map<std::string, ChannelFit>& fits_;
+};
+
+/// Some samples through the reference, and what is done with each.
+class Samples {
+ public:
+  Samples(runtime::Session& reference, const data::Dataset& dataset, int64_t samples, ThreadPool& pool,
+          const Progress& progress)
+      : reference_(reference),
+        dataset_(dataset),
+        total_(std::min(samples, dataset.size())),
+        pool_(pool),
+        progress_(progress) {}
+
+  template <class F>
+  Status for_each(const char* stage, F&& f) const {
+    const int64_t step = dataset_.batch_of(1);
+    const bool sequence = !dataset_.info().states.empty();
+    NARROW_TRY(runtime::CarriedStates states,
+               runtime::CarriedStates::create(dataset_.info().states, reference_.graph()));
+    for (int64_t i = 0; i < total_; i += step) {
+      report(progress_, stage, i, total_);
+      // Spread over the data set: neighbours are often alike. A sequence is taken from its start.
+      const int64_t first = sequence ? i : std::min(dataset_.size() - step, i * (dataset_.size() / total_));
+      NARROW_TRY(const data::Batch batch, dataset_.read(std::max<int64_t>(0, first), step, pool_));
+      Captured captured;
+      const TensorMap inputs = states.with(batch.inputs);
+      for (const auto& [name, tensor] : inputs)
+        if (tensor.dtype() == DType::f32) captured[name] = tensor;
+      Capture capture(captured);
+      NARROW_TRY(const TensorMap outputs, reference_.run(inputs, &capture));
+      states.take(outputs);
+      NARROW_DO(f(inputs, captured));
+    }
+    report(progress_, stage, total_, total_);
+    return {};
+  }
+
+ private:
+  runtime::Session& reference_;
+  const data::Dataset& dataset_;
+  int64_t total_;
+  ThreadPool& pool_;
+  const Progress& progress_;
+};
+
+/// As the build scales them; what is no map of channels is not compared.
+void rescale(const std::set<std::string>& names, const std::map<std::string, std::optional<ChannelMap>>& maps,
+             Captured& values) {
+  for (const std::string& name : names) {
+    const auto value = values.find(name);
+    if (value == values.end()) continue;
+    const auto map = maps.find(name);
+    if (map != maps.end() && map->second)
+      value->second = map->second->apply(value->second);
+    else
+      values.erase(value);
+  }
+}
+
 }  // namespace
 
 Result<std::vector<LayerReport>> compare_layers(runtime::Session& reference, runtime::Session& build,
                                                 const data::Dataset& dataset, int64_t samples,
-                                                ThreadPool& pool, const Progress& progress) {
+                                                ThreadPool& pool, const Progress& progress,
+                                                const std::set<std::string>& rescaled) {
+  constexpr int64_t kFitSamples = 32;  // behind a global pooling a sample has one number for two unknowns
+  const Samples walk(reference, dataset, samples, pool, progress),
+      fit_walk(reference, dataset, std::max(samples, kFitSamples), pool, progress);
+  std::map<std::string, ChannelFit> fits;
+  if (!rescaled.empty())
+    NARROW_DO(fit_walk.for_each("scales of channels",
+                                [&](const TensorMap& inputs, const Captured& captured) -> Status {
+                                  Fit fit(captured, rescaled, fits);
+                                  NARROW_DO(build.run(inputs, &fit));
+                                  return {};
+                                }));
+  std::map<std::string, std::optional<ChannelMap>> maps;
+  for (const auto& [name, fit] : fits) maps[name] = fit.solve();
   std::vector<Entry> entries;
   std::unordered_map<const ir::Value*, size_t> index;
-  const int64_t total = std::min(samples, dataset.size()), step = dataset.batch_of(1);
-  const bool sequence = !dataset.info().states.empty();
-  NARROW_TRY(runtime::CarriedStates states,
-             runtime::CarriedStates::create(dataset.info().states, reference.graph()));
-  for (int64_t i = 0; i < total; i += step) {
-    report(progress, "layers", i, total);
-    // Spread over the data set: neighbours are often alike. A sequence is taken from its start.
-    const int64_t first = sequence ? i : std::min(dataset.size() - step, i * (dataset.size() / total));
-    NARROW_TRY(const data::Batch batch, dataset.read(std::max<int64_t>(0, first), step, pool));
-    Captured captured;
-    const TensorMap inputs = states.with(batch.inputs);
-    for (const auto& [name, tensor] : inputs)
-      if (tensor.dtype() == DType::f32) captured[name] = tensor;
-    Capture capture(captured);
-    NARROW_TRY(const TensorMap outputs, reference.run(inputs, &capture));
-    states.take(outputs);
+  NARROW_DO(walk.for_each("layers", [&](const TensorMap& inputs, Captured& captured) -> Status {
+    rescale(rescaled, maps, captured);
     Compare accumulated(captured, false, entries, index), isolated(captured, true, entries, index);
     NARROW_DO(build.run(inputs, &accumulated));
     NARROW_DO(build.run(inputs, &isolated));
-  }
-  report(progress, "layers", total, total);
+    return {};
+  }));
   std::vector<LayerReport> reports;
   for (Entry& entry : entries) {
     entry.report.isolated.channels = entry.isolated.channels();

@@ -2,6 +2,7 @@
 // answers.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,10 +37,12 @@ struct LayerReport {
 
 /// Runs `samples` samples (one at a time) through the FP32 graph, the build as deployed, and the build with
 /// every layer's inputs replaced by the FP32 values. What runs are the kernels that serve. In the order of
-/// execution.
+/// execution. `rescaled` (rescaled.h): values whose channels the build scales in another way; FP32's are
+/// scaled as the build's are, by a fit over the samples, or left out where channels were mixed.
 Result<std::vector<LayerReport>> compare_layers(runtime::Session& observed_reference, runtime::Session& build,
                                                 const data::Dataset& dataset, int64_t samples,
-                                                ThreadPool& pool, const Progress& progress = {});
+                                                ThreadPool& pool, const Progress& progress = {},
+                                                const std::set<std::string>& rescaled = {});
 
 Json to_json(const std::vector<LayerReport>& layers);
 

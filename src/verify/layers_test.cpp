@@ -11,6 +11,7 @@
 #include "runtime/test_graphs.h"
 #include "verify/evaluate.h"
 #include "verify/figures.h"
+#include "verify/rescaled.h"
 
 namespace narrow::verify {
 namespace {
@@ -46,9 +47,10 @@ class Layers : public testing::Test {
     options.observe_all = observe;
     return std::move(runtime::Session::create(graph, pool_, options)).value();
   }
-  std::map<std::string, LayerReport> compare(const ir::Graph& build) {
+  std::map<std::string, LayerReport> compare(const ir::Graph& build,
+                                             const std::set<std::string>& rescaled = {}) {
     runtime::Session fp32 = session_of(graph_from(kThree), true), other = session_of(build, false);
-    auto reports = compare_layers(fp32, other, samples_, 4, *pool_);
+    auto reports = compare_layers(fp32, other, samples_, 4, *pool_, {}, rescaled);
     EXPECT_TRUE(reports.ok()) << (reports.ok() ? "" : reports.error().message());
     list_ = *reports;
     std::map<std::string, LayerReport> by_value;
@@ -88,6 +90,55 @@ TEST_F(Layers, TheGuiltyLayerIsToldFromItsVictims) {
   EXPECT_GT(reports.at("d").isolated.distortion.sqnr_db(), 110);
   EXPECT_NEAR(reports.at("d").accumulated.distortion.sqnr_db(), 20, 0.01);
   EXPECT_EQ(to_json(list_).size(), list_.size());
+}
+
+/// Channel i of the second convolution's result 4^i times as large, which the third takes back; one of its
+/// weights is off.
+ir::Graph rescaled_between_two_and_three() {
+  ir::Graph graph = with_other_weights([](std::span<float> w) {
+    for (size_t i = 0; i < w.size(); ++i) w[i] *= std::pow(4.0F, static_cast<float>(i / 36));
+  });
+  Tensor w = graph.find_value("w3")->constant().clone();
+  auto values = w.mutable_data<float>();
+  for (size_t i = 0; i < values.size(); ++i) values[i] /= std::pow(4.0F, static_cast<float>(i % 4));
+  graph.set_constant(graph.find_value("w3"), w);
+  return graph;
+}
+
+TEST_F(Layers, ChannelsThatTheBuildRescalesAreScaledAlike) {
+  const ir::Graph build = rescaled_between_two_and_three();
+  EXPECT_LT(compare(build).at("d").isolated.distortion.sqnr_db(), 10);
+  const auto names = rescaled_values(graph_from(kThree), build, samples_, pool_);
+  ASSERT_TRUE(names.ok()) << names.error().message();
+  EXPECT_EQ(*names, std::set<std::string>{"c"});
+  const auto reports = compare(build, *names);
+  for (const char* value : {"b", "c", "d"}) {
+    EXPECT_GT(reports.at(value).accumulated.distortion.sqnr_db(), 100) << value;
+    EXPECT_GT(reports.at(value).isolated.distortion.sqnr_db(), 100) << value;
+  }
+  // What the layer behind does wrong is still seen, and only there.
+  ir::Graph wrong = build.clone();
+  Tensor w = wrong.find_value("w3")->constant().clone();
+  for (float& x : w.mutable_data<float>()) x *= 1.1F;
+  wrong.set_constant(wrong.find_value("w3"), w);
+  EXPECT_GT(compare(wrong, *names).at("c").isolated.distortion.sqnr_db(), 100);
+  EXPECT_NEAR(list_.back().isolated.distortion.sqnr_db(), 20, 0.01);
+}
+
+TEST_F(Layers, WhatIsNoMapOfChannelsIsNotCompared) {
+  ir::Graph mixed = with_other_weights([](std::span<float> w) {  // channels turned about
+    std::rotate(w.begin(), w.begin() + 36, w.end());
+  });
+  EXPECT_FALSE(compare(mixed, {"c"}).contains("c"));
+}
+
+TEST_F(Layers, NamesOfRescaledValuesGoWithTheGraph) {
+  ir::Graph graph = graph_from(kThree);
+  EXPECT_TRUE(rescaled_of(graph).empty());
+  note_rescaled(graph, {"b", "\"c\""});
+  EXPECT_EQ(rescaled_of(graph), (std::set<std::string>{"b", "\"c\""}));
+  graph.metadata["narrow.rescaled_values"] = "{";
+  EXPECT_TRUE(rescaled_of(graph).empty());
 }
 
 TEST_F(Layers, DeadChannelsLayersAndNaNAreFindings) {

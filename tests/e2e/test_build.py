@@ -113,6 +113,20 @@ def test_gates_decide_the_exit_code_of_verify(narrow, built, gate, code):
     assert code in (0, 3) or "gate" in done.stderr
 
 
+@pytest.mark.parametrize("kind", ["narrow", "onnx"])
+def test_verify_sees_the_layers_of_a_rescaled_build_as_build_does(narrow, built, kind):
+    """int8 was equalised: most of its values differ from the original's by factors of channels. `build` compares with FP32 after
+    that, `verify` has the original alone and fits the factors."""
+    theirs = {layer["node"]: layer for build in manifest(built)["builds"] if build["name"] == "int8" for layer in build["layers"]}
+    done = narrow("verify", built / f"int8.{kind}", "--reference", MODEL, "--data", EVAL, "--json")
+    assert len(done.json["rescaled"]) > len(theirs) / 2
+    seen = [layer for layer in done.json["layers"] if layer["op"] == "FusedConv"]
+    assert len(seen) >= 5
+    for layer in seen:
+        for figure in ("isolated", "accumulated"):
+            assert abs(layer[figure]["sqnr_db"] - theirs[layer["node"]][figure]["sqnr_db"]) < 2, (layer["node"], figure)
+
+
 def test_a_failed_gate_still_writes_the_build(narrow, tmp_path):
     done = narrow("build", MODEL, "--calib", CALIB, "--eval", EVAL, "--out", tmp_path / "out", "--precisions", "fp32,int8",
                   "--seconds", "0.05", "--gate", "sqnr>=90dB", "--json", code=3)
