@@ -127,17 +127,20 @@ TEST(Shrink, LeavesWhatTheDefectNeedsAndLittleElse) {
   EXPECT_FALSE(small.flag("bias")) << text(small);
 }
 
-/// Every candidate of every family takes some of the cases that the generator draws, on whatever machine.
+/// Every candidate of every family takes some of the cases that the generator draws, whatever the best of the
+/// machine; those of AVX-VNNI refuse all where it is missing.
 TEST(Draw, ReachesEveryCandidate) {
   std::map<std::string, int> taken;
   for (const Family& family : families()) {
-    for (const Listed& listed : family.candidates()) taken[listed.name] = 0;
+    for (const Listed& listed : family.candidates())
+      if (listed.isa != Isa::avx2_vnni || cpu_features().avx_vnni) taken[listed.name] = 0;
     for (int64_t i = 0; i < 600; ++i) {
       Dice dice = dice_of(1, i);
       const Case c = draw_case(dice, &family);
       ASSERT_EQ(family.invalid(c), "") << text(c);
       for (const Candidate& candidate : family.pose(c).candidates)
-        taken[candidate.name] += candidate.refusal.empty();
+        if (const auto counted = taken.find(candidate.name); counted != taken.end())
+          counted->second += candidate.refusal.empty();
     }
   }
   for (const auto& [candidate, count] : taken) EXPECT_GT(count, 0) << candidate;

@@ -282,7 +282,7 @@ constexpr Activation kActivations[] = {{Act::none},
 class ConvCandidates : public testing::TestWithParam<ConvCandidate> {
  protected:
   void SetUp() override {
-    if (GetParam().isa > usable_isa()) GTEST_SKIP() << to_string(GetParam().isa) << " is not available";
+    if (!runs_here(GetParam().isa)) GTEST_SKIP() << to_string(GetParam().isa) << " is not available";
   }
 };
 

@@ -15,6 +15,7 @@ namespace narrow::kernels {
 
 ConvCandidate conv_int8_amx();
 ConvCandidate conv_int8_avx512vnni();
+ConvCandidate conv_int8_avx2vnni();
 ConvCandidate conv_int8_avx2();
 ConvCandidate conv_int8_plain();
 
@@ -160,7 +161,7 @@ Bytes run_candidate(const ConvCandidate& candidate, const Case& c, int threads, 
 class S8ConvTest : public testing::TestWithParam<ConvCandidate> {
  protected:
   void SetUp() override {
-    if (GetParam().isa > usable_isa()) GTEST_SKIP() << to_string(GetParam().isa) << " is not usable here";
+    if (!runs_here(GetParam().isa)) GTEST_SKIP() << to_string(GetParam().isa) << " is not usable here";
   }
   void expect_equal(const Case& c, int threads = 1) {
     SCOPED_TRACE(describe(c.spec));
@@ -351,8 +352,8 @@ TEST_P(S8ConvTest, SaysWhyNot) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, S8ConvTest,
-                         testing::Values(conv_int8_amx(), conv_int8_avx512vnni(), conv_int8_avx2(),
-                                         conv_int8_plain()),
+                         testing::Values(conv_int8_amx(), conv_int8_avx512vnni(), conv_int8_avx2vnni(),
+                                         conv_int8_avx2(), conv_int8_plain()),
                          [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
