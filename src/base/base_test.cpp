@@ -121,6 +121,14 @@ TEST(AlignedBuffer, IsAlignedAndReadablePastItsEnd) {
   EXPECT_EQ(div_up(65, 64), 2);
 }
 
+TEST(Cpu, AvxVnniAloneMayBeMissingBelowTheBest) {
+  EXPECT_TRUE(includes(Isa::amx, Isa::avx512));
+  EXPECT_TRUE(includes(Isa::avx2, Isa::avx2));
+  EXPECT_FALSE(includes(Isa::avx2, Isa::avx2_vnni));
+  EXPECT_FALSE(includes(Isa::avx2_vnni, Isa::avx512));
+  EXPECT_EQ(includes(Isa::avx512, Isa::avx2_vnni), cpu_features().avx_vnni);
+}
+
 TEST(Cpu, NamesRoundTripAndTheEnvironmentCaps) {
   for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::amx})
     EXPECT_EQ(parse_isa(to_string(isa)), isa);

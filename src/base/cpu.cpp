@@ -109,6 +109,8 @@ Isa usable_isa() {
   return isa ? std::min(*isa, cpu_features().best) : cpu_features().best;
 }
 
-bool runs_here(Isa isa) { return isa <= usable_isa() && (isa != Isa::avx2_vnni || cpu_features().avx_vnni); }
+bool includes(Isa best, Isa isa) { return isa <= best && (isa != Isa::avx2_vnni || cpu_features().avx_vnni); }
+
+bool runs_here(Isa isa) { return includes(usable_isa(), isa); }
 
 }  // namespace narrow

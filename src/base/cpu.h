@@ -9,7 +9,7 @@
 namespace narrow {
 
 /// Instruction sets in the order in which dispatch prefers them; each includes the ones before it, but that
-/// processors with AVX-512 may lack the VNNI of avx2_vnni: runs_here() knows.
+/// processors with AVX-512 may lack the VNNI of avx2_vnni: ask includes(), don't compare.
 enum class Isa : uint8_t { plain, avx2, avx2_vnni, avx512, avx512_vnni, amx };
 
 const char* to_string(Isa isa);
@@ -32,7 +32,9 @@ const CpuFeatures& cpu_features();
 /// (plain, avx2, avx2_vnni, avx512, avx512_vnni, amx). Read anew at each call; an unknown value caps nothing.
 Isa usable_isa();
 
-/// Whether kernels of `isa` may run: it is not beyond usable_isa(), and this processor has it.
+/// Whether kernels of `isa` may run on this processor where `best` may.
+bool includes(Isa best, Isa isa);
+/// includes(usable_isa(), isa).
 bool runs_here(Isa isa);
 
 }  // namespace narrow

@@ -88,7 +88,7 @@ std::vector<Verdict> check(Problem& problem, uint64_t seed, Teams& teams,
   std::vector<Verdict> verdicts;
   for (const Candidate& candidate : problem.candidates) {
     Verdict v{candidate.name, candidate.isa, candidate.refusal, {}};
-    if (v.skipped.empty() && candidate.isa > usable_isa())
+    if (v.skipped.empty() && !runs_here(candidate.isa))
       v.skipped = fmt::format("{} is not usable here", to_string(candidate.isa));
     if (v.skipped.empty()) {
       if (before) before(candidate.name);

@@ -98,7 +98,7 @@ std::vector<Timing> time_candidates(const Problem& problem, const TimeOptions& o
   std::vector<Lane> lanes;
   for (const Candidate& c : problem.candidates) {
     rows.push_back({.candidate = c.name, .isa = c.isa, .skipped = c.refusal});
-    if (rows.back().skipped.empty() && c.isa > usable_isa())
+    if (rows.back().skipped.empty() && !runs_here(c.isa))
       rows.back().skipped = fmt::format("{} is not usable here", to_string(c.isa));
     if (!rows.back().skipped.empty()) continue;
     PreparedKernel kernel = c.prepare(pool.threads());

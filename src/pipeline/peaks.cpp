@@ -72,7 +72,7 @@ double conv_peak(ThreadPool& pool, DType src_type, DType weight_type) {
                       src = filled(kPixels * kChannels, src_type);
   AlignedBuffer dst = filled(kPixels * kChannels, src_type);
   for (const kernels::ConvCandidate& candidate : kernels::conv_candidates()) {
-    if (candidate.isa > usable_isa() || !candidate.unsupported(spec).empty()) continue;
+    if (!runs_here(candidate.isa) || !candidate.unsupported(spec).empty()) continue;
     const auto kernel = candidate.create(
         spec, candidate.pack(spec, {.weights = weights.data(), .bias = nullptr}), pool.threads());
     AlignedBuffer scratch(kernel->scratch_bytes());

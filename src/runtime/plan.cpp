@@ -46,7 +46,7 @@ const Implementation* winner(const NodeCase& c, const PlanOptions& options, Step
   const Tactic& tactic = found->second;
   for (const Implementation& candidate : implementations(c.node.op())) {
     if (candidate.name != tactic[0].kernel) continue;
-    if (candidate.isa > options.isa || !candidate.unsupported(c).empty()) return nullptr;
+    if (!includes(options.isa, candidate.isa) || !candidate.unsupported(c).empty()) return nullptr;
     for (size_t i = 1; i < tactic.size(); ++i)
       choice.rejected.push_back(
           {tactic[i].kernel, fmt::format("takes {:.1f} us, {} {:.1f}", tactic[i].microseconds,
@@ -64,7 +64,7 @@ Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& opt
   }
   for (const Implementation& candidate : implementations(c.node.op())) {
     std::string reason;
-    if (candidate.isa > options.isa)
+    if (!includes(options.isa, candidate.isa))
       reason = fmt::format("needs {}", to_string(candidate.isa));
     else if (options.reference_only && candidate.name != "reference")
       reason = "only the reference is wanted";
@@ -83,7 +83,7 @@ Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& opt
 /// A vector kernel, or a plain one where there is nothing better.
 bool has_kernel(const NodeCase& c) {
   for (const Implementation& candidate : implementations(c.node.op()))
-    if (candidate.isa <= c.isa && candidate.name != "reference" && candidate.unsupported(c).empty())
+    if (includes(c.isa, candidate.isa) && candidate.name != "reference" && candidate.unsupported(c).empty())
       return candidate.isa >= Isa::avx2 || c.isa == Isa::plain;
   return false;
 }
@@ -127,7 +127,7 @@ const Implementation* preferred(const NodeCase& c, const PlanOptions& options) {
   StepChoice ignored;
   if (const Implementation* tactic = winner(c, options, ignored); tactic != nullptr) return tactic;
   for (const Implementation& candidate : implementations(c.node.op()))
-    if (candidate.isa <= options.isa && (!options.reference_only || candidate.name == "reference") &&
+    if (includes(options.isa, candidate.isa) && (!options.reference_only || candidate.name == "reference") &&
         candidate.unsupported(c).empty())
       return &candidate;
   return nullptr;

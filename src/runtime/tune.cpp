@@ -70,7 +70,7 @@ class Tuner {
   /// Plain loops lose wherever there are vectors, and take long to do so.
   bool serves(const Implementation& candidate) const {
     const bool slow = candidate.isa == Isa::plain && options_.isa > Isa::plain;
-    return candidate.isa <= options_.isa && !slow && candidate.name != "reference";
+    return includes(options_.isa, candidate.isa) && !slow && candidate.name != "reference";
   }
   void prepare(const ir::Node& node) {
     inputs_.clear(), outputs_.clear(), sources_.clear(), targets_.clear();

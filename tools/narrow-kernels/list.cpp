@@ -47,7 +47,7 @@ Result<int> run(const std::string& name) {
   for (const Family& family : kernel_cases::families())
     for (const kernel_cases::Listed& one : family.candidates())
       rows.push_back(
-          {family.name, one.name, to_string(one.isa), one.isa <= usable_isa() ? "yes" : "no", one.takes});
+          {family.name, one.name, to_string(one.isa), runs_here(one.isa) ? "yes" : "no", one.takes});
   fmt::print("{}", cli::table({"family", "candidate", "isa", "usable", "takes"}, rows,
                               {false, false, false, false, false}));
   return kDone;

@@ -107,7 +107,7 @@ struct ConvCandidate {
   bool pitched = false;      // takes a dst_pitch where there is no residual
 };
 
-/// All candidates, best first for a given case. Use those with isa <= usable_isa().
+/// All candidates, best first for a given case. Use those that runs_here() allows.
 std::span<const ConvCandidate> conv_candidates();
 /// Null when there is none of that name.
 const ConvCandidate* find_conv_candidate(std::string_view name);

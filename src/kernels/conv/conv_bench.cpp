@@ -118,7 +118,7 @@ const bool kRegistered = [] {
     for (const Kind kind : {Kind::f32, Kind::bf16, Kind::int8})
       for (const auto& [name, shape] : shapes) {
         const ConvSpec spec = spec_of(kind, shape);
-        if (candidate.isa > usable_isa() || !candidate.unsupported(spec).empty()) continue;
+        if (!runs_here(candidate.isa) || !candidate.unsupported(spec).empty()) continue;
         for (const int threads : {1, 2})
           benchmark::RegisterBenchmark(
               (std::string(candidate.name) + "/" + name + "/threads:" + std::to_string(threads)).c_str(),

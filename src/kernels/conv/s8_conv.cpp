@@ -202,18 +202,11 @@ class S8Conv : public ConvKernel, private ConvWalker {
   ConvWalkPlan plan_;
 };
 
-/// Machines with AVX-512 stand above that one and may lack its instructions all the same.
-template <Isa kIsa>
-std::string unsupported_here(const ConvSpec& spec) {
-  if (kIsa == Isa::avx2_vnni && !cpu_features().avx_vnni) return "the processor has no AVX-VNNI";
-  return unsupported(spec);
-}
-
 template <const S8Isa& kIsa>
 ConvCandidate candidate() {
   return {kIsa.name,
           kIsa.isa,
-          unsupported_here<kIsa.isa>,
+          unsupported,
           [](const ConvSpec& spec, const ConvWeights& weights) -> std::shared_ptr<const PackedWeights> {
             return std::make_shared<S8Packed>(spec, weights, kIsa.tile);
           },

@@ -3,13 +3,14 @@
 // vpmaddubsw would saturate at 16 bits, so vpmaddwd sums pairs of 16-bit products exactly. The source is
 // widened once, where it is copied; weights are as they come: two of each of eight columns from sixteen
 // bytes. Twelve accumulators, two registers of B, one of A, one product.
+#include "kernels/conv/load_four.h"
 #include "kernels/conv/s8_lanes_avx2.h"
 #include "kernels/conv/walk_loop.h"
 
 namespace narrow::kernels {
 namespace {
 
-NARROW_S8_INLINE __m256i load_widened(const int8_t* p) {
+NARROW_INLINE __m256i load_widened(const int8_t* p) {
   return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
@@ -40,26 +41,10 @@ void s8_dots(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* 
   }
 }
 
-struct Avx2 {
-  using Args = S8Args;
-  using Sum = int32_t;
-  static constexpr int64_t kRows = 6, kColumns = 16;
-  static int64_t cover(int64_t n) { return n > 3 ? 6 : n > 1 ? 3 : 1; }
-  static void begin(const S8Args&) {}
-  static void end() {}
-  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, int64_t at, int64_t rows,
-                   const S8Pending& pending, int32_t* c) {
-    finish(g, *pending.rows, pending.sums);
-    const int32_t* start = g.finish.start + at;
-    if (rows > 3)
-      s8_dots<6>(g, a, b, start, c);
-    else if (rows > 1)
-      s8_dots<3>(g, a, b, start, c);
-    else
-      s8_dots<1>(g, a, b, start, c);
-  }
-  static void finish(const S8Args& g, const ConvRows& rows, const S8Sums& s) {
-    s8_finish_avx2(g.finish, rows, s);
+struct Exact16 {
+  template <int kM>
+  static void run(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* start, int32_t* c) {
+    s8_dots<kM>(g, a, b, start, c);
   }
 };
 
@@ -75,6 +60,6 @@ void s8_widen_avx2(bool is_signed, const uint8_t* from, int64_t count, int16_t* 
   for (; i < count; ++i) to[i] = is_signed ? int16_t{static_cast<int8_t>(from[i])} : int16_t{from[i]};
 }
 
-void s8_task_avx2(const S8Args& args, const ConvRange& range) { walk_task<Avx2>(args, range); }
+void s8_task_avx2(const S8Args& args, const ConvRange& range) { walk_task<S8Walk256<Exact16>>(args, range); }
 
 }  // namespace narrow::kernels

@@ -3,6 +3,7 @@
 //
 // Twelve accumulators, two registers of B, one of A: four bytes of A are broadcast per row and step.
 // s8 sources become u8 by flipping the top bit, which adds 128; the packed bias knows (s8_layout.h).
+#include "kernels/conv/load_four.h"
 #include "kernels/conv/s8_lanes_avx2.h"
 #include "kernels/conv/walk_loop.h"
 
@@ -39,40 +40,20 @@ void s8_dots(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* 
   }
 }
 
-template <bool kSigned>
-void s8_dots_of(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* start, int64_t rows,
-                int32_t* c) {
-  if (rows > 3)
-    s8_dots<kSigned, 6>(g, a, b, start, c);
-  else if (rows > 1)
-    s8_dots<kSigned, 3>(g, a, b, start, c);
-  else
-    s8_dots<kSigned, 1>(g, a, b, start, c);
-}
-
-struct AvxVnni {
-  using Args = S8Args;
-  using Sum = int32_t;
-  static constexpr int64_t kRows = 6, kColumns = 16;
-  static int64_t cover(int64_t n) { return n > 3 ? 6 : n > 1 ? 3 : 1; }
-  static void begin(const S8Args&) {}
-  static void end() {}
-  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, int64_t at, int64_t rows,
-                   const S8Pending& pending, int32_t* c) {
-    finish(g, *pending.rows, pending.sums);
-    const int32_t* start = g.finish.start + at;
+struct Vnni256 {
+  template <int kM>
+  static void run(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* start, int32_t* c) {
     if (g.is_signed)
-      s8_dots_of<true>(g, a, b, start, rows, c);
+      s8_dots<true, kM>(g, a, b, start, c);
     else
-      s8_dots_of<false>(g, a, b, start, rows, c);
-  }
-  static void finish(const S8Args& g, const ConvRows& rows, const S8Sums& sums) {
-    s8_finish_avx2(g.finish, rows, sums);
+      s8_dots<false, kM>(g, a, b, start, c);
   }
 };
 
 }  // namespace
 
-void s8_task_avx2vnni(const S8Args& args, const ConvRange& range) { walk_task<AvxVnni>(args, range); }
+void s8_task_avx2vnni(const S8Args& args, const ConvRange& range) {
+  walk_task<S8Walk256<Vnni256>>(args, range);
+}
 
 }  // namespace narrow::kernels

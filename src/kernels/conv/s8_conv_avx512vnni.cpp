@@ -3,17 +3,12 @@
 //
 // 28 accumulators, two registers of B, one of A: four bytes of A are broadcast per row and step.
 // s8 sources become u8 by flipping the top bit, which adds 128; the packed bias knows (s8_layout.h).
+#include "kernels/conv/load_four.h"
 #include "kernels/conv/s8_finish_avx512.h"
 #include "kernels/conv/walk_loop.h"
 
 namespace narrow::kernels {
 namespace {
-
-NARROW_LANE_INLINE int32_t load_four(const uint8_t* p) {
-  int32_t four;
-  __builtin_memcpy(&four, p, 4);
-  return four;
-}
 
 template <bool kSigned, int kM>
 void s8_dots(const S8Args& g, const uint8_t* a, const int8_t* b, const int32_t* start, int32_t* c) {

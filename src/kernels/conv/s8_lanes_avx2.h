@@ -1,29 +1,22 @@
-// What the int8 kernels on 256 bits share: how four bytes are read, and how sums leave, bytes sixteen columns
-// at a time, everything else element by element.
+// What the int8 kernels on 256 bits share: their tile of 6 x 16 sums, and how sums leave, bytes sixteen
+// columns at a time, everything else element by element.
 #pragma once
 
 #include <immintrin.h>
 
+#include "kernels/conv/narrow_inline.h"
 #include "kernels/conv/s8_task.h"
-
-#define NARROW_S8_INLINE inline __attribute__((always_inline))
 
 namespace narrow::kernels {
 namespace {
 
-NARROW_S8_INLINE int32_t load_four(const uint8_t* p) {
-  int32_t four;
-  __builtin_memcpy(&four, p, 4);
-  return four;
-}
-
-NARROW_S8_INLINE __m256i load_residual(DType type, const uint8_t* p) {
+NARROW_INLINE __m256i load_residual(DType type, const uint8_t* p) {
   const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
   return type == DType::u8 ? _mm256_cvtepu8_epi32(bytes) : _mm256_cvtepi8_epi32(bytes);
 }
 
 /// Eight sums of pixel element `at` to integers, not yet bounded.
-NARROW_S8_INLINE __m256i finish_eight(const S8Finish& f, const int32_t* c, const float* scale, int64_t at) {
+NARROW_INLINE __m256i finish_eight(const S8Finish& f, const int32_t* c, const float* scale, int64_t at) {
   const __m256 sum = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(c)));
   const __m256 r = _mm256_mul_ps(sum, _mm256_loadu_ps(scale));
   if (f.residual_type == DType::undefined) return _mm256_cvtps_epi32(r);
@@ -53,12 +46,38 @@ inline void finish_bytes(const S8Finish& f, const ConvRows& rows, const S8Sums& 
   }
 }
 
-NARROW_S8_INLINE void s8_finish_avx2(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
+NARROW_INLINE void s8_finish_avx2(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
   if (f.stays_in_bytes && s.columns == 16)
     finish_bytes(f, rows, s);
   else
     s8_finish_plain(f, rows, s);
 }
+
+/// The tile of a walk (walk_loop.h): Dots::run<kRows>(args, a, b, start, c) writes the sums of that many
+/// rows.
+template <class Dots>
+struct S8Walk256 {
+  using Args = S8Args;
+  using Sum = int32_t;
+  static constexpr int64_t kRows = 6, kColumns = 16;
+  static int64_t cover(int64_t n) { return n > 3 ? 6 : n > 1 ? 3 : 1; }
+  static void begin(const S8Args&) {}
+  static void end() {}
+  static void tile(const S8Args& g, const uint8_t* a, const int8_t* b, int64_t at, int64_t rows,
+                   const S8Pending& pending, int32_t* c) {
+    finish(g, *pending.rows, pending.sums);
+    const int32_t* start = g.finish.start + at;
+    if (rows > 3)
+      Dots::template run<6>(g, a, b, start, c);
+    else if (rows > 1)
+      Dots::template run<3>(g, a, b, start, c);
+    else
+      Dots::template run<1>(g, a, b, start, c);
+  }
+  static void finish(const S8Args& g, const ConvRows& rows, const S8Sums& s) {
+    s8_finish_avx2(g.finish, rows, s);
+  }
+};
 
 }  // namespace
 }  // namespace narrow::kernels

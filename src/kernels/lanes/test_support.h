@@ -14,7 +14,7 @@ namespace narrow::kernels {
 inline std::vector<Isa> isas_here() {
   std::vector<Isa> isas;
   for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::amx})
-    if (isa <= usable_isa()) isas.push_back(isa);
+    if (runs_here(isa)) isas.push_back(isa);
   return isas;
 }
 

@@ -47,7 +47,7 @@ double ulp(double exact) {
 class ArrayMath : public testing::TestWithParam<Functions> {
  protected:
   void SetUp() override {
-    if (GetParam().isa > usable_isa()) GTEST_SKIP() << to_string(GetParam().isa) << " is not available";
+    if (!runs_here(GetParam().isa)) GTEST_SKIP() << to_string(GetParam().isa) << " is not available";
   }
 
   /// |f(x) - exact(x)| <= max(ulps * ulp(exact), absolute(x)).

@@ -62,7 +62,7 @@ Result<std::unique_ptr<runtime::Kernel>> make_kernel(const Node& node, Isa isa, 
                                                      runtime::PackCache& packs) {
   const runtime::NodeCase c{.node = node, .isa = isa, .threads = threads, .packs = &packs};
   for (const runtime::Implementation& candidate : runtime::implementations(node.op()))
-    if (candidate.isa <= isa && candidate.unsupported(c).empty()) return candidate.create(c);
+    if (includes(isa, candidate.isa) && candidate.unsupported(c).empty()) return candidate.create(c);
   return no_rule(node, "an op some kernel runs", ir::to_string(node.op()));
 }
 

@@ -25,7 +25,7 @@ ConvSpec spec_of(const ConvShape& shape, bool bias, const kernels::Activation& a
 
 const ConvCandidate* choose(const ConvSpec& spec, Isa isa) {
   for (const ConvCandidate& candidate : kernels::conv_candidates())
-    if (candidate.isa <= isa && candidate.unsupported(spec).empty()) return &candidate;
+    if (includes(isa, candidate.isa) && candidate.unsupported(spec).empty()) return &candidate;
   NARROW_CHECK(false);  // the plain kernel takes every FP32 convolution
   return nullptr;
 }
