@@ -1,17 +1,8 @@
 #include "kernels/attention/row.h"
+#include "kernels/lanes/lanes_avx2.h"
 #include "kernels/softmax/exp_avx2.h"
 
 namespace narrow::kernels {
-namespace {
-
-/// All ones in the first n of eight lanes.
-inline __m256i first_lanes8(int64_t n) {
-  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n < 8 ? n : 8)), lane);
-}
-
-}  // namespace
-
 float attention_row_avx2(float* s, int64_t n, float scale, const float* mask) {
   const __m256 lowest = _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xff800000U)));
   const __m256 factor = _mm256_set1_ps(scale);

@@ -16,10 +16,12 @@ struct LrnRun {
 
 void lrn_run_plain(const LrnRun& run);
 /// beta 1/2, 3/4 or 1.
+void lrn_run_avx2(const LrnRun& run);
 void lrn_run_avx512(const LrnRun& run);
 
 /// squares[i] = x[i]^2 for i < n.
 void square_run_plain(const float* x, int64_t n, float* squares);
+void square_run_avx2(const float* x, int64_t n, float* squares);
 void square_run_avx512(const float* x, int64_t n, float* squares);
 
 }  // namespace narrow::kernels

@@ -36,7 +36,7 @@ TEST(Lrn, EverySizePowerAndFormatAgreesWithTheReference) {
       for (const int64_t size : {1, 2, 5, 64})
         for (const float beta : {0.5F, 0.75F, 1.0F, 0.6F})
           for (const Format& format : formats) {
-            const LrnSpec spec{.rows = 3,
+            const LrnSpec spec{.rows = 37,
                                .channels = channels,
                                .size = size,
                                .alpha = 0.5F,

@@ -1,16 +1,11 @@
 #include <math.h>
 
+#include "kernels/lanes/lanes_avx2.h"
 #include "kernels/softmax/exp_avx2.h"
 #include "kernels/softmax/row.h"
 
 namespace narrow::kernels {
 namespace {
-
-/// All ones in the first n of eight lanes.
-inline __m256i first_lanes8(int64_t n) {
-  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n < 8 ? n : 8)), lane);
-}
 
 inline float max_of(const float* x, int64_t n) {
   float largest = -HUGE_VALF;
