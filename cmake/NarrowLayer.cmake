@@ -28,7 +28,7 @@ function(narrow_layer name)
 
   if(NARROW_TESTS AND tests)
     add_executable(narrow_${name}_test ${tests})
-    target_compile_options(narrow_${name}_test PRIVATE ${NARROW_WARNINGS})
+    target_compile_options(narrow_${name}_test PRIVATE ${NARROW_WARNINGS} ${NARROW_NOT_HOT})
     target_compile_definitions(narrow_${name}_test PRIVATE NARROW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     target_link_libraries(narrow_${name}_test PRIVATE narrow_${name} GTest::gmock GTest::gtest_main)
     add_test(NAME ${name} COMMAND narrow_${name}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})

@@ -7,7 +7,7 @@
 #   torch   what ONNX Runtime's HQQ and GPTQ import (4.8 GB on disk, 2.4 GB to fetch): scripts/weight_only_peers.py alone
 set -euo pipefail
 cd "$(dirname "$0")/.."
-base=(numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 pytest==9.2.0)
+base=(numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 pytest==9.2.0 pytest-xdist==3.8.0)
 peers=(openvino==2026.4.1 onnx-ir==1.1.0 sympy==1.14.0 pillow==13.0.0)
 nncf=(nncf==3.4.0)
 torch=(torch==2.3.1)

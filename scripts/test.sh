@@ -3,17 +3,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/build.sh
-ctest --preset release
+ctest --preset release --parallel 2
 python=passed
 if reason=$(scripts/python_env.sh 2>&1); then
-  .deps/venv/bin/python -m pytest tests/e2e
+  .deps/venv/bin/python -m pytest -n 2 --dist worksteal tests/e2e
 else
   python="skipped: the Python packages they need cannot be had ($(tail -n 1 <<<"$reason"))"
 fi
 peers=passed
 if reason=$(scripts/python_env.sh peers 2>&1); then
   scripts/python_env.sh peers nncf || true # without NNCF its tests skip and say so
-  .deps/venv/bin/python -m pytest tests/peers
+  .deps/venv/bin/python -m pytest -n 2 --dist worksteal tests/peers
 else
   peers="skipped: the packages of the peers cannot be had ($(tail -n 1 <<<"$reason"))"
 fi
