@@ -17,7 +17,7 @@ with_asan() {
   ctest --preset asan --parallel 2
   if reason=$(scripts/python_env.sh 2>&1); then
     # Not the library in other programs: they would have to be built with the sanitizers, too.
-    NARROW_BINARY=$PWD/build/asan/narrow .deps/venv/bin/python -m pytest tests/e2e --ignore tests/e2e/test_library.py
+    NARROW_BINARY=$PWD/build/asan/narrow .deps/venv/bin/python -m pytest -n 2 --dist worksteal tests/e2e --ignore tests/e2e/test_library.py
   else
     echo "end-to-end tests skipped: the Python packages they need cannot be had ($(tail -n 1 <<<"$reason"))"
   fi

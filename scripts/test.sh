@@ -6,7 +6,7 @@ scripts/build.sh
 ctest --preset release --parallel 2
 python=passed
 if reason=$(scripts/python_env.sh 2>&1); then
-  .deps/venv/bin/python -m pytest tests/e2e
+  .deps/venv/bin/python -m pytest -n 2 --dist worksteal tests/e2e
 else
   python="skipped: the Python packages they need cannot be had ($(tail -n 1 <<<"$reason"))"
 fi

@@ -133,8 +133,10 @@ def test_an_interrupted_search_goes_on(narrow, encoders, tmp_path):
     cache, options = tmp_path / "cache", ["--gate", "sqnr>=28dB"]
     args = [narrow.binary, "build", model, "--calib", model.parent / "calib.npz", "--eval", model.parent / "eval.npz", "--out",
             tmp_path / "never", "--precisions", "fp32,bf16,int8,mixed", "--recipe", "nearest", "--tactics", "pinned", "--quiet", *options]
+    # Where the tests run in a shell's background, processes are born with interrupts ignored.
     process = subprocess.Popen([str(a) for a in args], env={**os.environ, "NARROW_CACHE": str(cache)},
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     answers = {}
     while process.poll() is None and len(answers) < 5:
         time.sleep(0.02)
