@@ -47,8 +47,7 @@ void square(const float* x, int64_t n, float* squares, Isa isa) {
 void normalize(const LrnSpec& spec, const float* x, const float* squares, float* y, int64_t n, Isa isa) {
   const float factor = spec.alpha / static_cast<float>(spec.size);
   const LrnRun run = {x, squares, y, n, spec.size, spec.bias, factor, spec.beta};
-  const bool has_roots = spec.beta == 0.75F || spec.beta == 0.5F || spec.beta == 1.0F;
-  if (!has_roots || isa < Isa::avx2) return lrn_run_plain(run);
+  if (!is_root(spec.beta) || isa < Isa::avx2) return lrn_run_plain(run);
   (isa >= Isa::avx512 ? lrn_run_avx512 : lrn_run_avx2)(run);
 }
 

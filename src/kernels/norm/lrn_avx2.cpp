@@ -5,17 +5,15 @@
 namespace narrow::kernels {
 namespace {
 
-enum class Power { half, three_quarters, one };
-
-template <Power kPower>
+template <LrnPower kPower>
 inline __m256 power(__m256 base) {
-  if constexpr (kPower == Power::one) return base;
+  if constexpr (kPower == LrnPower::one) return base;
   const __m256 root = _mm256_sqrt_ps(base);
-  if constexpr (kPower == Power::half) return root;
+  if constexpr (kPower == LrnPower::half) return root;
   return _mm256_sqrt_ps(_mm256_mul_ps(base, root));
 }
 
-template <Power kPower>
+template <LrnPower kPower>
 void run_lanes(const LrnRun& run) {
   const __m256 bias = _mm256_set1_ps(run.bias), factor = _mm256_set1_ps(run.factor);
   for (int64_t i = 0; i < run.n; i += 8) {
@@ -39,12 +37,14 @@ void square_run_avx2(const float* x, int64_t n, float* squares) {
 }
 
 void lrn_run_avx2(const LrnRun& run) {
-  if (run.beta == 0.75F)
-    run_lanes<Power::three_quarters>(run);
-  else if (run.beta == 0.5F)
-    run_lanes<Power::half>(run);
-  else
-    run_lanes<Power::one>(run);
+  switch (lrn_power(run.beta)) {
+    case LrnPower::half:
+      return run_lanes<LrnPower::half>(run);
+    case LrnPower::three_quarters:
+      return run_lanes<LrnPower::three_quarters>(run);
+    case LrnPower::one:
+      return run_lanes<LrnPower::one>(run);
+  }
 }
 
 }  // namespace narrow::kernels

@@ -13,17 +13,15 @@ inline __m512 inverse_root(__m512 x) {
   return _mm512_fmadd_ps(r, error, r);
 }
 
-enum class Power { half, three_quarters, one };
-
-template <Power kPower>
+template <LrnPower kPower>
 inline __m512 inverse_power(__m512 base) {
-  if constexpr (kPower == Power::one) return _mm512_div_ps(_mm512_set1_ps(1), base);
+  if constexpr (kPower == LrnPower::one) return _mm512_div_ps(_mm512_set1_ps(1), base);
   const __m512 r = inverse_root(base);
-  if constexpr (kPower == Power::half) return r;
+  if constexpr (kPower == LrnPower::half) return r;
   return _mm512_mul_ps(_mm512_mul_ps(r, r), inverse_root(r));  // b^-1 * b^1/4
 }
 
-template <Power kPower>
+template <LrnPower kPower>
 void run_lanes(const LrnRun& run) {
   const __m512 bias = _mm512_set1_ps(run.bias), factor = _mm512_set1_ps(run.factor);
   const __m512 least = _mm512_set1_ps(0x1p-126F), most = _mm512_set1_ps(0x1p126F);
@@ -49,12 +47,14 @@ void square_run_avx512(const float* x, int64_t n, float* squares) {
 }
 
 void lrn_run_avx512(const LrnRun& run) {
-  if (run.beta == 0.75F)
-    run_lanes<Power::three_quarters>(run);
-  else if (run.beta == 0.5F)
-    run_lanes<Power::half>(run);
-  else
-    run_lanes<Power::one>(run);
+  switch (lrn_power(run.beta)) {
+    case LrnPower::half:
+      return run_lanes<LrnPower::half>(run);
+    case LrnPower::three_quarters:
+      return run_lanes<LrnPower::three_quarters>(run);
+    case LrnPower::one:
+      return run_lanes<LrnPower::one>(run);
+  }
 }
 
 }  // namespace narrow::kernels

@@ -14,8 +14,15 @@ struct LrnRun {
   float bias, factor, beta;
 };
 
+/// The powers that roots give.
+enum class LrnPower : uint8_t { half, three_quarters, one };
+constexpr bool is_root(float beta) { return beta == 0.5F || beta == 0.75F || beta == 1; }
+constexpr LrnPower lrn_power(float beta) {
+  return beta == 0.5F ? LrnPower::half : beta == 0.75F ? LrnPower::three_quarters : LrnPower::one;
+}
+
 void lrn_run_plain(const LrnRun& run);
-/// beta 1/2, 3/4 or 1.
+/// is_root(beta).
 void lrn_run_avx2(const LrnRun& run);
 void lrn_run_avx512(const LrnRun& run);
 
