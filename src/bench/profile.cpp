@@ -35,16 +35,18 @@ class StepTimer final : public runtime::Observer {
     // what that took: some 0.1 us, much for the steps of a small model.
     for (const runtime::ValueView& view : outputs) again_.push_back(view);
     const double listed_us = now_us() - done_us;
-    const auto [step, fresh] = steps_.try_emplace(&node, nodes_.size());
+    const auto [step, fresh] = steps_.try_emplace(node.output()->name, nodes_.size());
     if (fresh) {
       spans_.emplace_back();
-      nodes_.push_back(&node);
+      nodes_.emplace_back();
     }
+    nodes_[step->second].push_back(&node);
     spans_[step->second].push_back({started_us_, std::max(0.0, done_us - started_us_ - listed_us)});
   }
 
   const std::vector<StepSpans>& spans() const { return spans_; }
-  const std::vector<const ir::Node*>& nodes() const { return nodes_; }
+  /// What each step ran: a node per slice.
+  const std::vector<std::vector<const ir::Node*>>& nodes() const { return nodes_; }
   double total_us() const {
     return std::accumulate(spans_.begin(), spans_.end(), 0.0,
                            [](double sum, const StepSpans& spans) { return sum + bench::total_us(spans); });
@@ -56,8 +58,8 @@ class StepTimer final : public runtime::Observer {
   Stopwatch watch_;
   double started_us_ = 0;
   std::vector<StepSpans> spans_;
-  std::vector<const ir::Node*> nodes_;
-  std::unordered_map<const ir::Node*, size_t> steps_;  // their places in those lists
+  std::vector<std::vector<const ir::Node*>> nodes_;
+  std::unordered_map<std::string, size_t> steps_;  // by their output: their places in those lists
   std::vector<runtime::ValueView> again_;
 };
 
@@ -85,13 +87,13 @@ std::vector<StepProfile> describe(const runtime::PlanInfo& info, const StepTimer
   const Isa isa = usable_isa();
   std::vector<StepProfile> steps;
   for (size_t i = 0; i < info.steps.size(); ++i) {
-    const ir::Node& node = *seen.nodes()[i];
     StepProfile step;
     step.choice = info.steps[i];
-    if (step.choice.kernel != "alias") {
-      step.arithmetic = arithmetic_of(node, step.choice.kernel, isa);
-      step.macs = step.choice.slices * macs_of(node);
-      step.bytes = step.choice.slices * bytes_moved(node);
+    for (const ir::Node* node : seen.nodes()[i]) {
+      if (step.choice.kernel == "alias") break;
+      step.arithmetic = arithmetic_of(*node, step.choice.kernel, isa);
+      step.macs = add_counts(step.macs, macs_of(*node));
+      step.bytes = add_counts(step.bytes, bytes_moved(*node));
     }
     steps.push_back(std::move(step));
   }
@@ -197,6 +199,7 @@ Json to_json(const StepProfile& step, double all_ms) {
           {"kernel", step.choice.kernel},
           {"emulated", step.choice.emulated},
           {"slices", step.choice.slices},
+          {"bands", step.choice.bands},
           {"formats", step.choice.formats},
           {"arithmetic", to_string(step.arithmetic)},
           {"macs", step.macs},

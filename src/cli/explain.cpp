@@ -73,13 +73,15 @@ Result<Json> explain_plan(const Options& o, const fs::path& file, std::string& t
     }
     rows.push_back({name, step.op, fmt::format("{}", fmt::join(step.formats, ",")),
                     step.kernel + (step.emulated ? " (emulated)" : "") +
-                        (step.slices > 1 ? fmt::format(" ({} slices)", step.slices) : "")});
+                        (step.slices > 1 ? fmt::format(" ({} slices)", step.slices) : "") +
+                        (step.bands > 1 ? fmt::format(" ({} bands)", step.bands) : "")});
     steps.push_back({{"node", step.node},
                      {"op", step.op},
                      {"formats", step.formats},
                      {"kernel", step.kernel},
                      {"emulated", step.emulated},
                      {"slices", step.slices},
+                     {"bands", step.bands},
                      {"rejected", rejected}});
   }
   text += fmt::format("{}: {} steps, arena {} (at least {} is alive at once), packed weights {}\n",

@@ -14,10 +14,9 @@ class Execution {
   }
 
   Status run(ThreadPool& pool, Observer* observer) {
-    for (const Section& section : plan_.sections)
-      for (slice_ = 0; slice_ < section.count; ++slice_)
-        for (size_t k = section.first; k < section.end; ++k)
-          NARROW_DO(run_step(plan_.steps[k], pool, observer));
+    for (const Plan::Loop& loop : plan_.loops)
+      for (slice_ = 0; slice_ < loop.count; ++slice_)
+        for (size_t k = loop.first; k < loop.end; ++k) NARROW_DO(run_step(plan_.steps[k], pool, observer));
     slice_ = 0;
     for (const Plan::Copy& copy : plan_.copies)
       if (copy.bytes > 0)
@@ -29,6 +28,7 @@ class Execution {
  private:
   Status run_step(const Step& step, ThreadPool& pool, Observer* observer) {
     auto& [arena, scratch, sources, targets] = workspace_;
+    if (!step.moves.empty()) move_rows(step.moves, pool);
     sources.clear();
     targets.clear();
     for (const Location& at : step.inputs) sources.push_back(read(at));
@@ -41,19 +41,26 @@ class Execution {
     return {};
   }
 
+  void move_rows(const std::vector<Move>& moves, ThreadPool& pool) {
+    pool.run(std::ssize(moves), [&](int64_t i) {
+      const auto& [from, to, bytes] = moves[static_cast<size_t>(i)];
+      std::memmove(workspace_.arena.data() + to, workspace_.arena.data() + from, static_cast<size_t>(bytes));
+    });
+  }
+
   const void* read(const Location& at) {
     switch (at.kind) {
       case Location::Kind::constant:
         return at.constant != nullptr ? at.constant->raw() : nullptr;
       case Location::Kind::input:
-        return static_cast<const std::byte*>(inputs_[static_cast<size_t>(at.index)].raw()) +
+        return static_cast<const std::byte*>(inputs_[static_cast<size_t>(at.index)].raw()) + at.offset +
                slice_ * at.slice_bytes;
       default:
         return write(at);
     }
   }
   void* write(const Location& at) {
-    const int64_t from = slice_ * at.slice_bytes;
+    const int64_t from = at.offset + slice_ * at.slice_bytes;
     if (at.kind == Location::Kind::output)
       return static_cast<std::byte*>(outputs_[static_cast<size_t>(at.index)].mutable_raw()) + from;
     NARROW_CHECK(at.kind == Location::Kind::arena);

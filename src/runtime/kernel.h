@@ -41,6 +41,7 @@ struct NodeCase {
   PackCache* packs;
   int64_t dst_pitch =
       0;  // of output 0: elements from pixel to pixel of a wider tensor (storage.h); 0: its own
+  const ir::Node* timed = nullptr;  // the one whose tactic counts; null: the node
 
   const ir::TensorType& in(int i) const { return node.input(i)->type; }
   const ir::TensorType& out(int i = 0) const { return node.output(i)->type; }

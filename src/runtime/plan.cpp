@@ -1,92 +1,16 @@
 #include "runtime/plan.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
 
+#include "base/check.h"
+#include "runtime/bands.h"
+#include "runtime/choose.h"
 #include "runtime/memory_plan.h"
 #include "runtime/storage.h"
 
 namespace narrow::runtime {
 namespace {
-
-std::vector<std::string> formats_of(const ir::Node& node) {
-  std::vector<std::string> formats;
-  for (const ir::Value* output : node.outputs()) formats.emplace_back(to_string(output->type.dtype));
-  return formats;
-}
-
-/// Formats this machine has no arithmetic for: they are widened on load.
-bool is_emulated(const ir::Node& node, Isa isa) {
-  for (const ir::Value* input : node.inputs())
-    if (input != nullptr && input->is_constant() && input->type.dtype == DType::bf16) return isa < Isa::amx;
-  return false;
-}
-
-Error no_kernel(const ir::Node& node, const StepChoice& choice) {
-  std::string types, reasons;
-  for (const ir::Value* input : node.inputs())
-    types += (types.empty() ? "" : ", ") + (input != nullptr ? ir::to_string(input->type) : "-");
-  for (const auto& rejected : choice.rejected)
-    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", rejected.kernel, rejected.reason);
-  return {.code = Code::unsupported,
-          .subject = node.location(),
-          .expected = "an op and types some kernel runs",
-          .got = fmt::format("{}({}){}", ir::to_string(node.op()), types,
-                             reasons.empty() ? "" : " [" + reasons + "]")};
-}
-
-/// The kernel that won on this machine, when it can still run the node; the others and their times are
-/// rejected.
-const Implementation* winner(const NodeCase& c, const PlanOptions& options, StepChoice& choice) {
-  if (options.tactics == nullptr || options.reference_only) return nullptr;
-  const auto found = options.tactics->cases.find(case_key(c.node));
-  if (found == options.tactics->cases.end() || found->second.empty()) return nullptr;
-  const Tactic& tactic = found->second;
-  for (const Implementation& candidate : implementations(c.node.op())) {
-    if (candidate.name != tactic[0].kernel) continue;
-    if (!includes(options.isa, candidate.isa) || !candidate.unsupported(c).empty()) return nullptr;
-    for (size_t i = 1; i < tactic.size(); ++i)
-      choice.rejected.push_back(
-          {tactic[i].kernel, fmt::format("takes {:.1f} us, {} {:.1f}", tactic[i].microseconds,
-                                         tactic[0].kernel, tactic[0].microseconds)});
-    choice.timed_us = tactic[0].microseconds;
-    return &candidate;
-  }
-  return nullptr;
-}
-
-Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& options, StepChoice& choice) {
-  if (const Implementation* tactic = winner(c, options, choice); tactic != nullptr) {
-    choice.kernel = tactic->name;
-    return tactic->create(c);
-  }
-  for (const Implementation& candidate : implementations(c.node.op())) {
-    std::string reason;
-    if (!includes(options.isa, candidate.isa))
-      reason = fmt::format("needs {}", to_string(candidate.isa));
-    else if (options.reference_only && candidate.name != "reference")
-      reason = "only the reference is wanted";
-    else
-      reason = candidate.unsupported(c);
-    if (!reason.empty()) {
-      choice.rejected.push_back({candidate.name, reason});
-      continue;
-    }
-    choice.kernel = candidate.name;
-    return candidate.create(c);
-  }
-  return no_kernel(c.node, choice);
-}
-
-/// A vector kernel, or a plain one where there is nothing better.
-bool has_kernel(const NodeCase& c) {
-  for (const Implementation& candidate : implementations(c.node.op()))
-    if (includes(c.isa, candidate.isa) && candidate.name != "reference" && candidate.unsupported(c).empty())
-      return candidate.isa >= Isa::avx2 || c.isa == Isa::plain;
-  return false;
-}
 
 Status check_static(const ir::Graph& graph) {
   for (const ir::Value* input : graph.inputs())
@@ -105,78 +29,220 @@ Status check_static(const ir::Graph& graph) {
   return {};
 }
 
-/// The nodes steps are made of: of sliced sections, those of a copy of the graph for that many images.
-std::vector<const ir::Node*> nodes_to_run(Plan& plan, const std::vector<ir::Node*>& order) {
-  std::vector<const ir::Node*> nodes(order.begin(), order.end());
-  plan.of_slice.clear();
-  std::map<int64_t, std::vector<ir::Node*>> of_images;
-  for (const Section& section : plan.sections) {
-    if (!section.is_sliced()) continue;
-    const auto [it, fresh] = of_images.try_emplace(section.images);
+class Planner {
+ public:
+  Planner(Plan& plan, const PlanOptions& options, PackCache& packs)
+      : plan_(plan), options_(options), packs_(packs), order_(plan.graph.nodes()) {}
+
+  Status make() {
+    plan_.sections = plan_slices(plan_.graph, order_, options_.slices, options_.threads);
+    for (Section& section : plan_.sections) cut(section);
+    const CanPitch can_pitch = [&](const ir::Node& node, int64_t pitch) {
+      return !options_.reference_only && node.op() == ir::Op::FusedConv && has_kernel(case_of(node, pitch));
+    };
+    storage_ = assign_storage(plan_.graph, order_, plan_.sections, can_pitch);
+    for (const Section& section : plan_.sections) NARROW_DO(add_steps(section));
+    plan_.copies = storage_.copies;
+    plan_.arena_bytes = storage_.arena_bytes;
+    plan_.info.arena_bytes = storage_.arena_bytes;
+    plan_.info.arena_lower_bound = storage_.lower_bound;
+    return {};
+  }
+
+ private:
+  /// One step of a band, or of a slice of whole images.
+  struct Part {
+    const ir::Node* node = nullptr;  // null: nothing to do
+    BandStep rows = {};              // in bands
+  };
+  using Kernels = std::map<const ir::Node*, std::shared_ptr<const Kernel>>;
+
+  NodeCase case_of(const ir::Node& node, int64_t dst_pitch = 0, const ir::Node* timed = nullptr) const {
+    return {.node = node,
+            .isa = options_.isa,
+            .threads = options_.threads,
+            .packs = &packs_,
+            .dst_pitch = dst_pitch,
+            .timed = timed};
+  }
+  /// Of a node of a slice. Bands are not timed: the whole image is.
+  NodeCase case_of_part(const Section& section, const ir::Node& whole, const ir::Node& node,
+                        int64_t dst_pitch = 0) const {
+    return case_of(node, dst_pitch, section.is_banded() ? &whole : nullptr);
+  }
+
+  /// The nodes of every run of a section over one slice of the batch, in parts_. Where sums round, slices
+  /// keep the kernel of the whole batch, so that no bit depends on how it is sliced: sections in which that
+  /// one does not take a slice run whole.
+  void cut(Section& section) {
+    make_parts(section);
+    for (const std::vector<Part>& band : parts_.at(section.first))
+      for (size_t i = 0; i < band.size() && section.is_sliced(); ++i) {
+        const ir::Node& whole = *order_[section.first + i];
+        if (band[i].node == nullptr || !has_float_result(whole)) continue;
+        if (preferred(case_of(whole), options_) ==
+            preferred(case_of_part(section, whole, *band[i].node), options_))
+          continue;
+        section = {.first = section.first, .end = section.end, .images = section.images * section.count};
+      }
+    if (!section.is_sliced()) make_parts(section);
+  }
+
+  void make_parts(const Section& section) {
+    std::vector<std::vector<Part>>& parts = parts_[section.first];
+    parts.clear();
+    if (section.is_banded()) {
+      make_bands(section, parts);
+      return;
+    }
+    const std::vector<ir::Node*> nodes = section.is_sliced() ? nodes_for(section.images) : order_;
+    parts.emplace_back();
+    for (size_t k = section.first; k < section.end; ++k) parts[0].push_back({.node = nodes[k]});
+  }
+
+  /// Of a copy of the graph for that many images.
+  std::vector<ir::Node*> nodes_for(int64_t images) {
+    const auto [it, fresh] = of_images_.try_emplace(images);
     if (fresh) {
-      plan.of_slice.push_back(slice_graph(plan.graph, plan.sections, section.images));
-      it->second = plan.of_slice.back().nodes();
+      plan_.of_slice.push_back(slice_graph(plan_.graph, plan_.sections, images));
+      it->second = plan_.of_slice.back().nodes();
     }
-    for (size_t k = section.first; k < section.end; ++k) nodes[k] = it->second.at(k);
+    return it->second;
   }
-  return nodes;
-}
 
-/// The kernel a node gets by tactics or the order of the table; null: none.
-const Implementation* preferred(const NodeCase& c, const PlanOptions& options) {
-  StepChoice ignored;
-  if (const Implementation* tactic = winner(c, options, ignored); tactic != nullptr) return tactic;
-  for (const Implementation& candidate : implementations(c.node.op()))
-    if (includes(options.isa, candidate.isa) && (!options.reference_only || candidate.name == "reference") &&
-        candidate.unsupported(c).empty())
-      return &candidate;
-  return nullptr;
-}
-
-/// Where sums round, slices keep the kernel of the whole batch, so that no bit depends on how it is sliced:
-/// sections in which that one does not take a slice run whole.
-void keep_kernels(Plan& plan, const std::vector<ir::Node*>& order, const PlanOptions& options,
-                  PackCache& packs) {
-  const std::vector<const ir::Node*> nodes = nodes_to_run(plan, order);
-  for (Section& section : plan.sections)
-    for (size_t k = section.first; k < section.end && section.is_sliced(); ++k) {
-      if (!has_float_result(*order[k])) continue;
-      const auto choice = [&](const ir::Node& node) {
-        return preferred({.node = node, .isa = options.isa, .threads = options.threads, .packs = &packs},
-                         options);
-      };
-      if (choice(*order[k]) == choice(*nodes[k])) continue;
-      section.images *= section.count;
-      section.count = 1;
+  /// Bands that differ only in where their rows are share nodes.
+  void make_bands(const Section& section, std::vector<std::vector<Part>>& parts) {
+    using Shape = std::vector<int64_t>;
+    std::vector<std::map<Shape, const ir::Node*>> known(section.end - section.first);
+    for (std::vector<BandStep>& band : plan_bands(plan_.graph, order_, section).bands) {
+      parts.emplace_back();
+      for (size_t i = 0; i < band.size(); ++i) {
+        parts.back().push_back({.node = nullptr, .rows = band[i]});
+        if (band[i].out.count() == 0) continue;
+        Shape shape = {band[i].out.count(), band[i].pad_top, band[i].pad_bottom};
+        for (const Rows& rows : band[i].in) shape.push_back(rows.count());
+        const ir::Node*& node = known[i][shape];
+        if (node == nullptr) {
+          plan_.of_slice.push_back(band_graph(*order_[section.first + i], band[i]));
+          node = plan_.of_slice.back().nodes().front();
+        }
+        parts.back().back().node = node;
+      }
     }
-}
-
-StepChoice choice_of(const ir::Node& node, Isa isa, int64_t slices) {
-  StepChoice choice{.node = node.name,
-                    .op = ir::to_string(node.op()),
-                    .kernel = {},
-                    .outputs = {},
-                    .formats = formats_of(node),
-                    .rejected = {},
-                    .timed_us = {},
-                    .emulated = is_emulated(node, isa),
-                    .slices = slices};
-  for (const ir::Value* output : node.outputs()) choice.outputs.push_back(output->name);
-  return choice;
-}
-
-/// Where a step finds one of its values. `value` is the whole graph's, `type` what the step sees of it.
-Location location_of(const Storage& storage, const Section& section, const ir::Value* value,
-                     const ir::TensorType& type) {
-  Location at = storage.at(value);
-  const bool moves = section.is_sliced() && at.kind != Location::Kind::constant;
-  if (moves && !storage.of_slice.contains(value)) {
-    const int64_t elements = elements_of(type.shape());
-    at.slice_bytes =
-        (at.pitch > 0 ? elements / type.dims[3].value * at.pitch : elements) * bytes_of(type.dtype);
   }
-  return at;
-}
+
+  Status add_steps(const Section& section) {
+    const size_t first = plan_.steps.size();
+    std::vector<StepChoice> choices;
+    for (size_t k = section.first; k < section.end; ++k) {
+      choices.push_back(choice_of(*order_[k], options_.isa));
+      choices.back().slices = section.count;
+      choices.back().bands = section.bands;
+    }
+    Kernels kernels;
+    const std::vector<std::vector<Part>>& parts = parts_.at(section.first);
+    for (size_t band = 0; band < parts.size(); ++band) {
+      std::vector<Move> moves = section.is_banded() ? moves_before(band, section) : std::vector<Move>();
+      for (size_t i = 0; i < parts[band].size(); ++i) {
+        if (parts[band][i].node == nullptr) continue;
+        NARROW_DO(add_step(section, *order_[section.first + i], band, parts[band][i], kernels, choices[i]));
+        plan_.steps.back().moves = std::exchange(moves, {});
+      }
+      NARROW_CHECK(moves.empty());
+    }
+    plan_.loops.push_back({.first = first, .end = plan_.steps.size(), .count = section.count});
+    std::move(choices.begin(), choices.end(), std::back_inserter(plan_.info.steps));
+    return {};
+  }
+
+  Status add_step(const Section& section, const ir::Node& whole, size_t band, const Part& part,
+                  Kernels& kernels, StepChoice& choice) {
+    const ir::Node& node = *part.node;
+    Step step{.node = &node, .kernel = nullptr, .inputs = {}, .outputs = {}};
+    if (storage_.is_alias(whole)) {
+      choice.kernel = "alias";
+    } else {
+      std::shared_ptr<const Kernel>& kernel = kernels[&node];
+      if (kernel == nullptr) {
+        NARROW_TRY(kernel, make_kernel_of(section, whole, node, choice));
+      }
+      step.kernel = kernel;
+    }
+    for (size_t i = 0; i < node.inputs().size(); ++i) {
+      const bool read =
+          node.inputs()[i] != nullptr && (!step.kernel || step.kernel->reads(static_cast<int>(i)));
+      const Rows rows = section.is_banded() ? part.rows.in[i] : Rows{};
+      step.inputs.push_back(read ? location_of(section, whole.inputs()[i], band, rows)
+                                 : Location{.kind = Location::Kind::constant});
+    }
+    for (const ir::Value* output : whole.outputs())
+      step.outputs.push_back(location_of(section, output, band, part.rows.out));
+    plan_.steps.push_back(std::move(step));
+    return {};
+  }
+
+  /// The kernel of a node of a slice; `choice` tells of the first.
+  Result<std::shared_ptr<const Kernel>> make_kernel_of(const Section& section, const ir::Node& whole,
+                                                       const ir::Node& node, StepChoice& choice) {
+    const NodeCase c = case_of_part(section, whole, node, storage_.at(whole.output()).pitch);
+    const bool first = choice.kernel.empty();
+    StepChoice later;
+    NARROW_TRY(const std::shared_ptr<const Kernel> kernel, choose(c, options_, first ? choice : later));
+    plan_.scratch_bytes = std::max(plan_.scratch_bytes, kernel->scratch_bytes());
+    if (first) plan_.info.weight_bytes += kernel->packed_bytes();
+    return kernel;
+  }
+
+  /// Where a step finds one of its values, in a band `rows` of it.
+  Location location_of(const Section& section, const ir::Value* value, size_t band, const Rows& rows) const {
+    Location at = storage_.at(value);
+    if (!section.is_sliced() || at.kind == Location::Kind::constant) return at;
+    if (section.is_banded()) {
+      const auto held = storage_.held.find(value);
+      at.offset =
+          (rows.first - (held != storage_.held.end() ? held->second.rows[band].first : 0)) * row_bytes(value);
+    }
+    if (!storage_.of_slice.contains(value)) {
+      const int64_t elements = elements_of(value->type.shape()) / section.count;
+      at.slice_bytes = (at.pitch > 0 ? elements / value->type.dims[3].value * at.pitch : elements) *
+                       bytes_of(value->type.dtype);
+    }
+    return at;
+  }
+
+  /// Of one of the second of its four axes.
+  int64_t row_bytes(const ir::Value* value) const {
+    const auto& dims = value->type.dims;
+    const int64_t pitch = storage_.at(value).pitch;
+    return dims[2].value * (pitch > 0 ? pitch : dims[3].value) * bytes_of(value->type.dtype);
+  }
+
+  /// What is kept in memory of the band before goes to where this one looks for it.
+  std::vector<Move> moves_before(size_t band, const Section& section) const {
+    std::map<int64_t, Move> moves;  // per piece of memory
+    for (size_t k = section.first; band > 0 && k < section.end; ++k) {
+      const ir::Value* value = order_[k]->output();
+      const auto held = storage_.held.find(value);
+      if (held == storage_.held.end()) continue;
+      const auto& [begin, rows] = held->second;
+      const Rows &before = rows[band - 1], &now = rows[band];
+      const int64_t row = row_bytes(value), kept = before.end - now.first;
+      if (kept > 0 && now.first > before.first)
+        moves[begin] = {.from = begin + (now.first - before.first) * row, .to = begin, .bytes = kept * row};
+    }
+    std::vector<Move> list;
+    for (const auto& [begin, move] : moves) list.push_back(move);
+    return list;
+  }
+
+  Plan& plan_;
+  const PlanOptions& options_;
+  PackCache& packs_;
+  std::vector<ir::Node*> order_;
+  std::map<int64_t, std::vector<ir::Node*>> of_images_;
+  std::map<size_t, std::vector<std::vector<Part>>> parts_;  // of the section that begins there: [band][step]
+  Storage storage_;
+};
 
 }  // namespace
 
@@ -184,49 +250,7 @@ Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions
   NARROW_DO(check_static(graph));
   auto plan = std::make_shared<Plan>();
   plan->graph = std::move(graph);
-  const std::vector<ir::Node*> order = plan->graph.nodes();
-  plan->sections = plan_slices(plan->graph, order, options.slices, options.threads);
-  keep_kernels(*plan, order, options, packs);
-  const CanPitch can_pitch = [&](const ir::Node& node, int64_t pitch) {
-    const NodeCase c{
-        .node = node, .isa = options.isa, .threads = options.threads, .packs = &packs, .dst_pitch = pitch};
-    return !options.reference_only && node.op() == ir::Op::FusedConv && has_kernel(c);
-  };
-  const Storage storage = assign_storage(plan->graph, order, plan->sections, can_pitch);
-  const std::vector<const ir::Node*> nodes = nodes_to_run(*plan, order);
-  for (const Section& section : plan->sections)
-    for (size_t k = section.first; k < section.end; ++k) {
-      const ir::Node &whole = *order[k], &node = *nodes[k];
-      StepChoice choice = choice_of(node, options.isa, section.count);
-      std::unique_ptr<Kernel> kernel;
-      if (storage.is_alias(whole)) {
-        choice.kernel = "alias";
-      } else {
-        const NodeCase c{.node = node,
-                         .isa = options.isa,
-                         .threads = options.threads,
-                         .packs = &packs,
-                         .dst_pitch = storage.at(whole.output()).pitch};
-        NARROW_TRY(kernel, choose(c, options, choice));
-        plan->scratch_bytes = std::max(plan->scratch_bytes, kernel->scratch_bytes());
-        plan->info.weight_bytes += kernel->packed_bytes();
-      }
-      Step step{.node = &node, .kernel = std::move(kernel), .inputs = {}, .outputs = {}};
-      for (size_t i = 0; i < node.inputs().size(); ++i) {
-        const bool read =
-            node.inputs()[i] != nullptr && (!step.kernel || step.kernel->reads(static_cast<int>(i)));
-        step.inputs.push_back(read ? location_of(storage, section, whole.inputs()[i], node.inputs()[i]->type)
-                                   : Location{.kind = Location::Kind::constant});
-      }
-      for (size_t i = 0; i < node.outputs().size(); ++i)
-        step.outputs.push_back(location_of(storage, section, whole.outputs()[i], node.outputs()[i]->type));
-      plan->steps.push_back(std::move(step));
-      plan->info.steps.push_back(std::move(choice));
-    }
-  plan->copies = storage.copies;
-  plan->arena_bytes = storage.arena_bytes;
-  plan->info.arena_bytes = storage.arena_bytes;
-  plan->info.arena_lower_bound = storage.lower_bound;
+  NARROW_DO(Planner(*plan, options, packs).make());
   return std::shared_ptr<const Plan>(std::move(plan));
 }
 

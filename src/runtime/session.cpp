@@ -29,7 +29,7 @@ namespace {
 /// What an engine is made for.
 struct EngineKey {
   ShapeMap shapes;
-  bool whole = false;  // batches are not sliced, for an observer's sake
+  bool whole = false;  // nothing is sliced, for an observer's sake
   auto operator<=>(const EngineKey&) const = default;
 };
 

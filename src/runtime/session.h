@@ -79,6 +79,7 @@ struct StepChoice {
   std::optional<double> timed_us;  // where it won against others by measurement
   bool emulated = false;           // the format is not native here
   int64_t slices = 1;              // of the batch, one after the other
+  int64_t bands = 1;               // of each image's rows, likewise
 };
 
 struct PlanInfo {

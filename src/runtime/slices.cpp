@@ -4,6 +4,8 @@
 #include <limits>
 #include <unordered_map>
 
+#include "runtime/bands.h"
+
 namespace narrow::runtime {
 namespace {
 
@@ -82,7 +84,9 @@ bool keeps_images_apart(const ir::Node& node, int64_t batch) {
 
 /// Bytes of one image and weights that a step touches.
 struct StepTraffic {
-  bool can_slice = false;
+  bool can_slice = false, can_band = false;
+  int64_t rows = 0;   // of the output
+  int64_t row = 0;    // one row of all that is read and written
   int64_t image = 0;  // read and written
   int64_t alive = 0;  // of values that are needed now or later, this step's own included
   int64_t after = 0;  // of those that later steps read
@@ -98,15 +102,31 @@ class Planner {
   }
 
   std::vector<Section> plan() {
-    if (options_.cache_bytes <= 0 || batch_ < 2) return whole();
+    if (options_.cache_bytes <= 0 || batch_ < 1) return whole();
     measure();
+    int64_t rows = 0;
+    for (const StepTraffic& step : traffic_) rows = std::max(rows, step.rows);
     for (int64_t images = batch_; images >= 1; --images)
-      if (batch_ % images == 0) sizes_.push_back(images);
+      if (batch_ % images == 0) sizes_.push_back({.images = images});
+    for (int64_t bands = 2; bands * kLeastRows <= rows; bands *= 2)
+      sizes_.push_back({.images = 1, .bands = bands});
     return sections_of(cheapest());
   }
 
  private:
+  /// Of a slice.
+  struct Size {
+    int64_t images, bands = 1;
+    bool operator==(const Size&) const = default;
+  };
+  static constexpr int64_t kLeastRows = 2;  // of a band
+
   std::vector<Section> whole() const { return {{.first = 0, .end = order_.size()}}; }
+  bool is_whole(const Size& size) const { return size.images == batch_ && size.bands == 1; }
+  bool can_take(const StepTraffic& t, const Size& size) const {
+    if (is_whole(size)) return true;
+    return t.can_slice && (size.bands == 1 || (t.can_band && t.rows >= size.bands * kLeastRows));
+  }
 
   void measure() {
     traffic_.resize(order_.size());
@@ -122,6 +142,14 @@ class Planner {
       const ir::Node& node = *order_[k];
       StepTraffic& t = traffic_[k];
       t.can_slice = batch_of(node) == batch_ && keeps_images_apart(node, batch_);
+      t.can_band = t.can_slice && can_band(node);
+      if (t.can_band) {
+        t.rows = node.output()->type.dims[1].value;
+        for (const std::vector<ir::Value*>* values : {&node.inputs(), &node.outputs()})
+          for (const ir::Value* value : *values)
+            if (is_activation(value))
+              t.row += per_image(value) / std::max<int64_t>(1, value->type.dims[1].value);
+      }
       for (const ir::Value* input : node.inputs()) {
         if (input == nullptr) continue;
         (input->is_constant() ? t.weights : t.image) +=
@@ -140,19 +168,21 @@ class Planner {
     }
   }
 
-  /// Bytes from L3 per core for the whole batch, `images` at a time.
-  double cost(const StepTraffic& t, int64_t images) const {
-    const double rounds = static_cast<double>(batch_ / images), threads = threads_;
-    const double alive = static_cast<double>(t.alive * images) / threads;
+  /// Bytes from L3 per core for the whole batch, a slice at a time. A band's windows reach a row or two into
+  /// what is kept of the band before.
+  double cost(const StepTraffic& t, const Size& size) const {
+    const double rounds = static_cast<double>(batch_ / size.images * size.bands), threads = threads_;
+    const int64_t kept = size.bands > 1 ? 2 * t.row : 0;
+    const double alive = static_cast<double>(t.alive * size.images / size.bands + kept) / threads;
     const double weights = static_cast<double>(t.weights);
     const bool fits = alive + weights <= static_cast<double>(options_.cache_bytes);
     const double activations = fits ? 0 : static_cast<double>(t.image * batch_) / threads;
     return activations + rounds * (weights + options_.step);
   }
 
-  /// Images at a time of every step, by dynamic programming over (step, size): where the size changes, what
-  /// is alive passes through L3 once more.
-  std::vector<int64_t> cheapest() const {
+  /// The slices of every step, by dynamic programming over (step, size): where the size changes, what is
+  /// alive passes through L3 once more.
+  std::vector<Size> cheapest() const {
     constexpr double kNever = std::numeric_limits<double>::infinity();
     const size_t steps = order_.size(), choices = sizes_.size();
     std::vector<std::vector<size_t>> from(steps, std::vector<size_t>(choices, 0));
@@ -163,24 +193,26 @@ class Planner {
       const size_t cheap = static_cast<size_t>(std::min_element(best.begin(), best.end()) - best.begin());
       std::vector<double> next(choices, kNever);
       for (size_t c = 0; c < choices; ++c) {
-        if (sizes_[c] != batch_ && !traffic_[k].can_slice) continue;
+        if (!can_take(traffic_[k], sizes_[c])) continue;
         const bool stays = best[c] <= best[cheap] + pass;
         from[k][c] = stays ? c : cheap;
         next[c] = (stays ? best[c] : best[cheap] + pass) + cost(traffic_[k], sizes_[c]);
       }
       best = std::move(next);
     }
-    std::vector<int64_t> images(steps);
+    std::vector<Size> best_sizes(steps, Size{batch_});
     size_t c = static_cast<size_t>(std::min_element(best.begin(), best.end()) - best.begin());
-    for (size_t k = steps; k-- > 0; c = from[k][c]) images[k] = sizes_[c];
-    return images;
+    for (size_t k = steps; k-- > 0; c = from[k][c]) best_sizes[k] = sizes_[c];
+    return best_sizes;
   }
 
-  std::vector<Section> sections_of(const std::vector<int64_t>& images) const {
+  std::vector<Section> sections_of(const std::vector<Size>& sizes) const {
     std::vector<Section> sections;
-    for (size_t k = 0; k < images.size(); ++k) {
-      if (sections.empty() || sections.back().images != images[k])
-        sections.push_back({.first = k, .end = k, .count = batch_ / images[k], .images = images[k]});
+    for (size_t k = 0; k < sizes.size(); ++k) {
+      const auto& [images, bands] = sizes[k];
+      if (k == 0 || sizes[k] != sizes[k - 1])
+        sections.push_back(
+            {.first = k, .end = k, .count = batch_ / images, .images = images, .bands = bands});
       sections.back().end = k + 1;
     }
     return sections.empty() ? whole() : sections;
@@ -192,7 +224,7 @@ class Planner {
   int threads_;
   int64_t batch_ = 0;
   std::vector<StepTraffic> traffic_;
-  std::vector<int64_t> sizes_;
+  std::vector<Size> sizes_;
 };
 
 }  // namespace

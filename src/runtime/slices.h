@@ -1,5 +1,5 @@
-// Which steps of a batch run a few images at a time, one slice of the batch after the other, so that what
-// they hand each other stays in the cores' caches.
+// Which steps run a few images of a batch, or a few rows of one image, at a time, one slice after the other,
+// so that what they hand each other stays in the cores' caches.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,15 @@
 
 namespace narrow::runtime {
 
-/// Steps [first, end), run `count` times on `images` each; count 1: once, on whatever the batch is.
+/// Steps [first, end), run `count` times on `images` each; count 1: once, on whatever the batch is. With more
+/// than one band each run is of one image, and goes through the steps band by band (bands.h).
 struct Section {
   size_t first = 0, end = 0;
-  int64_t count = 1, images = 0;
+  int64_t count = 1, images = 0, bands = 1;
 
-  bool is_sliced() const { return count > 1; }
+  bool is_sliced() const { return count > 1 || is_banded(); }
+  bool is_banded() const { return bands > 1; }
+  int64_t runs() const { return count * bands; }
 };
 
 /// What counts, in bytes that a core could have read from L3 meanwhile; measured on networks at batch 32.
@@ -25,9 +28,9 @@ struct SliceOptions {
 };
 
 /// Sections in order that cover `order`. Sliced are runs of steps that treat images alike and apart (rank 4,
-/// the batch first) where the traffic saved, activations that no longer leave the caches, is more than the
-/// traffic added, weights read once per slice. Sizes divide the batch. `graph`: the engine's, all types
-/// static.
+/// the batch first), in bands those that look at rows around their own only, where the traffic saved,
+/// activations that no longer leave the caches, is more than the traffic added, weights read once per slice.
+/// Images at a time divide the batch. `graph`: the engine's, all types static.
 std::vector<Section> plan_slices(const ir::Graph& graph, const std::vector<ir::Node*>& order,
                                  const SliceOptions& options, int threads);
 

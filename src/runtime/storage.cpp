@@ -49,8 +49,10 @@ class Builder {
           const CanPitch& can_pitch)
       : graph_(graph), order_(order), can_pitch_(can_pitch) {
     for (size_t i = 0; i < order.size(); ++i) step_[order[i]] = static_cast<int64_t>(i);
-    for (const Section& section : sections)
+    for (const Section& section : sections) {
       section_of_.insert(section_of_.end(), section.end - section.first, &section);
+      if (section.is_banded()) held_.merge(plan_bands(graph, order, section).held);
+    }
   }
 
   Storage build() {
@@ -82,6 +84,8 @@ class Builder {
     int64_t input = -1, output = -1;
     const Tensor* constant = nullptr;
     const Section* section = nullptr;  // sliced, and the only one that touches the piece
+    std::vector<Rows> held;            // in each of its bands, of so many rows
+    int64_t rows = 0;
 
     /// A step of `in` reads or writes it.
     void touch(int64_t step, const Section* in) {
@@ -138,6 +142,28 @@ class Builder {
     }
     for (Piece& piece : pieces_)
       if (is_of_slice(piece)) piece.bytes /= piece.section->count;
+    keep_rows_of_bands();
+  }
+
+  /// Memory for no more rows than are alive in a band.
+  void keep_rows_of_bands() {
+    for (size_t i = 0; i < values_.size(); ++i) {
+      Piece& piece = pieces_[find(i)];
+      if (!is_of_slice(piece) || !piece.section->is_banded()) continue;
+      const std::vector<Rows>& held = held_.at(values_[i]);
+      if (piece.held.empty()) piece.held = held;
+      for (size_t band = 0; band < held.size(); ++band)
+        piece.held[band] = {std::min(piece.held[band].first, held[band].first),
+                            std::max(piece.held[band].end, held[band].end)};
+      piece.rows = values_[i]->type.dims[1].value;
+    }
+    for (Piece& piece : pieces_) {
+      if (piece.held.empty()) continue;
+      int64_t most = 0;
+      for (const Rows& rows : piece.held) most = std::max(most, rows.count());
+      piece.bytes = piece.bytes / piece.rows * most;
+      piece.span(*piece.section);
+    }
   }
 
   /// Calls f(step, its section) for the step that makes a value and those that read it.
@@ -160,6 +186,8 @@ class Builder {
   void overwrite_residuals() {
     for (const ir::Node* node : order_) {
       if (node->op() != ir::Op::FusedConv && node->op() != ir::Op::FusedMatMul) continue;
+      // The window of a later band may reach back to rows of the residual.
+      if (section_of_[static_cast<size_t>(step_.at(node))]->is_banded()) continue;
       const ir::Value* residual = node->input(3);
       if (residual == nullptr || residual == node->input(0)) continue;
       const size_t from = find(index_of(residual)), to = find(index_of(node->output()));
@@ -243,6 +271,7 @@ class Builder {
       }
       storage_.locations[values_[i]] = location;
       if (is_of_slice(piece)) storage_.of_slice.insert(values_[i]);
+      if (!piece.held.empty()) storage_.held[values_[i]] = {offsets.at(find(i)), piece.held};
     }
     for (size_t i = 0; i < graph_.outputs().size(); ++i) {
       const ir::Value* value = graph_.outputs()[i].value;
@@ -262,7 +291,8 @@ class Builder {
   const CanPitch& can_pitch_;
   std::unordered_map<const ir::Value*, Part> parts_;
   std::unordered_map<const ir::Node*, int64_t> step_;
-  std::vector<const Section*> section_of_;  // per step
+  std::vector<const Section*> section_of_;                        // per step
+  std::unordered_map<const ir::Value*, std::vector<Rows>> held_;  // of values that sections in bands make
   std::unordered_map<const ir::Value*, size_t> index_;
   std::vector<const ir::Value*> values_;
   std::vector<size_t> parent_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "runtime/bands.h"
 #include "runtime/plan.h"
 #include "runtime/slices.h"
 
@@ -17,6 +18,12 @@ struct Storage {
   std::unordered_set<const ir::Node*>
       aliases;  // nodes that need no step: their output is their input's memory
   std::unordered_set<const ir::Value*> of_slice;  // memory for one slice of a section, not for the batch
+  /// Of a value that only one section in bands touches: the rows its memory holds during each.
+  struct Held {
+    int64_t begin;  // in the arena
+    std::vector<Rows> rows;
+  };
+  std::unordered_map<const ir::Value*, Held> held;
   std::vector<Plan::Copy> copies;
   int64_t arena_bytes = 0, lower_bound = 0;
 
@@ -28,8 +35,9 @@ struct Storage {
 using CanPitch = std::function<bool(const ir::Node& node, int64_t pitch)>;
 
 /// Reshape-like nodes become aliases; a fused residual whose last reader is the node is overwritten in place;
-/// the rest is packed by plan_memory(). What only steps of one sliced section touch has room for one slice. A
-/// Concat of channels is an alias where those who make its inputs can write them where they belong.
+/// the rest is packed by plan_memory(). What only steps of one sliced section touch has room for one slice,
+/// of bands for the rows alive at a time. A Concat of channels is an alias where those who make its inputs
+/// can write them where they belong.
 Storage assign_storage(const ir::Graph& graph, const std::vector<ir::Node*>& order,
                        const std::vector<Section>& sections, const CanPitch& can_pitch);
 

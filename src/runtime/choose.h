@@ -1,0 +1,26 @@
+// Which kernel a node gets, and why not the others.
+#pragma once
+
+#include <memory>
+
+#include "base/result.h"
+#include "runtime/kernel.h"
+#include "runtime/plan.h"
+#include "runtime/session.h"
+
+namespace narrow::runtime {
+
+/// The node as explained: its formats and outputs, no kernel yet.
+StepChoice choice_of(const ir::Node& node, Isa isa);
+
+/// The kernel a node gets by tactics or the order of the table; null: none.
+const Implementation* preferred(const NodeCase& c, const PlanOptions& options);
+
+/// The same, made, with its name and the reasons against others in `choice`. Errors: unsupported, naming the
+/// node, its types and why each candidate refused.
+Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& options, StepChoice& choice);
+
+/// A vector kernel, or a plain one where there is nothing better.
+bool has_kernel(const NodeCase& c);
+
+}  // namespace narrow::runtime
