@@ -125,7 +125,10 @@ class Planner {
   bool is_whole(const Size& size) const { return size.images == batch_ && size.bands == 1; }
   bool can_take(const StepTraffic& t, const Size& size) const {
     if (is_whole(size)) return true;
-    return t.can_slice && (size.bands == 1 || (t.can_band && t.rows >= size.bands * kLeastRows));
+    if (size.bands == 1) return t.can_slice;
+    const double caches = static_cast<double>(options_.cache_bytes * threads_);
+    return t.can_band && t.rows >= size.bands * kLeastRows &&
+           static_cast<double>(t.alive) >= options_.bands_from * caches;
   }
 
   void measure() {

@@ -25,6 +25,9 @@ struct SliceOptions {
   int64_t cache_bytes = 0;  // of one core that its share of a slice has to fit; 0: nothing is sliced
   double step = 250e3;      // starting a step
   double pass = 8;          // each byte that one section writes, into lines no cache holds, for another
+  /// Bands only where what is alive of an image is that many times the cores' caches: with less, what comes
+  /// from L3 is fetched in time by itself, and each band's start costs more than it saves.
+  double bands_from = 4;
 };
 
 /// Sections in order that cover `order`. Sliced are runs of steps that treat images alike and apart (rank 4,
