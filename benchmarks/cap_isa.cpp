@@ -1,7 +1,8 @@
 // Hides instruction sets from a whole program, so that others can be measured on an older processor's:
 // preloaded (LD_PRELOAD) with CAP_ISA set, every CPUID instruction faults (arch_prctl(2), ARCH_SET_CPUID) and
 // is answered here without the bits beyond that. Ends the program where kernel or processor cannot do that,
-// or CAP_ISA is none of avx2, avx2_vnni, avx512, avx512_vnni. Threads and children of the program inherit it.
+// or CAP_ISA is none of avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16. Threads and children of the
+// program inherit it.
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -39,7 +40,8 @@ constexpr Hidden kHidden[] = {
     {"avx2_vnni", kAvx512Ebx, kVbmiVnniEcx, kAmxEdx | kAvx512Edx, kBf16Eax | kAmxEax, kAmxComplexAvx10Edx},
     {"avx512", 0, kVbmiVnniEcx, kAmxEdx | kAvx512Edx, kAvxVnniEax | kBf16Eax | kAmxEax,
      kWiderVnniEdx | kAmxComplexAvx10Edx},
-    {"avx512_vnni", 0, 0, kAmxEdx, kAmxEax, bits(8)}};
+    {"avx512_vnni", 0, 0, kAmxEdx, kBf16Eax | kAmxEax, bits(8)},
+    {"avx512_bf16", 0, 0, kAmxEdx, kAmxEax, bits(8)}};
 
 const Hidden* hidden = nullptr;
 
@@ -67,7 +69,7 @@ __attribute__((constructor)) void cap() {
   for (const Hidden& h : kHidden)
     if (isa != nullptr && std::strcmp(isa, h.isa) == 0) hidden = &h;
   if (hidden == nullptr) {
-    std::fprintf(stderr, "CAP_ISA: expected avx2, avx2_vnni, avx512 or avx512_vnni, got %s\n",
+    std::fprintf(stderr, "CAP_ISA: expected avx2, avx2_vnni, avx512, avx512_vnni or avx512_bf16, got %s\n",
                  isa != nullptr ? isa : "nothing");
     _exit(2);
   }

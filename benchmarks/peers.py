@@ -127,7 +127,7 @@ def parse():
     parser.add_argument("--precisions", default="fp32,bf16,int8", help="of narrow's builds (default %(default)s)")
     parser.add_argument("--calib", default="none", help="samples as an .npz of the models' inputs, or none (default)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="writes every round of every contestant")
-    parser.add_argument("--isa", help="instructions that all may use at most: avx2, avx2_vnni, avx512 or avx512_vnni")
+    parser.add_argument("--isa", help="instructions that all may use at most: avx2, avx2_vnni, avx512, avx512_vnni or avx512_bf16")
     parser.add_argument("--narrow", default=str(ROOT / "build" / "release" / "narrow"), help="the binary to measure")
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / ".deps" / "bench-work", help="folder for builds")
     options = parser.parse_args()

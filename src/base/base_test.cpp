@@ -129,8 +129,16 @@ TEST(Cpu, AvxVnniAloneMayBeMissingBelowTheBest) {
   EXPECT_EQ(includes(Isa::avx512, Isa::avx2_vnni), cpu_features().avx_vnni);
 }
 
+TEST(Cpu, Bf16ProductsAreAmxOrFastDots) {
+  EXPECT_TRUE(has_bf16_products(Isa::amx));
+  EXPECT_FALSE(has_bf16_products(Isa::avx512_vnni));
+  EXPECT_EQ(has_bf16_products(Isa::avx512_bf16), cpu_features().fast_bf16_dots);
+  EXPECT_TRUE(!cpu_features().fast_bf16_dots || cpu_features().best >= Isa::avx512_bf16);
+}
+
 TEST(Cpu, NamesRoundTripAndTheEnvironmentCaps) {
-  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::amx})
+  for (const Isa isa :
+       {Isa::plain, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx})
     EXPECT_EQ(parse_isa(to_string(isa)), isa);
   EXPECT_FALSE(parse_isa("sse9"));
   const char* set = std::getenv("NARROW_MAX_ISA");

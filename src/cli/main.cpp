@@ -26,10 +26,10 @@ int main(int argc, char** argv) {
       add_verify(app), add_bench(app),   add_profile(app),   add_explain(app),  add_report(app),
       add_doctor(app), add_data(app),    add_debug(app)};
   if (const char* cap = std::getenv("NARROW_MAX_ISA"); cap != nullptr && !narrow::parse_isa(cap)) {
-    std::fprintf(
-        stderr,
-        "error: NARROW_MAX_ISA: expected plain, avx2, avx2_vnni, avx512, avx512_vnni or amx, got '%s'\n",
-        narrow::printable(cap).c_str());
+    std::fprintf(stderr,
+                 "error: NARROW_MAX_ISA: expected plain, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16 "
+                 "or amx, got '%s'\n",
+                 narrow::printable(cap).c_str());
     return kUsage;
   }
   try {

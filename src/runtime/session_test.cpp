@@ -70,7 +70,8 @@ TEST_P(FloatGraph, EveryBackendGivesTheReference) {
   const TensorMap inputs = inputs_for(graph, 3);
   const auto wanted = reference::run(graph, inputs);
   ASSERT_TRUE(wanted.ok()) << wanted.error().message();
-  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::amx}) {
+  for (const Isa isa :
+       {Isa::plain, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx}) {
     if (!runs_here(isa)) continue;
     SCOPED_TRACE(to_string(isa));
     Session session = session_of(graph, up_to(isa));
@@ -163,7 +164,8 @@ TEST_P(NarrowGraph, IntegersAreEqualOnEveryBackend) {
     const TensorMap inputs = inputs_for(graph, seed);
     Session plain = session_of(graph, reference_only());
     const TensorMap wanted = run(plain, inputs);
-    for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::amx}) {
+    for (const Isa isa :
+         {Isa::plain, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx}) {
       if (!runs_here(isa)) continue;
       SCOPED_TRACE(to_string(isa));
       for (const int threads : {1, 3}) {

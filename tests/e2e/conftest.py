@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples" / "digits"
 MODEL = DIGITS / "digits.onnx"
-ISAS = ["plain", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "amx"]
+ISAS = ["plain", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx"]
 
 
 class Narrow:

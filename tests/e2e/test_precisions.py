@@ -93,7 +93,7 @@ def test_a_sample_does_not_see_its_batch(narrow, narrowed, tmp_path):
 def test_isas_differ_by_single_codes(narrow, narrowed, tmp_path):
     feeds, _ = digits("eval")
     answers = [narrow.outputs(narrowed / "int8-dynamic.narrow", feeds, tmp_path, environment={"NARROW_MAX_ISA": isa})["logits"]
-               for isa in ("plain", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "amx")]
+               for isa in ("plain", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx")]
     # Integers are equal; FP32 sums of the depthwise layers may put a value on the other side of a tie: a step of 1/127.
     for other in answers[1:]:
         assert np.abs(other - answers[0]).max() <= np.abs(answers[0]).max() / 127

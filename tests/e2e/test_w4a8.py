@@ -98,7 +98,7 @@ def test_peers_answer_alike(narrow, built, tmp_path):
 def test_isas_are_equal(narrow, built, tmp_path):
     feeds, _ = digits("eval")
     answers = [narrow.outputs(built / "w4a8.narrow", feeds, tmp_path, environment={"NARROW_MAX_ISA": isa})["logits"]
-               for isa in ("plain", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "amx")]
+               for isa in ("plain", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "amx")]
     for other in answers[1:]:
         # Integers are equal; the last layer leaves as floats, scaled in an order of its own: a few units in the last place.
         assert np.abs(other - answers[0]).max() <= 1e-5 * np.abs(answers[0]).max()

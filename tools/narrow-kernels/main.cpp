@@ -37,15 +37,15 @@ int main(int argc, char** argv) {
       "A case is a family and fields, those at their default left out (docs/kernels.md):\n"
       "  narrow-kernels check 'conv src=u8 weights=s8 dst=u8 h=14 w=14 c=64 oc=64 kernel=3x3 pad=1x1 "
       "bias'\n\n"
-      "NARROW_MAX_ISA=plain|avx2|avx2_vnni|avx512|avx512_vnni|amx caps the kernels.\n"
+      "NARROW_MAX_ISA=plain|avx2|avx2_vnni|avx512|avx512_vnni|avx512_bf16|amx caps the kernels.\n"
       "Exit codes: 0 done, everything agrees; 1 error; 2 wrong usage; 3 a kernel differs from its "
       "reference.");
   const std::vector<Command> commands = {add_list(app), add_check(app), add_time(app), add_fuzz(app)};
   if (const char* cap = std::getenv("NARROW_MAX_ISA"); cap != nullptr && !narrow::parse_isa(cap)) {
-    fmt::print(
-        stderr,
-        "error: NARROW_MAX_ISA: expected plain, avx2, avx2_vnni, avx512, avx512_vnni or amx, got '{}'\n",
-        narrow::printable(cap));
+    fmt::print(stderr,
+               "error: NARROW_MAX_ISA: expected plain, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16 or "
+               "amx, got '{}'\n",
+               narrow::printable(cap));
     return kUsage;
   }
   install_crash_note();

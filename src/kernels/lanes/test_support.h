@@ -13,7 +13,7 @@ namespace narrow::kernels {
 
 inline std::vector<Isa> isas_here() {
   std::vector<Isa> isas;
-  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::amx})
+  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx})
     if (runs_here(isa)) isas.push_back(isa);
   return isas;
 }
