@@ -58,7 +58,7 @@ Kernels by instruction set and element type. Where a case allows it, those highe
 | --- |{rules}
 """
 
-ISAS = (("amx", "AMX"), ("avx512_vnni", "AVX-512 VNNI"), ("avx512", "AVX-512"), ("avx2_vnni", "AVX-VNNI"), ("avx2", "AVX2"), ("plain", "plain C++"))
+ISAS = (("amx", "AMX"), ("avx512_bf16", "AVX512-BF16"), ("avx512_vnni", "AVX-512 VNNI"), ("avx512", "AVX-512"), ("avx2_vnni", "AVX-VNNI"), ("avx2", "AVX2"), ("plain", "plain C++"))
 FORMATS = (("f32", "fp32"), ("bf16", "bf16"), ("f16", "fp16"), ("u8", "int8"))
 
 FAILING = """

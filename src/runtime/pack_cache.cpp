@@ -22,12 +22,21 @@ bool is_compact(const std::vector<int64_t>& parts, int64_t bytes) {
   return std::accumulate(parts.begin(), parts.end(), int64_t{0}) <= bytes + bytes / 8;
 }
 
+/// Whether one reads what the other packed: they keep the same parts.
+bool packs_as(const kernels::ConvCandidate& candidate, const std::string& other) {
+  if (candidate.name == other) return true;
+  const kernels::ConvCandidate* packer = kernels::find_conv_candidate(other);
+  return packer != nullptr && packer->storage.unpack != nullptr &&
+         packer->storage.unpack == candidate.storage.unpack &&
+         packer->storage.sizes == candidate.storage.sizes;
+}
+
 }  // namespace
 
 const artifact::PackedConstant* PackCache::stored(const PackRequest& request) const {
   for (const artifact::PackedConstant& packed : stored_)
-    if (packed.constant.identity() == request.weights.identity() && packed.kernel == request.candidate.name &&
-        artifact::packs_alike(packed.spec, request.spec))
+    if (packed.constant.identity() == request.weights.identity() &&
+        packs_as(request.candidate, packed.kernel) && artifact::packs_alike(packed.spec, request.spec))
       return &packed;
   return nullptr;
 }

@@ -169,11 +169,11 @@ def test_doctor_lists_operators_and_their_kernels(narrow):
     operators = {op["op"]: op for op in narrow("doctor", "--operators", "--json").json["operators"]}
     assert len(operators) > 180 and operators["LayerNormalization"]["since"] == 17
     fused = [kernel["name"] for kernel in operators["FusedConv"]["kernels"]]
-    assert {"conv_int8_amx", "conv_int8_avx2", "conv_f32_avx512", "reference"} <= set(fused)
+    assert {"conv_int8_amx", "conv_bf16_avx512bf16", "conv_int8_avx2", "conv_f32_avx512", "reference"} <= set(fused)
     for name, op in operators.items():
         assert op["doc"], name
         for kernel in op["kernels"]:
-            assert kernel["isa"] in ("plain", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_fp16", "amx") and kernel["formats"], name
+            assert kernel["isa"] in ("plain", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_fp16", "avx512_bf16", "amx") and kernel["formats"], name
 
 
 def test_options_before_the_model(narrow, tmp_path):

@@ -16,7 +16,7 @@ namespace {
 
 enum class AmxProduct { u8s8, s8s8, bf16, f16 };
 
-/// f16 numbers are the sums of two bf16 numbers (bf16_amx.h), of which three of four products are taken.
+/// f16 numbers are the sums of two bf16 numbers (bf16_task.h), of which three of four products are taken.
 constexpr bool is_split(AmxProduct product) { return product == AmxProduct::f16; }
 /// Steps of B beside each other.
 constexpr int64_t planes_of(AmxProduct product) { return is_split(product) ? 2 : 1; }

@@ -105,6 +105,9 @@ struct ConvCandidate {
                                         int threads);
   ConvStorage storage = {};  // null: packed anew at each start
   bool pitched = false;      // takes a dst_pitch where there is no residual
+  /// Why others are faster on this processor whatever the case, empty when it is worth running here. Null: it
+  /// is wherever it can.
+  std::string (*slower_here)() = nullptr;
 };
 
 /// All candidates, best first for a given case. Use those that runs_here() allows.

@@ -26,7 +26,7 @@ bool deals_weights(const ConvLayout& l, int64_t blocks, int threads, int64_t src
 int64_t tasks_for(const ConvLayout& l, int64_t blocks, int threads, int64_t most_per_thread) {
   if (threads == 1) return 1;
   constexpr double kTaskCycles = 50'000, kCyclesPerSum = 0.4;
-  const double products_per_cycle = l.tile.depth > 4 ? 840 : 128;  // AMX, AVX-512
+  const double products_per_cycle = l.tile.rows > 16 ? 840 : 128;  // of bytes: AMX, AVX-512
   const double cycles = static_cast<double>(blocks * l.tile.rows * l.columns()) *
                         (kCyclesPerSum + static_cast<double>(l.depth() * l.planes) / products_per_cycle);
   return threads * static_cast<int64_t>(std::clamp<double>(cycles / threads / kTaskCycles, 1,

@@ -91,6 +91,8 @@ std::vector<Implementation> conv_implementations(MakeSpec make, MakeWeights weig
                           ConvSpec spec;
                           std::string reason = make(c, spec);
                           if (reason.empty()) reason = chosen->unsupported(spec);
+                          if (reason.empty() && chosen->slower_here != nullptr)
+                            reason = chosen->slower_here();
                           if (reason.empty() && c.dst_pitch > 0 && (!chosen->pitched || c.has(3)))
                             reason = "pixels of the output are apart";
                           return reason;

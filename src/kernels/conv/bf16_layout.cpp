@@ -1,4 +1,4 @@
-#include "kernels/conv/bf16_amx_layout.h"
+#include "kernels/conv/bf16_layout.h"
 
 #include <algorithm>
 #include <limits>
@@ -18,8 +18,8 @@ int64_t steps_for(int64_t length) {
 
 }  // namespace
 
-Bf16AmxK bf16_amx_k(const ConvShape& s) {
-  Bf16AmxK k;
+Bf16K bf16_k(const ConvShape& s) {
+  Bf16K k;
   k.merged = s.dilation_w == 1 || s.kw == 1;
   k.taps = k.merged ? s.kh : s.kh * s.kw;
   const int64_t width = k.merged ? s.kw : 1;
@@ -33,9 +33,9 @@ Bf16AmxK bf16_amx_k(const ConvShape& s) {
   return k;
 }
 
-ConvLayout bf16_amx_layout(const ConvShape& s, const Bf16AmxK& k, int64_t planes) {
+ConvLayout bf16_layout(const ConvShape& s, const Bf16K& k, int64_t planes, int64_t rows) {
   ConvLayout l;
-  l.tile = {32, 32, k.k_block * 2};
+  l.tile = {rows, 32, k.k_block * 2};
   l.group_bytes = k.stored_c * 2;
   l.outputs = s.oc;
   l.panels = div_up(s.oc, l.tile.columns);
@@ -46,7 +46,7 @@ ConvLayout bf16_amx_layout(const ConvShape& s, const Bf16AmxK& k, int64_t planes
   return l;
 }
 
-std::array<uint8_t, 64> bf16_amx_config(int64_t k_block) {
+std::array<uint8_t, 64> bf16_config(int64_t k_block) {
   std::array<uint8_t, 64> config{};
   config[0] = 1;  // palette
   for (size_t tile = 0; tile < 8; ++tile) {

@@ -1,7 +1,7 @@
-// Source rows into the zero-padded bf16 copy that tiles load from.
+// Source rows into the zero-padded bf16 copy that products read.
 #include "kernels/math/simd_avx512.h"
 
-#include "kernels/conv/bf16_amx.h"
+#include "kernels/conv/bf16_task.h"
 
 namespace narrow::kernels {
 namespace {
@@ -9,7 +9,7 @@ namespace {
 __mmask32 first_lanes(int64_t n) { return n >= 32 ? 0xffffffffU : (1U << n) - 1; }
 
 /// In both planes of f16.
-void zero(const Bf16AmxRow& row, uint16_t* dst, int64_t n) {
+void zero(const Bf16Row& row, uint16_t* dst, int64_t n) {
   for (int64_t i = 0; i < n; i += 32) {
     _mm512_mask_storeu_epi16(dst + i, first_lanes(n - i), _mm512_setzero_si512());
     if (row.type == DType::f16)
@@ -32,7 +32,7 @@ Parts split(__m256i half) {
 }
 
 /// n f16 elements of src at `offset`, as both parts.
-void copy_split(const Bf16AmxRow& row, int64_t offset, int64_t n, uint16_t* dst) {
+void copy_split(const Bf16Row& row, int64_t offset, int64_t n, uint16_t* dst) {
   const uint16_t* src = static_cast<const uint16_t*>(row.src) + offset;
   for (int64_t i = 0; i < n; i += 16) {
     const auto live = static_cast<__mmask16>(first_lanes(n - i));
@@ -43,7 +43,7 @@ void copy_split(const Bf16AmxRow& row, int64_t offset, int64_t n, uint16_t* dst)
 }
 
 /// n elements of src at `offset`, as bf16.
-void copy(const Bf16AmxRow& row, int64_t offset, int64_t n, uint16_t* dst) {
+void copy(const Bf16Row& row, int64_t offset, int64_t n, uint16_t* dst) {
   if (row.type == DType::f16) return copy_split(row, offset, n, dst);
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 live = first_lanes(n - i);
@@ -62,7 +62,7 @@ void copy(const Bf16AmxRow& row, int64_t offset, int64_t n, uint16_t* dst) {
 
 /// Three channels stored as four, a register of pixels at a time: the network's first layer. Returns the
 /// pixels done.
-int64_t copy_c3_as_c4(const Bf16AmxRow& row, uint16_t* dst) {
+int64_t copy_c3_as_c4(const Bf16Row& row, uint16_t* dst) {
   int64_t x = 0;
   if (row.type == DType::f32) {
     const float* src = static_cast<const float*>(row.src);
@@ -97,7 +97,7 @@ int64_t copy_c3_as_c4(const Bf16AmxRow& row, uint16_t* dst) {
 
 }  // namespace
 
-void bf16_amx_copy_row(const Bf16AmxRow& row, uint16_t* dst) {
+void bf16_copy_row(const Bf16Row& row, uint16_t* dst) {
   if (row.src == nullptr) return zero(row, dst, row.total * row.stored_c);
   zero(row, dst, row.left * row.stored_c);
   dst += row.left * row.stored_c;

@@ -1,22 +1,24 @@
-// bf16 x bf16 -> f32 in AMX tiles, and f16 as two bf16 numbers (amx_steps.h). The order of K is fixed, so a
-// result never depends on how blocks are dealt to threads.
-#include "kernels/conv/amx_steps.h"
-#include "kernels/conv/bf16_amx.h"
+// What happens to FP32 sums of bf16 products, for files with the AVX512-BF16 flags (hence the unnamed
+// namespace).
+#pragma once
+
+#include "kernels/conv/bf16_task.h"
 #include "kernels/conv/narrow_out_avx512.h"
 #include "kernels/conv/row_pairs.h"
-#include "kernels/conv/walk_loop.h"
 
 namespace narrow::kernels {
 namespace {
 
-using Sums = ConvSums<float>;
+#define NARROW_BF16_INLINE inline __attribute__((always_inline))
+
+using Bf16Sums = ConvSums<float>;
 
 /// bf16 or f16 from sums with bounds only, with or without a residual of the same type: pairs of rows of 32
 /// columns. kBare: no upper bound, all columns.
 template <bool kF16, bool kResidual, bool kBare>
 class HalfPairs : public RowPairs<HalfPairs<kF16, kResidual, kBare>> {
  public:
-  NARROW_AMX_INLINE HalfPairs(const Bf16Finish& f, const ConvRows& rows, const Sums& s)
+  NARROW_BF16_INLINE HalfPairs(const Bf16Finish& f, const ConvRows& rows, const Bf16Sums& s)
       : RowPairs<HalfPairs>((rows.count + 1) / 2),
         low_(_mm512_set1_ps(f.activation.alpha)),
         high_(_mm512_set1_ps(f.activation.beta)),
@@ -29,7 +31,7 @@ class HalfPairs : public RowPairs<HalfPairs<kF16, kResidual, kBare>> {
         rows_(rows) {}
 
   /// Both rows are read before either is written: dst may be the memory of the residual.
-  NARROW_AMX_INLINE void finish_pair() {
+  NARROW_BF16_INLINE void finish_pair() {
     const RowPair pair = rows_.take();
     const int64_t at0 = pair.element0, at1 = pair.element1;
     const __m512i first = row(c_ + pair.sums0, at0), second = row(c_ + pair.sums1, at1);
@@ -43,7 +45,7 @@ class HalfPairs : public RowPairs<HalfPairs<kF16, kResidual, kBare>> {
   }
 
  private:
-  NARROW_AMX_INLINE __m512i row(const float* sums, int64_t at) const {
+  NARROW_BF16_INLINE __m512i row(const float* sums, int64_t at) const {
     __m512 r0 = _mm512_add_ps(_mm512_load_ps(sums), bias0_),
            r1 = _mm512_add_ps(_mm512_load_ps(sums + 16), bias1_);
     if constexpr (kResidual) {
@@ -57,7 +59,7 @@ class HalfPairs : public RowPairs<HalfPairs<kF16, kResidual, kBare>> {
     else
       return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(r1, r0));
   }
-  NARROW_AMX_INLINE static __m512 load(const uint16_t* from, __mmask16 live) {
+  NARROW_BF16_INLINE static __m512 load(const uint16_t* from, __mmask16 live) {
     return kF16 ? Simd512::load_f16(from, live) : Simd512::load_bf16(from, live);
   }
 
@@ -69,14 +71,14 @@ class HalfPairs : public RowPairs<HalfPairs<kF16, kResidual, kBare>> {
   MappedRows rows_;
 };
 
-/// Whether HalfPairs can; otherwise finish_any() does.
-bool stays_half(const Bf16Finish& f) {
+/// Whether HalfPairs can; otherwise bf16_finish_any() does.
+bool bf16_stays_half(const Bf16Finish& f) {
   return (f.dst_type == DType::bf16 || f.dst_type == DType::f16) && f.activation.kind == Act::clip &&
          (f.residual_type == DType::undefined || f.residual_type == f.dst_type);
 }
 
 template <bool kF16, class F>
-NARROW_AMX_INLINE void with_pairs_of(const Bf16Finish& f, int64_t columns, F&& call) {
+NARROW_BF16_INLINE void with_half_pairs_of(const Bf16Finish& f, int64_t columns, F&& call) {
   const bool bare = columns >= 32 && f.activation.beta == __builtin_inff();
   if (f.residual_type == DType::undefined) {
     if (bare)
@@ -92,15 +94,15 @@ NARROW_AMX_INLINE void with_pairs_of(const Bf16Finish& f, int64_t columns, F&& c
 
 /// Calls f<the HalfPairs this finish wants>(); only where it stays in 16 bits.
 template <class F>
-NARROW_AMX_INLINE void with_pairs(const Bf16Finish& f, int64_t columns, F&& call) {
+NARROW_BF16_INLINE void with_half_pairs(const Bf16Finish& f, int64_t columns, F&& call) {
   if (f.dst_type == DType::f16)
-    with_pairs_of<true>(f, columns, call);
+    with_half_pairs_of<true>(f, columns, call);
   else
-    with_pairs_of<false>(f, columns, call);
+    with_half_pairs_of<false>(f, columns, call);
 }
 
 /// Any types and activation.
-void finish_any(const Bf16Finish& f, const ConvRows& rows, const Sums& s) {
+void bf16_finish_any(const Bf16Finish& f, const ConvRows& rows, const Bf16Sums& s) {
   const IntegerStore integer{1.0F / f.dst_quant.scale, f.dst_quant.zero_point, f.low, f.high};
   for (int64_t row = 0; row < rows.count; ++row)
     for (int64_t column = 0; column < s.columns; column += 16) {
@@ -113,39 +115,7 @@ void finish_any(const Bf16Finish& f, const ConvRows& rows, const Sums& s) {
     }
 }
 
-template <AmxProduct kProduct>
-struct Bf16Amx {
-  using Args = Bf16Args;
-  using Sum = float;
-  static constexpr int64_t kRows = 32, kColumns = 32;
-  static int64_t cover(int64_t n) { return n > 16 ? 32 : 16; }
-  static void begin(const Bf16Args& g) { _tile_loadconfig(g.config); }
-  static void end() { _tile_release(); }
-  static void tile(const Bf16Args& g, const uint8_t* a, const int8_t* b, int64_t /*at*/, int64_t rows,
-                   const ConvPending<float>& pending, float* c) {
-    if (!stays_half(g.finish)) {
-      finish_any(g.finish, *pending.rows, pending.sums);
-      return amx_tiles<kProduct>(g, a, b, rows, AmxNothing{}, c);
-    }
-    with_pairs(g.finish, pending.sums.columns, [&]<class Pairs>() {
-      amx_tiles<kProduct>(g, a, b, rows, Pairs(g.finish, *pending.rows, pending.sums), c);
-    });
-  }
-  static void finish(const Bf16Args& g, const ConvRows& rows, const Sums& sums) {
-    if (stays_half(g.finish))
-      with_pairs(g.finish, sums.columns, [&]<class Pairs>() { Pairs(g.finish, rows, sums).rest(); });
-    else
-      finish_any(g.finish, rows, sums);
-  }
-};
+#undef NARROW_BF16_INLINE
 
 }  // namespace
-
-void bf16_amx_task(const Bf16Args& args, const ConvRange& range) {
-  if (args.split)
-    walk_task<Bf16Amx<AmxProduct::f16>>(args, range);
-  else
-    walk_task<Bf16Amx<AmxProduct::bf16>>(args, range);
-}
-
 }  // namespace narrow::kernels

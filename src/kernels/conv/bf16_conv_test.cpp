@@ -1,7 +1,10 @@
+// Convolutions by products of bf16 numbers: in AMX tiles, and by vdpbf16ps wherever the instruction is, fast
+// or not.
 #include "kernels/conv/narrow_case.h"
 
 namespace narrow::kernels {
 ConvCandidate conv_bf16_amx();
+ConvCandidate conv_bf16_avx512bf16();
 ConvCandidate conv_f16_amx();
 
 namespace {
@@ -18,23 +21,29 @@ ConvSpec bf16_spec(const ConvShape& s) {
   return spec;
 }
 
-void check(const ConvSpec& spec, uint64_t seed) {
-  const Case c = make_case(spec, seed);
-  const Bytes one = run(conv_bf16_amx(), c, 1);
-  expect_near_reference(c, one);
-  for (const int threads : {2, 3})
-    EXPECT_EQ(run(conv_bf16_amx(), c, threads), one) << text(spec) << " threads " << threads;
-}
+class ConvBf16 : public testing::TestWithParam<ConvCandidate> {
+ protected:
+  void SetUp() override {
+    if (!runs_here(GetParam().isa)) GTEST_SKIP() << to_string(GetParam().isa) << " not available here";
+  }
+  static Bytes run(const Case& c, int threads, bool residual_is_dst = false) {
+    return testing_conv::run(GetParam(), c, threads, residual_is_dst);
+  }
+  static void check(const ConvSpec& spec, uint64_t seed) {
+    const Case c = make_case(spec, seed);
+    const Bytes one = run(c, 1);
+    expect_near_reference(c, one);
+    for (const int threads : {2, 3}) EXPECT_EQ(run(c, threads), one) << text(spec) << " threads " << threads;
+  }
+};
 
-TEST(ConvBf16Amx, Products) {
-  NEEDS_AMX();
+TEST_P(ConvBf16, Products) {
   for (const int64_t m : {1, 2, 15, 16, 17, 31, 32, 33, 49, 100})
     for (const int64_t k : {1, 2, 7, 24, 32, 33, 64, 70, 144})
       for (const int64_t n : {1, 16, 17, 40}) check(bf16_spec(shape(1, 1, m, k, n, 1, 1, 1, 0)), 1);
 }
 
-TEST(ConvBf16Amx, Windows) {
-  NEEDS_AMX();
+TEST_P(ConvBf16, Windows) {
   for (const int64_t size : {5, 8, 13})
     for (const int64_t channels : {1, 3, 15, 16, 32, 33, 48, 64})
       for (const int64_t kernel : {1, 2, 3, 5})
@@ -45,8 +54,7 @@ TEST(ConvBf16Amx, Windows) {
           }
 }
 
-TEST(ConvBf16Amx, BatchDilationAndUnevenPadding) {
-  NEEDS_AMX();
+TEST_P(ConvBf16, BatchDilationAndUnevenPadding) {
   for (const int64_t batch : {1, 3})
     for (const int64_t dilation : {1, 2, 3})
       check(bf16_spec(shape(batch, 9, 8, 24, 33, 3, 3, 1, 2, dilation)), 3);
@@ -63,8 +71,7 @@ TEST(ConvBf16Amx, BatchDilationAndUnevenPadding) {
   check(bf16_spec(rectangle), 7);
 }
 
-TEST(ConvBf16Amx, TypesResidualsActivations) {
-  NEEDS_AMX();
+TEST_P(ConvBf16, TypesResidualsActivations) {
   for (const DType dst : {DType::f32, DType::bf16, DType::f16, DType::u8, DType::s8})
     for (const DType residual : {DType::undefined, DType::f32, DType::bf16, DType::f16, DType::u8, DType::s8})
       for (const Activation act :
@@ -148,8 +155,7 @@ TEST(ConvF16Amx, SaysWhyNot) {
   EXPECT_EQ(conv_f16_amx().unsupported(spec), "src is f32: wants f16");
 }
 
-TEST(ConvBf16Amx, SingleSourceRoundsToBf16) {
-  NEEDS_AMX();
+TEST_P(ConvBf16, SingleSourceRoundsToBf16) {
   for (const ConvShape& s : {shape(1, 12, 11, 3, 32, 3, 3, 2, 1), shape(1, 5, 5, 64, 32, 1, 1, 1, 0),
                              shape(2, 9, 9, 20, 8, 3, 3, 1, 1)}) {
     Case narrow_case = make_case(bf16_spec(s), 9), wide_case = narrow_case;
@@ -162,25 +168,23 @@ TEST(ConvBf16Amx, SingleSourceRoundsToBf16) {
       put(DType::f32, wide_case.src.data(), i, x);
       put(DType::bf16, narrow_case.src.data(), i, x);
     }
-    EXPECT_EQ(run(conv_bf16_amx(), wide_case, 2), run(conv_bf16_amx(), narrow_case, 2));
+    EXPECT_EQ(run(wide_case, 2), run(narrow_case, 2));
   }
 }
 
-TEST(ConvBf16Amx, ResidualMayBeDst) {
-  NEEDS_AMX();
+TEST_P(ConvBf16, ResidualMayBeDst) {
   ConvSpec spec = bf16_spec(shape(1, 14, 14, 64, 72, 1, 1, 1, 0));
   spec.dst = spec.residual = DType::bf16;
   spec.activation = {Act::relu};
   const Case c = make_case(spec, 11);
-  EXPECT_EQ(run(conv_bf16_amx(), c, 2, true), run(conv_bf16_amx(), c, 1));
+  EXPECT_EQ(run(c, 2, true), run(c, 1));
 }
 
-TEST(ConvBf16Amx, NotANumberStaysInItsWindow) {
-  NEEDS_AMX();
+TEST_P(ConvBf16, NotANumberStaysInItsWindow) {
   for (const int64_t channels : {3, 24, 33, 64}) {
     Case c = make_case(bf16_spec(shape(1, 9, 9, channels, 17, 3, 3, 1, 1)), 12);
     put(DType::bf16, c.src.data(), (4 * 9 + 4) * channels, NAN);
-    const Bytes got = run(conv_bf16_amx(), c, 1);
+    const Bytes got = run(c, 1);
     for (int64_t i = 0; i < c.outputs(); ++i) {
       const int64_t x = i / 17 % 9, y = i / 17 / 9;
       const bool inside = x >= 3 && x <= 5 && y >= 3 && y <= 5;
@@ -189,14 +193,75 @@ TEST(ConvBf16Amx, NotANumberStaysInItsWindow) {
   }
 }
 
-TEST(ConvBf16Amx, SaysWhyNot) {
+TEST_P(ConvBf16, SaysWhyNot) {
   ConvSpec spec = bf16_spec(shape(1, 4, 4, 8, 8, 3, 3, 1, 1));
-  EXPECT_EQ(conv_bf16_amx().unsupported(spec), "");
+  EXPECT_EQ(GetParam().unsupported(spec), "");
   spec.shape.groups = 2;
-  EXPECT_EQ(conv_bf16_amx().unsupported(spec), "groups = 2: wants 1");
+  EXPECT_EQ(GetParam().unsupported(spec), "groups = 2: wants 1");
   spec.shape.groups = 1;
   spec.weights = DType::f32;
-  EXPECT_EQ(conv_bf16_amx().unsupported(spec), "weights are f32: wants bf16");
+  EXPECT_EQ(GetParam().unsupported(spec), "weights are f32: wants bf16");
+}
+
+/// Neither the number of rows in a pixel's block nor those around it show in its sums.
+TEST_P(ConvBf16, PixelsDoNotSeeTheirBlock) {
+  constexpr int64_t kPixels = 61;
+  ConvSpec spec = bf16_spec(shape(1, 1, kPixels, 70, 40, 1, 1, 1, 0));
+  const Case all = make_case(spec, 13);
+  const Bytes together = run(all, 1);
+  const size_t src_pixel = 70 * 2, dst_pixel = together.size() / kPixels;
+  for (const int64_t count : {1, 2, 5, 8, 15, 33})
+    for (int64_t first = 0; first + count <= kPixels; first += 7) {
+      Case few = all;
+      few.spec.shape.w = few.spec.shape.ow = count;
+      const auto src = all.src.begin() + static_cast<ptrdiff_t>(first * static_cast<int64_t>(src_pixel));
+      few.src.assign(src, src + static_cast<ptrdiff_t>(count * static_cast<int64_t>(src_pixel)));
+      const auto want = together.begin() + static_cast<ptrdiff_t>(first * static_cast<int64_t>(dst_pixel));
+      EXPECT_EQ(run(few, 1),
+                Bytes(want, want + static_cast<ptrdiff_t>(count * static_cast<int64_t>(dst_pixel))))
+          << count << " from " << first;
+    }
+}
+
+/// Numbers below 2^-126 count as zero, as operands and as results; infinities and NaN pass.
+TEST_P(ConvBf16, SubnormalsAreZero) {
+  ConvSpec spec = bf16_spec(shape(1, 1, 6, 2, 3, 1, 1, 1, 0));
+  spec.bias = false;
+  spec.dst = DType::f32;
+  Case c = make_case(spec, 14);
+  const float sources[] = {0x1p-130F, 0x1p-70F, 0x1p-120F, INFINITY, NAN, 3};
+  const float weights[] = {1, 0x1p-60F, 0x1p-6F};
+  for (int64_t i = 0; i < 6; ++i) {
+    put(DType::bf16, c.src.data(), 2 * i, sources[i]);
+    put(DType::bf16, c.src.data(), 2 * i + 1, 0);
+  }
+  for (int64_t o = 0; o < 3; ++o) {
+    put(DType::bf16, c.weights.data(), 2 * o, weights[o]);
+    put(DType::bf16, c.weights.data(), 2 * o + 1, 1);
+  }
+  const Bytes got = run(c, 1);
+  for (int64_t i = 0; i < 6; ++i)
+    for (int64_t o = 0; o < 3; ++o) {
+      const auto flushed = [](float x) { return std::fabs(x) < 0x1p-126F ? 0 : x; };
+      const float want = flushed(flushed(sources[i]) * weights[o]),
+                  is = get(DType::f32, got.data(), i * 3 + o);
+      EXPECT_TRUE(is == want || (std::isnan(is) && std::isnan(want)))
+          << sources[i] << " * " << weights[o] << ": " << is;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ConvBf16, testing::Values(conv_bf16_amx(), conv_bf16_avx512bf16()),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+/// What a file keeps serves both.
+TEST(ConvBf16Storage, IsOneOrder) {
+  const ConvStorage amx = conv_bf16_amx().storage, vectors = conv_bf16_avx512bf16().storage;
+  EXPECT_TRUE(amx.sizes == vectors.sizes && amx.unpack == vectors.unpack && amx.refuses == vectors.refuses);
+}
+
+TEST(ConvBf16Dots, AreSlowerWhereBf16HasNoProducts) {
+  EXPECT_EQ(conv_bf16_avx512bf16().slower_here().empty(), has_bf16_products(Isa::avx512_bf16));
+  EXPECT_EQ(conv_bf16_amx().slower_here, nullptr);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// How the bf16 AMX convolution cuts K into tile steps.
+// How the bf16 convolutions cut K into steps: of AMX tiles, whose order of weights registers read as well.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@ namespace narrow::kernels {
 
 /// K = taps x steps_per_tap x k_block. Depends on channels and kernel only, so packed weights fit every
 /// spatial size.
-struct Bf16AmxK {
+struct Bf16K {
   int64_t stored_c = 0;  // channels per pixel in the source copy: c, or padded so that steps are long
   bool merged =
       false;  // a tap is a whole kernel row (kw * stored_c adjacent elements): any kw with dilation_w = 1
@@ -22,12 +22,12 @@ struct Bf16AmxK {
 };
 
 /// No step reads beyond its tap: neighbouring memory may hold NaN, and 0 * NaN is NaN.
-Bf16AmxK bf16_amx_k(const ConvShape& shape);
+Bf16K bf16_k(const ConvShape& shape);
 
-/// The same for a walk over bytes.
-ConvLayout bf16_amx_layout(const ConvShape& shape, const Bf16AmxK& k, int64_t planes);
+/// The same for a walk over bytes, in blocks of `rows` positions.
+ConvLayout bf16_layout(const ConvShape& shape, const Bf16K& k, int64_t planes, int64_t rows);
 
-/// The 64-byte tile configuration for steps of k_block elements (amx_steps.h).
-std::array<uint8_t, 64> bf16_amx_config(int64_t k_block);
+/// The 64-byte configuration of AMX tiles for steps of k_block elements (amx_steps.h).
+std::array<uint8_t, 64> bf16_config(int64_t k_block);
 
 }  // namespace narrow::kernels

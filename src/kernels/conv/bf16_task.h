@@ -1,5 +1,5 @@
-// Plain data between the front of convolutions in bf16 tiles (bf16_amx_conv.cpp) and its ISA files
-// (*_amx.cpp).
+// Plain data between the front of convolutions in bf16 (bf16_conv.cpp) and its ISA files (*_amx.cpp,
+// *_avx512bf16.cpp).
 //
 // f16 numbers are split: high, the nearest bf16, and low, what is left of the 11 bits, so that x = high + low
 // exactly. Of the four products of two such numbers low * low, at most 2^-16 of the whole, is left out: three
@@ -27,13 +27,13 @@ struct Bf16Finish {
 };
 
 struct Bf16Args : ConvWalk {
-  const uint8_t* config;  // 64 bytes, for steps of step_bytes
+  const uint8_t* config;  // of AMX: 64 bytes, for steps of step_bytes
   bool split = false;     // f16 in two planes
   Bf16Finish finish;
 };
 
 /// Columns of one stored row: `left` zero pixels, `count` source pixels, zeros up to `total`.
-struct Bf16AmxRow {
+struct Bf16Row {
   const void* src = nullptr;  // first source pixel; null: a row of zeros
   DType type = DType::bf16;   // of the source: bf16, f32, f16
   int64_t plane = 0;          // f16: elements from where high parts are written to the low ones
@@ -41,9 +41,10 @@ struct Bf16AmxRow {
   int64_t left = 0, count = 0, total = 0;
 };
 
-void bf16_amx_task(const Bf16Args& args, const ConvRange& range);
+void bf16_task_amx(const Bf16Args& args, const ConvRange& range);
+void bf16_task_avx512bf16(const Bf16Args& args, const ConvRange& range);  // not split
 /// Writes row.total * row.stored_c elements, of f16 twice. FP32 rounds to nearest even; FP32 subnormals
-/// become zero, as they do inside the tile multiplier.
-void bf16_amx_copy_row(const Bf16AmxRow& row, uint16_t* dst);
+/// become zero, as they do in the products.
+void bf16_copy_row(const Bf16Row& row, uint16_t* dst);
 
 }  // namespace narrow::kernels

@@ -1,11 +1,11 @@
-// Convolutions in bf16 tiles with FP32 accumulation, anything out.
+// Convolutions by products of bf16 numbers with FP32 accumulation, anything out.
 //
-// conv_bf16_amx: bf16 weights, bf16 or f32 source. conv_f16_amx: f16 weights and source, each number as two
-// bf16 numbers (bf16_amx.h).
+// conv_bf16_amx, conv_bf16_avx512bf16: bf16 weights, bf16 or f32 source. conv_f16_amx: f16 weights and
+// source, each number as two bf16 numbers (bf16_task.h).
 //
-// AMX treats subnormal numbers as zero, in and out; a bf16 result below 2^-126 is stored as zero. f16 numbers
-// and their parts are none there. An infinite f16 input makes the sum NaN, which f16 arithmetic leaves
-// infinite as long as no other term is infinite or zero times infinite.
+// The products treat subnormal numbers as zero, in and out; a bf16 result below 2^-126 is stored as zero. f16
+// numbers and their parts are none there. An infinite f16 input makes the sum NaN, which f16 arithmetic
+// leaves infinite as long as no other term is infinite or zero times infinite.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -13,8 +13,8 @@
 
 #include "base/aligned.h"
 #include "fmt/format.h"
-#include "kernels/conv/bf16_amx.h"
-#include "kernels/conv/bf16_amx_layout.h"
+#include "kernels/conv/bf16_layout.h"
+#include "kernels/conv/bf16_task.h"
 #include "kernels/conv/conv_clamp.h"
 #include "kernels/conv/walk_plan.h"
 #include "numerics/bf16.h"
@@ -23,8 +23,19 @@
 namespace narrow::kernels {
 namespace {
 
+struct Bf16Isa {
+  const char* name;
+  Isa isa;
+  int64_t rows;  // positions of a block
+  void (*task)(const Bf16Args& args, const ConvRange& range);
+};
+
+constexpr Bf16Isa kAmx{"conv_bf16_amx", Isa::amx, 32, bf16_task_amx};
+constexpr Bf16Isa kAmxSplit{"conv_f16_amx", Isa::amx, 32, bf16_task_amx};
+constexpr Bf16Isa kVectors{"conv_bf16_avx512bf16", Isa::avx512_bf16, 14, bf16_task_avx512bf16};
+
 struct Packed : PackedWeights {
-  Bf16AmxK k;
+  Bf16K k;
   AlignedBuffer weights;  // [oc/32][tap][step][2][k_block/2][16][2]
   AlignedBuffer bias;     // [oc rounded up to 32] f32
   int64_t bytes() const override { return weights.bytes() + bias.bytes(); }
@@ -67,7 +78,7 @@ int64_t panels_of(const ConvShape& s) { return div_up(s.oc, 32); }
 /// Calls f(at, index) for every element of the packed weights: index of its weight in [oc][c][kh][kw], -1 for
 /// padding.
 template <class F>
-void for_each_element(const ConvShape& s, const Bf16AmxK& k, F&& f) {
+void for_each_element(const ConvShape& s, const Bf16K& k, F&& f) {
   int64_t at = 0;
   for (int64_t panel = 0; panel < panels_of(s); ++panel)
     for (int64_t step = 0; step < k.steps(); ++step) {
@@ -90,13 +101,13 @@ void for_each_element(const ConvShape& s, const Bf16AmxK& k, F&& f) {
 }
 
 std::vector<int64_t> stored_sizes(const ConvSpec& spec) {
-  return {panels_of(spec.shape) * bf16_amx_k(spec.shape).panel_elements() * 2};
+  return {panels_of(spec.shape) * bf16_k(spec.shape).panel_elements() * 2};
 }
 
 void unpack(const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byte* weights) {
   const auto* packed = parts[0].as<uint16_t>();
   auto* out = reinterpret_cast<uint16_t*>(weights);
-  for_each_element(spec.shape, bf16_amx_k(spec.shape), [&](int64_t at, int64_t index) {
+  for_each_element(spec.shape, bf16_k(spec.shape), [&](int64_t at, int64_t index) {
     if (index >= 0) out[index] = packed[at];
   });
 }
@@ -117,7 +128,7 @@ void pack_split(const ConvSpec& spec, const f16* in, Packed& packed) {
 
 std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeights& weights) {
   auto packed = std::make_shared<Packed>();
-  packed->k = bf16_amx_k(spec.shape);
+  packed->k = bf16_k(spec.shape);
   if (is_split(spec)) {
     pack_split(spec, static_cast<const f16*>(weights.weights), *packed);
   } else if (weights.stored.empty()) {
@@ -149,21 +160,22 @@ Bf16Finish make_finish(const ConvSpec& spec, const Packed& packed) {
 }
 
 /// The shape of what the walk reads: pixels of stored_c bf16.
-ConvShape in_bytes(ConvShape shape, const Bf16AmxK& k) {
+ConvShape in_bytes(ConvShape shape, const Bf16K& k) {
   shape.c = k.stored_c * 2;
   return shape;
 }
 
 class Kernel : public ConvKernel, private ConvWalker {
  public:
-  Kernel(const ConvSpec& spec, std::shared_ptr<const Packed> packed, int threads)
+  Kernel(const ConvSpec& spec, std::shared_ptr<const Packed> packed, const Bf16Isa& isa, int threads)
       : shape_(spec.shape),
         src_(spec.src),
         packed_(std::move(packed)),
-        config_(bf16_amx_config(packed_->k.k_block)),
+        task_(isa.task),
+        config_(bf16_config(packed_->k.k_block)),
         finish_(make_finish(spec, *packed_)),
         split_(is_split(spec)),
-        plan_(in_bytes(shape_, packed_->k), bf16_amx_layout(shape_, packed_->k, planes_of(spec)),
+        plan_(in_bytes(shape_, packed_->k), bf16_layout(shape_, packed_->k, planes_of(spec), isa.rows),
               shape_.is_pointwise() && src_ == DType::bf16 && packed_->k.stored_c == shape_.c, threads) {}
 
   int64_t scratch_bytes() const override { return plan_.scratch_bytes(); }
@@ -177,7 +189,7 @@ class Kernel : public ConvKernel, private ConvWalker {
     Bf16Finish finish = finish_;
     finish.residual = buffers.residual;
     finish.dst = buffers.dst;
-    bf16_amx_task({walk, config_.data(), split_, finish}, range);
+    task_({walk, config_.data(), split_, finish}, range);
   }
 
   void copy_row(const void* src, int64_t n, int64_t y, uint8_t* to) const override {
@@ -185,43 +197,53 @@ class Kernel : public ConvKernel, private ConvWalker {
   }
 
   void fill_row(const void* src, int64_t index, uint8_t* to) const {
-    Bf16AmxRow row{.type = src_, .c = shape_.c, .stored_c = packed_->k.stored_c};
+    Bf16Row row{.type = src_, .c = shape_.c, .stored_c = packed_->k.stored_c};
     row.plane = plan_.plane_bytes() / 2;
     row.total = plan_.image().row_bytes / (2 * row.stored_c);
     row.left = std::min(shape_.pad_left, row.total);
     row.count = std::min(shape_.w, row.total - row.left);
     if (index >= 0 && row.count > 0)
       row.src = static_cast<const char*>(src) + index * shape_.w * shape_.c * bytes_of(src_);
-    bf16_amx_copy_row(row, reinterpret_cast<uint16_t*>(to));
+    bf16_copy_row(row, reinterpret_cast<uint16_t*>(to));
   }
 
   ConvShape shape_;
   DType src_;
   std::shared_ptr<const Packed> packed_;
+  void (*task_)(const Bf16Args& args, const ConvRange& range);
   std::array<uint8_t, 64> config_;
   Bf16Finish finish_;
   bool split_;
   ConvWalkPlan plan_;
 };
 
+template <const Bf16Isa& kIsa>
 std::unique_ptr<ConvKernel> create(const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
                                    int threads) {
-  return std::make_unique<Kernel>(spec, std::static_pointer_cast<const Packed>(std::move(packed)), threads);
+  return std::make_unique<Kernel>(spec, std::static_pointer_cast<const Packed>(std::move(packed)), kIsa,
+                                  threads);
+}
+
+/// Of weights in the order that both instruction sets read.
+constexpr ConvStorage kStorage{stored_sizes, unpack, unsupported_weights};
+
+std::string dots_are_slow() {
+  return cpu_features().fast_bf16_dots ? "" : "vdpbf16ps is slower than FP32 vectors on this processor";
 }
 
 }  // namespace
 
 ConvCandidate conv_bf16_amx() {
-  return {"conv_bf16_amx",
-          Isa::amx,
-          unsupported,
-          pack,
-          create,
-          {stored_sizes, unpack, unsupported_weights},
-          true};
+  return {kAmx.name, kAmx.isa, unsupported, pack, create<kAmx>, kStorage, true};
+}
+
+ConvCandidate conv_bf16_avx512bf16() {
+  return {kVectors.name, kVectors.isa, unsupported, pack, create<kVectors>, kStorage, true, dots_are_slow};
 }
 
 /// Packed anew at each start: the two parts take twice the bytes of the weights.
-ConvCandidate conv_f16_amx() { return {"conv_f16_amx", Isa::amx, unsupported_f16, pack, create, {}, true}; }
+ConvCandidate conv_f16_amx() {
+  return {kAmxSplit.name, kAmxSplit.isa, unsupported_f16, pack, create<kAmxSplit>, {}, true};
+}
 
 }  // namespace narrow::kernels
