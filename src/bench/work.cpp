@@ -126,9 +126,10 @@ Arithmetic arithmetic_of(const ir::Node& node, const std::string& kernel, Isa is
   }
   if (is_int8(a) && is_int8(b)) return Arithmetic::int8;
   if (kernel.find("_f16_amx") != std::string::npos) return Arithmetic::bf16x3;
+  for (const char* dots : {"bf16_amx", "bf16_avx512bf16"})
+    if (kernel.find(dots) != std::string::npos) return Arithmetic::bf16;
   const bool products = node.op() == Op::MatMul && a == DType::bf16 && b == DType::bf16;
-  const bool weights = kernel.find("bf16_amx") != std::string::npos;
-  return tiles && (products || weights) ? Arithmetic::bf16 : Arithmetic::fp32;
+  return tiles && products ? Arithmetic::bf16 : Arithmetic::fp32;
 }
 
 double Roofs::gops(Arithmetic arithmetic) const {

@@ -109,7 +109,10 @@ TEST(ArithmeticOf, FollowsOperandsAndKernel) {
   const OneNode relu = one_node("(%a: f32[7,5]) {\n  %y: f32[7,5] = Relu(%a)\n  return %y as \"y\"\n}\n");
   EXPECT_EQ(arithmetic_of(f32.node(), "matmul", Isa::amx), Arithmetic::fp32);
   EXPECT_EQ(arithmetic_of(f32.node(), "conv_bf16_amx", Isa::amx), Arithmetic::bf16);  // rounds its operand
+  EXPECT_EQ(arithmetic_of(f32.node(), "conv_bf16_avx512bf16", Isa::avx512_bf16), Arithmetic::bf16);
+  EXPECT_EQ(arithmetic_of(f32.node(), "conv_bf16_avx512", Isa::avx512_bf16), Arithmetic::fp32);  // widens
   EXPECT_EQ(arithmetic_of(bf16.node(), "matmul", Isa::amx), Arithmetic::bf16);
+  EXPECT_EQ(arithmetic_of(bf16.node(), "matmul", Isa::avx512_bf16), Arithmetic::fp32);
   EXPECT_EQ(arithmetic_of(f32.node(), "conv_f16_amx", Isa::amx), Arithmetic::bf16x3);
   EXPECT_EQ(arithmetic_of(bf16.node(), "matmul", Isa::avx512), Arithmetic::fp32);
   EXPECT_EQ(arithmetic_of(bf16.node(), "reference", Isa::amx), Arithmetic::fp32);

@@ -75,6 +75,7 @@ std::string header(const Options& o) {
   const CpuFeatures& cpu = cpu_features();
   const Isa isa = usable_isa();
   const std::string native = isa >= Isa::amx             ? "int8 and bf16 (AMX)"
+                             : has_bf16_products(isa)    ? "int8 (AVX-512 VNNI) and bf16 (AVX512-BF16)"
                              : isa >= Isa::avx512_vnni   ? "int8 (AVX-512 VNNI)"
                              : runs_here(Isa::avx2_vnni) ? "int8 (AVX-VNNI)"
                                                          : "fp32 only";

@@ -56,8 +56,10 @@ Result<int> run(const Common& common) {
   };
   const FormatRow formats[] = {
       {"fp32", true, "native"},
-      {"bf16", isa >= Isa::amx,
-       isa >= Isa::amx ? "native (AMX tiles)" : "emulated: widened to FP32 on load, saves memory, not time"},
+      {"bf16", has_bf16_products(isa),
+       isa >= Isa::amx          ? "native (AMX tiles)"
+       : has_bf16_products(isa) ? "native (AVX512-BF16)"
+                                : "emulated: widened to FP32 on load, saves memory, not time"},
       {"fp16", false,
        isa >= Isa::amx
            ? "as two bf16 parts, three products for one (AMX tiles): faster than FP32, FP32 sums"

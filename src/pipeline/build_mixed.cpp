@@ -99,7 +99,7 @@ class Finder {
     const auto format = format_of(built.build->precision);
     const bool pinned = request_.options.tactics == TacticSource::pinned;
     if (!format) return {};
-    if (*format == NodeFormat::bf16 && !pinned && usable_isa() < Isa::amx)
+    if (*format == NodeFormat::bf16 && !pinned && !has_bf16_products(usable_isa()))
       return {};  // widened: never faster
     UniformBuild uniform{.format = *format};
     NARROW_TRY(uniform.recipe, recipe_of(built));

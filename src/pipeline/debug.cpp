@@ -153,7 +153,7 @@ class Debugger {
   /// format.
   std::vector<NodeFormat> wide_formats() const {
     const bool half = options_.precision == Precision::bf16 || options_.precision == Precision::fp16;
-    if (half || usable_isa() < Isa::amx) return {NodeFormat::fp32};
+    if (half || !has_bf16_products(usable_isa())) return {NodeFormat::fp32};
     return {NodeFormat::bf16, NodeFormat::fp32};
   }
 

@@ -12,7 +12,8 @@ struct Peaks {
   double cache_gb_s = 0;    // the same of what lies in the L2 caches of these threads
   int64_t cache_bytes = 0;  // how much that is
   /// Multiply-adds on registers, all threads, in 10^9 operations a second (kernels/peak): what no kernel
-  /// passes. Of plain C++: what its dense convolution reaches. bf16 without AMX is computed in fp32.
+  /// passes. Of plain C++: what its dense convolution reaches. bf16 is computed in fp32 where
+  /// has_bf16_products() is false.
   double fp32_gflops = 0, bf16_gflops = 0, int8_gops = 0;
 };
 

@@ -14,7 +14,8 @@ std::vector<std::string> formats_of(const ir::Node& node) {
 /// Formats this machine has no arithmetic for: they are widened on load.
 bool is_emulated(const ir::Node& node, Isa isa) {
   for (const ir::Value* input : node.inputs())
-    if (input != nullptr && input->is_constant() && input->type.dtype == DType::bf16) return isa < Isa::amx;
+    if (input != nullptr && input->is_constant() && input->type.dtype == DType::bf16)
+      return !has_bf16_products(isa);
   return false;
 }
 

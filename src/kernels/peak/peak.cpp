@@ -18,6 +18,8 @@ constexpr std::array kTable = {
     PeakKernel{"peak_int8_avx2", Isa::avx2, DType::u8, 2 * kPeakRounds* kVectors * 32, peak_int8_avx2},
     PeakKernel{"peak_bf16_amx", Isa::amx, DType::bf16, 2 * kPeakRounds* kTiles* kTileMacs * 32,
                peak_bf16_amx},
+    PeakKernel{"peak_bf16_avx512bf16", Isa::avx512_bf16, DType::bf16, 2 * kPeakRounds* kVectors * 32,
+               peak_bf16_avx512bf16},
     PeakKernel{"peak_f32_avx512", Isa::avx512, DType::f32, 2 * kPeakRounds* kVectors * 16, peak_f32_avx512},
     PeakKernel{"peak_f32_avx2", Isa::avx2, DType::f32, 2 * kPeakRounds* kVectors * 8, peak_f32_avx2}};
 
@@ -26,9 +28,10 @@ constexpr std::array kTable = {
 std::span<const PeakKernel> peak_kernels() { return kTable; }
 
 const PeakKernel* peak_kernel(DType type) {
+  if (type == DType::f16 || (type == DType::bf16 && !has_bf16_products(usable_isa()))) type = DType::f32;
   for (const PeakKernel& kernel : kTable)
     if (kernel.type == type && runs_here(kernel.isa)) return &kernel;
-  return type == DType::bf16 || type == DType::f16 ? peak_kernel(DType::f32) : nullptr;
+  return nullptr;
 }
 
 }  // namespace narrow::kernels

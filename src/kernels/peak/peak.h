@@ -20,12 +20,13 @@ struct PeakKernel {
 
 /// Best first for each type. A type that an instruction set has no arithmetic for runs as f32.
 std::span<const PeakKernel> peak_kernels();
-/// The best one that may be used here; null for plain C++.
+/// The best one that may be used here; null for plain C++. bf16 that is not faster runs as f32.
 const PeakKernel* peak_kernel(DType type);
 
 constexpr int64_t kPeakRounds = 2'000;
 void peak_int8_amx();
 void peak_bf16_amx();
+void peak_bf16_avx512bf16();
 void peak_int8_avx512vnni();
 void peak_f32_avx512();
 void peak_int8_avx2vnni();
