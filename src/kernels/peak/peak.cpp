@@ -18,7 +18,7 @@ constexpr std::array kTable = {
     PeakKernel{"peak_int8_avx2", Isa::avx2, DType::u8, 2 * kPeakRounds* kVectors * 32, peak_int8_avx2},
     PeakKernel{"peak_bf16_amx", Isa::amx, DType::bf16, 2 * kPeakRounds* kTiles* kTileMacs * 32,
                peak_bf16_amx},
-    PeakKernel{"peak_bf16_avx512bf16", Isa::avx512_bf16, DType::bf16, 2 * kPeakRounds* kVectors * 32,
+    PeakKernel{"peak_bf16_avx512bf16", Isa::avx512_bf16, DType::bf16, 2 * kPeakRounds* kPeakDots * 32,
                peak_bf16_avx512bf16},
     PeakKernel{"peak_f32_avx512", Isa::avx512, DType::f32, 2 * kPeakRounds* kVectors * 16, peak_f32_avx512},
     PeakKernel{"peak_f32_avx2", Isa::avx2, DType::f32, 2 * kPeakRounds* kVectors * 8, peak_f32_avx2}};

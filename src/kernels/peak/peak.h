@@ -24,6 +24,7 @@ std::span<const PeakKernel> peak_kernels();
 const PeakKernel* peak_kernel(DType type);
 
 constexpr int64_t kPeakRounds = 2'000;
+constexpr int64_t kPeakDots = 24;  // accumulators of peak_bf16_avx512bf16: of 12 it waits for their latency
 void peak_int8_amx();
 void peak_bf16_amx();
 void peak_bf16_avx512bf16();
