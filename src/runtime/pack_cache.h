@@ -38,7 +38,7 @@ class PackCache {
     std::string node;
     const kernels::ConvCandidate* candidate;
     const void* weights;  // Tensor::identity(); the tensor is kept alive here, so that it is never reused
-    auto operator<=>(const Key&) const = default;
+    auto operator<=>(const Key&) const = default;  // NOLINT(modernize-use-nullptr): the 0 of its own code
   };
   struct Entry {
     Tensor weights;
