@@ -100,6 +100,13 @@ Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& opt
   return no_kernel(c.node, choice);
 }
 
+bool takes_bands(const ir::Graph& graph, const PlanOptions& options) {
+  if (options.tactics == nullptr) return true;
+  const auto found = options.tactics->cases.find(bands_key(graph));
+  return found == options.tactics->cases.end() || found->second.empty() ||
+         found->second[0].kernel != kWholeImages;
+}
+
 bool has_kernel(const NodeCase& c) {
   for (const Implementation& candidate : implementations(c.node.op()))
     if (includes(c.isa, candidate.isa) && candidate.name != "reference" && candidate.unsupported(c).empty())

@@ -20,6 +20,9 @@ const Implementation* preferred(const NodeCase& c, const PlanOptions& options);
 /// node, its types and why each candidate refused.
 Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& options, StepChoice& choice);
 
+/// Where it was timed: whether the graph's images go through it faster in bands. True where it was not.
+bool takes_bands(const ir::Graph& graph, const PlanOptions& options);
+
 /// A vector kernel, or a plain one where there is nothing better.
 bool has_kernel(const NodeCase& c);
 

@@ -36,6 +36,8 @@ class Planner {
 
   Status make() {
     plan_.sections = plan_slices(plan_.graph, order_, options_.slices, options_.threads);
+    if (has_bands(plan_.sections) && !takes_bands(plan_.graph, options_))
+      plan_.sections = plan_slices(plan_.graph, order_, options_.slices.without_bands(), options_.threads);
     for (Section& section : plan_.sections) cut(section);
     const CanPitch can_pitch = [&](const ir::Node& node, int64_t pitch) {
       return !options_.reference_only && node.op() == ir::Op::FusedConv && has_kernel(case_of(node, pitch));

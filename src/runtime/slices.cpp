@@ -237,6 +237,11 @@ std::vector<Section> plan_slices(const ir::Graph& graph, const std::vector<ir::N
   return Planner(graph, order, options, threads).plan();
 }
 
+bool has_bands(const std::vector<Section>& sections) {
+  return std::any_of(sections.begin(), sections.end(),
+                     [](const Section& section) { return section.is_banded(); });
+}
+
 ir::Graph slice_graph(const ir::Graph& graph, const std::vector<Section>& sections, int64_t images) {
   ir::Graph sliced = graph.clone();
   const std::vector<ir::Node*> order = sliced.nodes();

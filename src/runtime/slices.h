@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "ir/graph.h"
@@ -28,6 +29,13 @@ struct SliceOptions {
   /// Bands only where what is alive of an image is that many times the cores' caches: with less, what comes
   /// from L3 is fetched in time by itself, and each band's start costs more than it saves.
   double bands_from = 4;
+
+  /// The same, and no bands.
+  SliceOptions without_bands() const {
+    SliceOptions options = *this;
+    options.bands_from = std::numeric_limits<double>::infinity();
+    return options;
+  }
 };
 
 /// Sections in order that cover `order`. Sliced are runs of steps that treat images alike and apart (rank 4,
@@ -36,6 +44,8 @@ struct SliceOptions {
 /// Images at a time divide the batch. `graph`: the engine's, all types static.
 std::vector<Section> plan_slices(const ir::Graph& graph, const std::vector<ir::Node*>& order,
                                  const SliceOptions& options, int threads);
+
+bool has_bands(const std::vector<Section>& sections);
 
 /// The graph with `images` in place of the batch in every activation of the sections that take so many at a
 /// time: node by node the same otherwise.

@@ -126,7 +126,9 @@ constexpr const char* kWindows = R"(graph g(%x: f32[N,4,161,97]) {
 )";
 
 /// Costs at which slicing pays as soon as activations fit.
-SliceOptions eager(int64_t cache_bytes) { return {.cache_bytes = cache_bytes, .step = 1e3, .pass = 1, .bands_from = 1}; }
+SliceOptions eager(int64_t cache_bytes) {
+  return {.cache_bytes = cache_bytes, .step = 1e3, .pass = 1, .bands_from = 1};
+}
 
 Session session_of(const ir::Graph& graph, int64_t cache_bytes, int threads) {
   SessionOptions options;

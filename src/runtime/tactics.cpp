@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "base/hash.h"
+
 namespace narrow::runtime {
 
 std::string case_key(const ir::Node& node) {
@@ -25,7 +29,20 @@ std::string case_key(const ir::Node& node) {
   return key;
 }
 
+std::string bands_key(const ir::Graph& graph) {
+  std::string keys;
+  for (const ir::Node* node : graph.nodes()) keys += case_key(*node) + "\n";
+  return fmt::format("Bands of {}", hash_hex(keys));
+}
+
 std::string machine_key(Isa isa) { return cpu_features().model + " " + to_string(isa); }
+
+void put_fastest_first(Tactic& tactic, double margin) {
+  const auto best = std::min_element(tactic.begin(), tactic.end(), [](const Trial& a, const Trial& b) {
+    return a.microseconds < b.microseconds;
+  });
+  if (best->microseconds < tactic.front().microseconds * margin) std::rotate(tactic.begin(), best, best + 1);
+}
 
 Json to_json(const Tactics& tactics) {
   Json cases = Json::object();

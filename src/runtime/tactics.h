@@ -19,8 +19,15 @@ struct Trial {
 /// The winner first.
 using Tactic = std::vector<Trial>;
 
+/// Makes it so, where the fastest takes less than `margin` times what the first does.
+void put_fastest_first(Tactic& tactic, double margin);
+
 /// Everything the time of a step depends on but machine and threads: op, attributes, types.
 std::string case_key(const ir::Node& node);
+/// The same of a whole graph, for whether its large images go through it in bands: a tactic of these two.
+std::string bands_key(const ir::Graph& graph);
+constexpr const char* kInBands = "in bands";
+constexpr const char* kWholeImages = "whole images";
 
 /// Tactics of the steps that had a choice, by case_key(): a step of another batch size is another case.
 struct Tactics {

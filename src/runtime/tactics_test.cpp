@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "artifact/artifact.h"
@@ -137,6 +138,46 @@ TEST_F(TacticsFolder, TheCacheAndTheArtifactAreBelieved) {
     auto opened = Session::open(path, pool);
     ASSERT_TRUE(opened.ok());
     EXPECT_EQ(opened->plan_info(shapes)->steps[0].kernel == wanted, here);
+  }
+}
+
+/// Timed as a whole; what won is what runs.
+TEST_F(TacticsFolder, BandsAreTakenWhereTheyWon) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[N,4,128,128]) {
+  @w: f32[16,4,3,3] = blob 0 2304
+  @v: f32[4,16,1,1] = blob 4096 256
+  %a = Conv(%x, @w) {pads=[1,1,1,1]}
+  %b = Relu(%a)
+  %c = Conv(%b, @v)
+  return %c as "c"
+}
+)");
+  const auto pool = std::make_shared<ThreadPool>(1);
+  const std::map<std::string, Shape> shapes = {{"x", {1, 4, 128, 128}}};
+  SessionOptions options;
+  options.slices = {.cache_bytes = 200 << 10, .step = 1e3, .pass = 1, .bands_from = 1};
+  const auto most_bands = [&] {
+    const PlanInfo info = Session::create(graph, pool, options)->plan_info(shapes).value();
+    int64_t most = 0;
+    for (const StepChoice& step : info.steps) most = std::max(most, step.bands);
+    return most;
+  };
+  EXPECT_GT(most_bands(), 1);
+  TacticCache cache(folder_, usable_isa(), 1);
+  Session session = Session::create(graph, pool, options).value();
+  ASSERT_TRUE(session.tune(shapes, cache).ok());
+  Tactics tactics = *session.tactics();
+  const auto timed = std::find_if(tactics.cases.begin(), tactics.cases.end(),
+                                  [](const auto& entry) { return entry.first.starts_with("Bands of"); });
+  ASSERT_NE(timed, tactics.cases.end());
+  EXPECT_NE(cache.find(timed->first), nullptr);
+  ASSERT_EQ(timed->second.size(), 2U);
+  for (const Trial& trial : timed->second) EXPECT_GT(trial.microseconds, 0);
+  for (const char* won : {kInBands, kWholeImages}) {
+    if (timed->second[0].kernel != won) std::swap(timed->second[0], timed->second[1]);
+    EXPECT_EQ(timed->second[0].kernel, won);
+    options.tactics = std::make_shared<Tactics>(tactics);
+    EXPECT_EQ(most_bands() > 1, won == std::string(kInBands));
   }
 }
 

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/aligned.h"
 #include "base/clock.h"
-#include "base/random.h"
+#include "runtime/filler.h"
+#include "runtime/tune_bands.h"
 
 namespace narrow::runtime {
 namespace {
@@ -16,27 +16,6 @@ constexpr size_t kMostCandidates = 3;  // later ones of the table are of older i
 constexpr int kMostRepetitions = 15;
 constexpr double kEnoughMs = 20;  // per candidate
 constexpr double kFloatMargin = 0.9, kMargin = 0.97;
-
-/// Numbers of no consequence: small, neither denormal nor NaN.
-AlignedBuffer filler(const ir::TensorType& type) {
-  AlignedBuffer buffer(elements_of(type.shape()) * bytes_of(type.dtype));
-  Random random(1);
-  const int64_t count = elements_of(type.shape());
-  for (int64_t i = 0; i < count; ++i) {
-    const auto x = static_cast<float>(random.uniform(-1, 1));
-    if (type.dtype == DType::f32)
-      buffer.as<float>()[i] = x;
-    else if (type.dtype == DType::bf16)
-      buffer.as<bf16>()[i] = bf16(x);
-    else if (type.dtype == DType::f16)
-      buffer.as<f16>()[i] = f16(x);
-    else if (bytes_of(type.dtype) == 1)
-      buffer.as<uint8_t>()[i] = static_cast<uint8_t>(random.next());
-    else
-      std::fill_n(buffer.data() + i * bytes_of(type.dtype), bytes_of(type.dtype), std::byte{0});
-  }
-  return buffer;
-}
 
 class Tuner {
  public:
@@ -62,7 +41,7 @@ class Tuner {
       tactic.push_back(
           {candidate->name, measure(**kernel, tactic.empty() ? 0 : tactic.front().microseconds)});
     }
-    pick(node, tactic);
+    put_fastest_first(tactic, has_float_result(node) ? kFloatMargin : kMargin);
     return tactic;
   }
 
@@ -118,15 +97,6 @@ class Tuner {
     return least * 1000;
   }
 
-  static void pick(const ir::Node& node, Tactic& tactic) {
-    const double first = tactic.front().microseconds,
-                 margin = has_float_result(node) ? kFloatMargin : kMargin;
-    const auto best = std::min_element(tactic.begin(), tactic.end(), [](const Trial& a, const Trial& b) {
-      return a.microseconds < b.microseconds;
-    });
-    if (best->microseconds < first * margin) std::rotate(tactic.begin(), best, best + 1);
-  }
-
   const PlanOptions& options_;
   ThreadPool& pool_;
   AlignedBuffer flush_, scratch_;
@@ -149,6 +119,15 @@ Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& poo
     if (known == nullptr) cache.add(key, tactic);
     tactics.cases[key] = std::move(tactic);
   }
+  PlanOptions tuned = options;
+  tuned.tactics = &tactics;
+  if (!has_bands(plan_slices(graph, graph.nodes(), options.slices, options.threads))) return tactics;
+  const std::string key = bands_key(graph);
+  const Tactic* known = cache.find(key);
+  Tactic tactic = known != nullptr ? *known : time_bands(graph, tuned, pool);
+  if (tactic.size() < 2) return tactics;
+  if (known == nullptr) cache.add(key, tactic);
+  tactics.cases[key] = std::move(tactic);
   return tactics;
 }
 
