@@ -174,9 +174,10 @@ class Planner {
   /// Bytes from L3 per core for the whole batch, a slice at a time. A band's windows reach a row or two into
   /// what is kept of the band before.
   double cost(const StepTraffic& t, const Size& size) const {
-    const double rounds = static_cast<double>(batch_ / size.images * size.bands), threads = threads_;
-    const int64_t kept = size.bands > 1 ? 2 * t.row : 0;
-    const double alive = static_cast<double>(t.alive * size.images / size.bands + kept) / threads;
+    const int64_t slices = batch_ / size.images * size.bands, kept = size.bands > 1 ? 2 * t.row : 0,
+                  alive_at_once = t.alive * size.images / size.bands + kept;
+    const double rounds = static_cast<double>(slices), threads = threads_;
+    const double alive = static_cast<double>(alive_at_once) / threads;
     const double weights = static_cast<double>(t.weights);
     const bool fits = alive + weights <= static_cast<double>(options_.cache_bytes);
     const double activations = fits ? 0 : static_cast<double>(t.image * batch_) / threads;
