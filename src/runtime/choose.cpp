@@ -107,10 +107,12 @@ bool takes_bands(const ir::Graph& graph, const PlanOptions& options) {
          found->second[0].kernel != kWholeImages;
 }
 
-bool has_kernel(const NodeCase& c) {
+bool reads_and_writes_pitched(const NodeCase& c) {
+  const bool is_concat = c.node.op() == ir::Op::Concat;
+  if (!is_concat && c.node.op() != ir::Op::FusedConv) return false;
   for (const Implementation& candidate : implementations(c.node.op()))
     if (includes(c.isa, candidate.isa) && candidate.name != "reference" && candidate.unsupported(c).empty())
-      return candidate.isa >= Isa::avx2 || c.isa == Isa::plain;
+      return is_concat || candidate.isa >= Isa::avx2 || c.isa == Isa::plain;
   return false;
 }
 

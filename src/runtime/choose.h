@@ -23,7 +23,8 @@ Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& opt
 /// Where it was timed: whether the graph's images go through it faster in bands. True where it was not.
 bool takes_bands(const ir::Graph& graph, const PlanOptions& options);
 
-/// A vector kernel, or a plain one where there is nothing better.
-bool has_kernel(const NodeCase& c);
+/// Whether a convolution's vector kernel (or a plain one where there is nothing better), or a Concat's,
+/// serves with the pitches of the case.
+bool reads_and_writes_pitched(const NodeCase& c);
 
 }  // namespace narrow::runtime

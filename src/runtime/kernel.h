@@ -39,8 +39,9 @@ struct NodeCase {
   Isa isa;
   int threads;
   PackCache* packs;
-  int64_t dst_pitch =
-      0;  // of output 0: elements from pixel to pixel of a wider tensor (storage.h); 0: its own
+  // Of input 0 and output 0: elements from pixel to pixel of a wider tensor (storage.h); 0: its own.
+  int64_t src_pitch = 0, dst_pitch = 0;
+  std::vector<bool> placed = {};    // inputs of a Concat that lie in its output already; empty: none
   const ir::Node* timed = nullptr;  // the one whose tactic counts; null: the node
 
   const ir::TensorType& in(int i) const { return node.input(i)->type; }

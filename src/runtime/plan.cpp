@@ -39,8 +39,10 @@ class Planner {
     if (has_bands(plan_.sections) && !takes_bands(plan_.graph, options_))
       plan_.sections = plan_slices(plan_.graph, order_, options_.slices.without_bands(), options_.threads);
     for (Section& section : plan_.sections) cut(section);
-    const CanPitch can_pitch = [&](const ir::Node& node, int64_t pitch) {
-      return !options_.reference_only && node.op() == ir::Op::FusedConv && has_kernel(case_of(node, pitch));
+    const CanPitch can_pitch = [&](const ir::Node& node, const Pitches& pitches) {
+      NodeCase c = case_of(node);
+      c.src_pitch = pitches.src, c.dst_pitch = pitches.dst;
+      return !options_.reference_only && reads_and_writes_pitched(c);
     };
     storage_ = assign_storage(plan_.graph, order_, plan_.sections, can_pitch);
     for (const Section& section : plan_.sections) NARROW_DO(add_steps(section));
@@ -59,18 +61,14 @@ class Planner {
   };
   using Kernels = std::map<const ir::Node*, std::shared_ptr<const Kernel>>;
 
-  NodeCase case_of(const ir::Node& node, int64_t dst_pitch = 0, const ir::Node* timed = nullptr) const {
-    return {.node = node,
-            .isa = options_.isa,
-            .threads = options_.threads,
-            .packs = &packs_,
-            .dst_pitch = dst_pitch,
-            .timed = timed};
+  NodeCase case_of(const ir::Node& node) const {
+    return {.node = node, .isa = options_.isa, .threads = options_.threads, .packs = &packs_};
   }
   /// Of a node of a slice. Bands are not timed: the whole image is.
-  NodeCase case_of_part(const Section& section, const ir::Node& whole, const ir::Node& node,
-                        int64_t dst_pitch = 0) const {
-    return case_of(node, dst_pitch, section.is_banded() ? &whole : nullptr);
+  NodeCase case_of_part(const Section& section, const ir::Node& whole, const ir::Node& node) const {
+    NodeCase c = case_of(node);
+    if (section.is_banded()) c.timed = &whole;
+    return c;
   }
 
   /// The nodes of every run of a section over one slice of the batch, in parts_. Where sums round, slices
@@ -186,7 +184,11 @@ class Planner {
   /// The kernel of a node of a slice; `choice` tells of the first.
   Result<std::shared_ptr<const Kernel>> make_kernel_of(const Section& section, const ir::Node& whole,
                                                        const ir::Node& node, StepChoice& choice) {
-    const NodeCase c = case_of_part(section, whole, node, storage_.at(whole.output()).pitch);
+    NodeCase c = case_of_part(section, whole, node);
+    c.dst_pitch = storage_.pitch_of(whole.output());
+    if (whole.op() != ir::Op::Concat) c.src_pitch = storage_.pitch_of(whole.input(0));
+    if (const auto found = storage_.placed.find(&whole); found != storage_.placed.end())
+      c.placed = found->second;
     const bool first = choice.kernel.empty();
     StepChoice later;
     NARROW_TRY(const std::shared_ptr<const Kernel> kernel, choose(c, options_, first ? choice : later));

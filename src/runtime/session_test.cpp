@@ -314,6 +314,25 @@ TEST(Session, ConcatsWithoutCopiesChangeNoBit) {
   }
 }
 
+/// Concats of Concats in one piece of memory, where a kernel reads channels that are part of more.
+TEST(Session, ChainsOfConcatsChangeNoBit) {
+  const ir::Graph graph = graph_from(testing_graphs::dense_graph());
+  for (const int64_t batch : {1, 3}) {
+    const TensorMap inputs = inputs_for(graph, 9, batch);
+    Session plain = session_of(graph, reference_only());
+    const TensorMap wanted = run(plain, inputs);
+    for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx}) {
+      if (!runs_here(isa)) continue;
+      SCOPED_TRACE(to_string(isa));
+      Session session = session_of(graph, up_to(isa));
+      EXPECT_TRUE(run(session, inputs).at("y").same_bits(wanted.at("y")));
+      const auto info = session.plan_info({{"x", inputs.at("x").shape()}});
+      for (const StepChoice& step : info->steps)
+        EXPECT_TRUE(step.op != "Concat" || step.kernel == (isa >= Isa::avx512_vnni ? "alias" : "copy"));
+    }
+  }
+}
+
 TEST(Session, PlanInfoExplainsItself) {
   const ir::Graph graph = graph_from(testing_graphs::float_graphs()[0].text);
   Session session = session_of(graph);

@@ -204,38 +204,61 @@ class Builder {
     }
   }
 
-  /// Whether nobody but the concat wants the value, and its step can write it between others' channels.
-  bool can_write_into(const ir::Value* value, const ir::Node* concat, int64_t pitch) {
+  const Section* section_of(const ir::Node* node) const {
+    return section_of_[static_cast<size_t>(step_.at(node))];
+  }
+  int64_t pitch_of(const ir::Value* value) const {
+    const auto part = parts_.find(value);
+    return part == parts_.end() ? 0 : part->second.pitch;
+  }
+
+  /// Whether a step can write the value between others' channels, and those who read it find it there.
+  bool can_lie_in(const ir::Value* value, const ir::Node* concat, int64_t pitch) {
     const ir::Value* out = concat->output();
     const ir::Node* producer = value != nullptr ? value->producer() : nullptr;
-    if (producer == nullptr || !step_.contains(producer) || value->uses().size() != 1) return false;
+    if (producer == nullptr || !step_.contains(producer) || parts_.contains(value)) return false;
     const bool same_format = value->type.dtype == out->type.dtype &&
                              (value->type.quant == nullptr) == (out->type.quant == nullptr) &&
                              (value->type.quant == nullptr || *value->type.quant == *out->type.quant);
-    const auto section = [&](const ir::Node* node) {
-      return section_of_[static_cast<size_t>(step_.at(node))];
-    };
-    return same_format && in_arena(pieces_[find(index_of(value))]) && section(producer) == section(concat) &&
-           can_pitch_(*producer, pitch);
+    if (!same_format || !in_arena(pieces_[find(index_of(value))]) ||
+        section_of(producer) != section_of(concat) ||
+        !can_pitch_(*producer, {.src = pitch_of(producer->input(0)), .dst = pitch}))
+      return false;
+    int64_t taken = 0;  // by the concat
+    for (const ir::Use& use : value->uses()) {
+      if (use.node == concat)
+        ++taken;
+      else if (use.index != 0 || use.node->op() == ir::Op::Concat || !step_.contains(use.node) ||
+               !can_pitch_(*use.node, {.src = pitch, .dst = pitch_of(use.node->output())}))
+        return false;
+    }
+    return taken == 1;
   }
 
-  /// Channels last: every input is made where it lies in the output.
+  /// Channels last: inputs are made where they lie in the output. Outer Concats come first: how far apart the
+  /// pixels of an inner one lie follows from them.
   void write_into_concats() {
-    for (const ir::Node* node : order_) {
+    for (auto at = order_.rbegin(); at != order_.rend(); ++at) {
+      const ir::Node* node = *at;
       if (node->op() != ir::Op::Concat || node->output()->type.rank() != 4) continue;
-      const int64_t axis = node->int_attr("axis", 0), pitch = node->output()->type.dims[3].value;
-      if (axis != 3 && axis != -1) continue;
-      if (!in_arena(pieces_[find(index_of(node->output()))])) continue;
-      if (!std::all_of(node->inputs().begin(), node->inputs().end(),
-                       [&](const ir::Value* input) { return can_write_into(input, node, pitch); }))
-        continue;
+      const int64_t axis = node->int_attr("axis", 0);
+      if ((axis != 3 && axis != -1) || !in_arena(pieces_[find(index_of(node->output()))])) continue;
+      const auto outer = parts_.find(node->output());
+      const Part whole = outer != parts_.end() ? outer->second : Part{0, node->output()->type.dims[3].value};
+      if (!can_pitch_(*node, {.src = 0, .dst = whole.pitch})) continue;
+      std::vector<bool> placed;
       int64_t channel = 0;
       for (const ir::Value* input : node->inputs()) {
-        parts_[input] = {channel * narrow::bytes_of(input->type.dtype), pitch};
+        placed.push_back(can_lie_in(input, node, whole.pitch));
+        if (placed.back()) {
+          parts_[input] = {whole.offset + channel * narrow::bytes_of(input->type.dtype), whole.pitch};
+          join(index_of(input), index_of(node->output()));
+        }
         channel += input->type.dims[3].value;
-        join(index_of(input), index_of(node->output()));
       }
-      storage_.aliases.insert(node);
+      if (std::find(placed.begin(), placed.end(), true) == placed.end()) continue;
+      if (std::find(placed.begin(), placed.end(), false) == placed.end()) storage_.aliases.insert(node);
+      storage_.placed[node] = std::move(placed);
       measure();
     }
   }

@@ -17,9 +17,12 @@ int64_t bytes_in(const ir::Value* value) {
   return elements_of(value->type.shape()) * bytes_of(value->type.dtype);
 }
 
-/// Kernels that leave room between pixels: those of convolutions without a residual.
-bool pitches(const ir::Node& node, int64_t /*pitch*/) {
-  return node.op() == ir::Op::FusedConv && node.input(3) == nullptr;
+/// Kernels that leave room between pixels: those of Concats, and of convolutions without a residual; that
+/// read pixels that are apart: those of depthwise ones.
+bool pitches(const ir::Node& node, const Pitches& pitches) {
+  if (node.op() == ir::Op::Concat) return true;
+  return node.op() == ir::Op::FusedConv && node.input(3) == nullptr &&
+         (pitches.src == 0 || node.int_attr("group", 1) > 1);
 }
 
 struct Place {
@@ -75,7 +78,10 @@ void expect_sound(const ir::Graph& graph) {
         const bool is_dead = !last_read.contains(other) || last_read[other] < i;
         const bool is_residual =
             other == node.input(3) && last_read[other] == i && node.op() == ir::Op::FusedConv;
-        EXPECT_TRUE(is_dead || is_residual) << node.location() << " overwrites " << other->name;
+        const bool is_placed =
+            std::find(node.inputs().begin(), node.inputs().end(), other) != node.inputs().end() &&
+            node.op() == ir::Op::Concat && storage.at(other).pitch > 0;
+        EXPECT_TRUE(is_dead || is_residual || is_placed) << node.location() << " overwrites " << other->name;
       }
     }
     alive.insert(alive.end(), node.outputs().begin(), node.outputs().end());
@@ -171,6 +177,27 @@ TEST(Storage, ConcatsOfConvolutionsTakeNoStep) {
     }
     EXPECT_EQ(concats, 1);
   }
+}
+
+/// A chain of Concats lies in the last one's memory, read where it lies.
+TEST(Storage, ConcatsOfConcatsShareOnePiece) {
+  const ir::Graph graph = engine_graph(testing_graphs::dense_graph());
+  expect_sound(graph);
+  const Storage storage = storage_of(graph);
+  std::vector<const ir::Node*> concats;
+  for (const ir::Node* node : graph.nodes())
+    if (node->op() == ir::Op::Concat) concats.push_back(node);
+  ASSERT_EQ(concats.size(), 2U);
+  for (const ir::Node* concat : concats) {
+    EXPECT_TRUE(storage.is_alias(*concat));
+    EXPECT_EQ(storage.placed.at(concat), (std::vector<bool>{true, true}));
+    for (const ir::Value* input : concat->inputs()) EXPECT_EQ(storage.pitch_of(input), 16);
+  }
+  const int64_t begin = storage.at(concats[1]->output()).index;
+  EXPECT_EQ(storage.pitch_of(concats[1]->output()), 0);
+  EXPECT_EQ(storage.at(concats[0]->output()).index, begin);
+  EXPECT_EQ(storage.at(concats[0]->input(1)).index, begin + 8);
+  EXPECT_EQ(storage.at(concats[1]->input(1)).index, begin + 12);
 }
 
 }  // namespace

@@ -344,4 +344,59 @@ inline std::string concat_graph(bool joined) {
          (joined ? "" : ", %ad as \"a\"") + "\n}\n";
 }
 
+/// Concats of a Concat and a convolution, all with one scale, that one scale per channel reads each time (as
+/// in a DenseNet).
+inline std::string dense_graph() {
+  return R"(graph g(%x: f32[N,4,6,5]) {
+  @s: f32[] = [0.03]
+  @z: u8[] = [120]
+  @t: f32[] = [0.05]
+  @o: u8[] = [0]
+  @ws: f32[] = [0.01]
+  @w: s8[8,4,1,1] = blob 0 32
+  @k1: s8[8,1,1,1] = [1,-2,3,100,-50,60,7,8]
+  @v1: s8[4,8,3,3] = blob 64 288
+  @k2: s8[12,1,1,1] = [11,-12,13,10,-50,60,7,-8,90,10,-11,12]
+  @v2: s8[4,12,1,1] = blob 384 48
+  @k3: s8[16,1,1,1] = [-9,8,7,6,5,40,-3,2,1,11,12,-13,14,15,16,17]
+  %q = QuantizeLinear(%x, @s, @z)
+  %d = DequantizeLinear(%q, @s, @z)
+  %wd = DequantizeLinear(@w, @ws)
+  %k1d = DequantizeLinear(@k1, @ws)
+  %v1d = DequantizeLinear(@v1, @ws)
+  %k2d = DequantizeLinear(@k2, @ws)
+  %v2d = DequantizeLinear(@v2, @ws)
+  %k3d = DequantizeLinear(@k3, @ws)
+  %a = Conv(%d, %wd)
+  %aq = QuantizeLinear(%a, @t, @z)
+  %ad = DequantizeLinear(%aq, @t, @z)
+  %m1 = Conv(%ad, %k1d) {group=8}
+  %m1r = Relu(%m1)
+  %m1q = QuantizeLinear(%m1r, @s, @o)
+  %m1d = DequantizeLinear(%m1q, @s, @o)
+  %n1 = Conv(%m1d, %v1d) {pads=[1,1,1,1]}
+  %n1q = QuantizeLinear(%n1, @t, @z)
+  %n1d = DequantizeLinear(%n1q, @t, @z)
+  %c1 = Concat(%ad, %n1d) {axis=1}
+  %c1q = QuantizeLinear(%c1, @t, @z)
+  %c1d = DequantizeLinear(%c1q, @t, @z)
+  %m2 = Conv(%c1d, %k2d) {group=12}
+  %m2r = Relu(%m2)
+  %m2q = QuantizeLinear(%m2r, @s, @o)
+  %m2d = DequantizeLinear(%m2q, @s, @o)
+  %n2 = Conv(%m2d, %v2d)
+  %n2q = QuantizeLinear(%n2, @t, @z)
+  %n2d = DequantizeLinear(%n2q, @t, @z)
+  %c2 = Concat(%c1d, %n2d) {axis=1}
+  %c2q = QuantizeLinear(%c2, @t, @z)
+  %c2d = DequantizeLinear(%c2q, @t, @z)
+  %m3 = Conv(%c2d, %k3d) {group=16}
+  %m3r = Relu(%m3)
+  %m3q = QuantizeLinear(%m3r, @s, @o)
+  %y = DequantizeLinear(%m3q, @s, @o)
+  return %y as "y"
+}
+)";
+}
+
 }  // namespace narrow::testing_graphs

@@ -28,13 +28,15 @@ struct ConvShape {
   int64_t kh = 1, kw = 1;              // weights [oc, c/groups, kh, kw] (ONNX order)
   int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1, groups = 1;
   // Rows and columns beyond the input on the far side are padding too; oh and ow say how far the window goes.
-  int64_t dst_pitch = 0;  // elements from pixel to pixel of dst, part of a wider tensor; 0: oc, its own
+  // Elements from pixel to pixel where src or dst is part of a wider tensor; 0: c or oc, their own.
+  int64_t src_pitch = 0, dst_pitch = 0;
 
   int64_t macs() const { return n * oh * ow * oc * kh * kw * (c / groups); }
   bool is_pointwise() const {
     return kh == 1 && kw == 1 && pad_top == 0 && pad_left == 0 && stride_h == 1 && stride_w == 1 && oh == h &&
            ow == w;
   }
+  int64_t src_pixel() const { return src_pitch > 0 ? src_pitch : c; }
   int64_t dst_pixel() const { return dst_pitch > 0 ? dst_pitch : oc; }
   bool is_depthwise() const { return groups == c && groups == oc && groups > 1; }
 };
@@ -108,6 +110,7 @@ struct ConvCandidate {
   /// Why others are faster on this processor whatever the case, empty when it is worth running here. Null: it
   /// is wherever it can.
   std::string (*slower_here)() = nullptr;
+  bool reads_pitched = false;  // takes a src_pitch
 };
 
 /// All candidates, best first for a given case. Use those that runs_here() allows.

@@ -1,4 +1,4 @@
-// Outputs whose pixels are apart: the numbers of dense ones, and not a byte between them.
+// Inputs and outputs whose pixels are apart: the numbers of dense ones, and not a byte between them.
 #include "kernels/conv/narrow_case.h"
 
 namespace narrow::kernels {
@@ -57,6 +57,40 @@ TEST(ConvPitch, LeavesWhatIsBetweenPixelsAlone) {
       }
   }
   EXPECT_GT(checked, 0);
+}
+
+TEST(ConvPitch, ReadsPixelsThatAreApart) {
+  int checked = 0;
+  for (const ConvCandidate& candidate : conv_candidates()) {
+    if (!candidate.reads_pitched || !runs_here(candidate.isa)) continue;
+    for (const auto& [src, weights] : {std::pair{DType::u8, DType::s8}, std::pair{DType::s8, DType::s8}})
+      for (ConvShape s : {shape(1, 7, 9, 20, 20, 1, 1, 1, 0), shape(2, 6, 5, 133, 133, 1, 1, 1, 0),
+                          shape(1, 40, 50, 64, 64, 1, 1, 1, 0)}) {
+        s.groups = s.c;
+        const ConvSpec spec = spec_for(src, weights, s);
+        if (!candidate.unsupported(spec).empty()) continue;
+        ++checked;
+        Case c = make_case(spec, 23);
+        const Bytes dense = run(candidate, c, 2);
+        for (const int64_t more : {1, 48}) {
+          const int64_t pitch = s.c + more, pixels = s.n * s.h * s.w;
+          AlignedBuffer apart(pixels * pitch);
+          std::memset(apart.data(), 0x7f, static_cast<size_t>(apart.bytes()));
+          for (int64_t p = 0; p < pixels; ++p)
+            std::memcpy(apart.data() + p * pitch, c.src.data() + p * s.c, static_cast<size_t>(s.c));
+          ConvSpec wide = spec;
+          wide.shape.src_pitch = pitch;
+          const auto kernel =
+              candidate.create(wide, candidate.pack(wide, {c.weights.data(), c.bias.data()}), 2);
+          Bytes dst(dense.size());
+          AlignedBuffer scratch(kernel->scratch_bytes());
+          ThreadPool pool(2);
+          kernel->run({apart.data(), nullptr, dst.data(), scratch.data()}, pool);
+          EXPECT_EQ(dst, dense) << candidate.name << " " << text(spec) << " + " << more;
+        }
+      }
+  }
+  EXPECT_TRUE(checked > 0 || !runs_here(Isa::avx512_vnni));
 }
 
 }  // namespace

@@ -61,6 +61,7 @@ class Kernel : public ConvKernel {
   Kernel(const ConvSpec& spec, std::shared_ptr<const Packed> packed, int threads)
       : packed_(std::move(packed)), pixels_(spec.shape.n * spec.shape.h * spec.shape.w) {
     plan_.channels = spec.shape.c;
+    plan_.src_pixel = spec.shape.src_pixel();
     plan_.src_type = spec.src;
     plan_.dst_type = spec.dst;
     plan_.zero_point = spec.dst_quant.zero_point;
@@ -94,12 +95,14 @@ class Kernel : public ConvKernel {
 }  // namespace
 
 ConvCandidate dwconv_int8_1x1_avx512vnni() {
-  return {"dwconv_int8_1x1_avx512vnni", Isa::avx512_vnni, unsupported, pack,
-          [](const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
-             int threads) -> std::unique_ptr<ConvKernel> {
-            return std::make_unique<Kernel>(spec, std::static_pointer_cast<const Packed>(std::move(packed)),
-                                            threads);
-          }};
+  ConvCandidate candidate{"dwconv_int8_1x1_avx512vnni", Isa::avx512_vnni, unsupported, pack,
+                          [](const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
+                             int threads) -> std::unique_ptr<ConvKernel> {
+                            return std::make_unique<Kernel>(
+                                spec, std::static_pointer_cast<const Packed>(std::move(packed)), threads);
+                          }};
+  candidate.reads_pitched = true;
+  return candidate;
 }
 
 }  // namespace narrow::kernels

@@ -36,6 +36,7 @@ std::string make_spec(const NodeCase& c, ConvSpec& spec) {
                 .dilation_h = dilations[0],
                 .dilation_w = dilations[1],
                 .groups = node.int_attr("group", 1),
+                .src_pitch = c.src_pitch,
                 .dst_pitch = c.dst_pitch};
   return finish_spec(c, spec);
 }
@@ -95,6 +96,8 @@ std::vector<Implementation> conv_implementations(MakeSpec make, MakeWeights weig
                             reason = chosen->slower_here();
                           if (reason.empty() && c.dst_pitch > 0 && (!chosen->pitched || c.has(3)))
                             reason = "pixels of the output are apart";
+                          if (reason.empty() && c.src_pitch > 0 && !chosen->reads_pitched)
+                            reason = "pixels of the input are apart";
                           return reason;
                         },
                     .create = [make, weights, chosen](const NodeCase& c) -> Result<std::unique_ptr<Kernel>> {

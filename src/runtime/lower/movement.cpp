@@ -81,6 +81,7 @@ Result<std::unique_ptr<Kernel>> create_expand(const NodeCase& c) {
 // ---- concat: rows of each input side by side; inputs of other scales go through a table into place
 
 struct ConcatPart {
+  size_t input;
   int64_t row_bytes, offset;
   bool convert = false;
   kernels::UnarySpec spec;
@@ -117,15 +118,19 @@ Result<std::unique_ptr<Kernel>> create_concat(const NodeCase& c) {
   const Shape y = c.out().shape();
   const int64_t axis = positive_axis(c.node.int_attr("axis", 0), c.out().rank());
   const int64_t rows = elements_of(Shape(y.begin(), y.begin() + axis)), bytes = element_bytes(c.out());
-  const int64_t pitch = elements_of(Shape(y.begin() + axis, y.end())) * bytes;
+  const int64_t pitch =
+      (c.dst_pitch > 0 ? c.dst_pitch : elements_of(Shape(y.begin() + axis, y.end()))) * bytes;
   std::vector<ConcatPart> parts;
   int64_t offset = 0;
   for (size_t i = 0; i < c.node.inputs().size(); ++i) {
     const ir::TensorType& type = c.in(static_cast<int>(i));
     const Shape x = type.shape();
     const int64_t count = elements_of(Shape(x.begin() + axis, x.end()));
-    ConcatPart part{.row_bytes = count * bytes,
-                    .offset = offset,
+    const int64_t begin = std::exchange(offset, offset + count * bytes);
+    if (i < c.placed.size() && c.placed[i]) continue;
+    ConcatPart part{.input = i,
+                    .row_bytes = count * bytes,
+                    .offset = begin,
                     .convert = !same_format(type, c.out()),
                     .spec = {},
                     .table = {}};
@@ -133,16 +138,15 @@ Result<std::unique_ptr<Kernel>> create_concat(const NodeCase& c) {
       part.spec = {.function = {}, .src = format_of(type), .dst = format_of(c.out()), .count = count};
     if (part.convert && is_int8(type.dtype)) part.table = kernels::unary_table(part.spec);
     parts.push_back(part);
-    offset += count * bytes;
   }
   return make_kernel(
       [parts = std::move(parts), pitch, rows, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
         constexpr int64_t kTaskBytes = 64 << 10;
         const int64_t grain = std::max<int64_t>(1, kTaskBytes / std::max<int64_t>(1, pitch));
         parallel_for(pool, rows, grain, [&](int64_t begin, int64_t end) {
-          for (size_t i = 0; i < parts.size(); ++i)
-            place(parts[i], static_cast<const std::byte*>(b.inputs[i]), static_cast<std::byte*>(b.outputs[0]),
-                  pitch, begin, end, isa, pool);
+          for (const ConcatPart& part : parts)
+            place(part, static_cast<const std::byte*>(b.inputs[part.input]),
+                  static_cast<std::byte*>(b.outputs[0]), pitch, begin, end, isa, pool);
         });
       });
 }
