@@ -1,7 +1,6 @@
 // Planning and applying a recipe: the graph that comes out is sound, standard, and answers like the original.
 #include "quant/apply.h"
 
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -229,32 +228,6 @@ TEST(PlanInt8, WhatOnlyAConcatReadsTakesItsScale) {
   for (const char* name : {"a", "b", "p"})
     EXPECT_EQ(recipe->activations.at(name), recipe->activations.at("c")) << name;
   EXPECT_NE(recipe->activations.at("x"), recipe->activations.at("c"));
-}
-
-/// Links of a chain of Concats, which others read too, are stored as its end is, unless that is much coarser.
-TEST(PlanInt8, ChainsOfConcatsHaveOneScale) {
-  for (const auto& [loud, shared] : {std::pair{"1.5", true}, std::pair{"5", false}}) {
-    const ir::Graph graph = graph_from(fmt::format(R"(graph g(%x: f32[1,2,4,4]) {{
-  @w: f32[2,2,1,1] = [1, 0, 0, 1]
-  @l: f32[2,2,1,1] = [{0}, 0, 0, {0}]
-  @v: f32[2,4,1,1] = [1, 2, 3, 4, 5, 6, 7, 8]
-  @u: f32[2,6,1,1] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3]
-  %a: f32[1,2,4,4] = Conv(%x, @w)
-  %b: f32[1,2,4,4] = Conv(%x, @w)
-  %c: f32[1,4,4,4] = Concat(%a, %b) {{axis=1}}
-  %d: f32[1,2,4,4] = Conv(%x, @l)
-  %e: f32[1,6,4,4] = Concat(%c, %d) {{axis=1}}
-  %y: f32[1,2,4,4] = Conv(%c, @v)
-  %z: f32[1,2,4,4] = Conv(%e, @u)
-  return %y as "y", %z as "z"
-}})",
-                                                   loud));
-    const auto recipe = plan_int8(graph, profile_of(graph), {}, {});
-    ASSERT_TRUE(recipe.ok()) << recipe.error().message();
-    EXPECT_EQ(recipe->activations.at("c") == recipe->activations.at("e"), shared) << loud;
-    EXPECT_EQ(recipe->activations.at("d"), recipe->activations.at("e"));
-    for (const char* name : {"a", "b"}) EXPECT_EQ(recipe->activations.at(name), recipe->activations.at("c"));
-  }
 }
 
 TEST(PlanInt8, AMissingValueIsAnError) {

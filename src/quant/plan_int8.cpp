@@ -144,21 +144,6 @@ NodeChoice in_bytes(const Recipe& recipe, const std::string& key, const std::str
           fmt::format("{}; not in w4a8: it sums fewer than {} weights", asked, kFewestInFourBits)};
 }
 
-/// A Concat whose result the next one takes in is stored with that one's scale, though others read it too:
-/// what goes through a chain of them is rounded once instead of at every link, and the chain lies in one
-/// piece of memory. Not where the next one's steps would be much coarser.
-void join_chain(const ir::Graph& graph, const ir::Value* value, const Quantization& scale,
-                const IntegerRegions& regions, Recipe& recipe) {
-  constexpr float kCoarser = 2;
-  const ir::Node* producer = value->producer();
-  if (producer == nullptr || producer->op() != ir::Op::Concat || graph.is_graph_output(value) ||
-      !regions.stored.contains(value) || !regions.nodes.contains(producer))
-    return;
-  const auto own = recipe.activations.find(value->name);
-  if (own == recipe.activations.end() || !own->second.per_tensor() || !scale.per_tensor()) return;
-  if (scale.scale[0] <= kCoarser * own->second.scale[0]) own->second = scale;
-}
-
 /// What only a Concat reads is written in the Concat's scale at once: rounded one time, not two, and the
 /// Concat only moves bytes.
 void share_concat_scales(const ir::Graph& graph, const IntegerRegions& regions, Recipe& recipe) {
@@ -169,8 +154,7 @@ void share_concat_scales(const ir::Graph& graph, const IntegerRegions& regions, 
     const auto found = recipe.activations.find(node->output()->name);
     if (found == recipe.activations.end()) continue;
     const Quantization scale = found->second;
-    for (const ir::Value* input : node->inputs())
-      if (!take_scale(graph, input, scale, regions, recipe)) join_chain(graph, input, scale, regions, recipe);
+    for (const ir::Value* input : node->inputs()) take_scale(graph, input, scale, regions, recipe);
   }
 }
 
