@@ -96,27 +96,8 @@ bool can_band(const ir::Node& node) {
       return has_one_scale(node) && keeps_rows(node);
     case Op::Concat:
       return is_last_axis(node) && keeps_rows(node);
-    case Op::Cast:
-    case Op::Relu:
-    case Op::LeakyRelu:
-    case Op::Elu:
-    case Op::Selu:
-    case Op::Sigmoid:
-    case Op::HardSigmoid:
-    case Op::HardSwish:
-    case Op::Swish:
-    case Op::Mish:
-    case Op::Gelu:
-    case Op::Tanh:
-    case Op::Add:
-    case Op::Sub:
-    case Op::Mul:
-    case Op::Div:
-    case Op::Clip:
-    case Op::PRelu:
-      return keeps_rows(node);
     default:
-      return false;
+      return is_elementwise(node.op()) && keeps_rows(node);
   }
 }
 

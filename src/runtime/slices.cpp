@@ -39,6 +39,7 @@ bool has_shared_constants(const ir::Node& node, int64_t batch) {
 /// Whether every image of the first axis is treated alike and apart from others.
 bool keeps_images_apart(const ir::Node& node, int64_t batch) {
   using ir::Op;
+  if (is_elementwise(node.op())) return has_shared_constants(node, batch);
   switch (node.op()) {
     case Op::FusedConv:
       return true;
@@ -51,26 +52,7 @@ bool keeps_images_apart(const ir::Node& node, int64_t batch) {
     case Op::QuantizeLinear:
     case Op::QuantizeImage:
     case Op::DequantizeLinear:
-    case Op::Cast:
-    case Op::Relu:
-    case Op::LeakyRelu:
-    case Op::Elu:
-    case Op::Selu:
-    case Op::Sigmoid:
-    case Op::HardSigmoid:
-    case Op::HardSwish:
-    case Op::Swish:
-    case Op::Mish:
-    case Op::Gelu:
-    case Op::Tanh:
       return true;
-    case Op::Add:
-    case Op::Sub:
-    case Op::Mul:
-    case Op::Div:
-    case Op::Clip:
-    case Op::PRelu:
-      return has_shared_constants(node, batch);
     case Op::Concat:
       return node.int_attr("axis", 0) % 4 != 0;
     case Op::Transpose: {
@@ -232,6 +214,33 @@ class Planner {
 };
 
 }  // namespace
+
+bool is_elementwise(ir::Op op) {
+  using ir::Op;
+  switch (op) {
+    case Op::Cast:
+    case Op::Relu:
+    case Op::LeakyRelu:
+    case Op::Elu:
+    case Op::Selu:
+    case Op::Sigmoid:
+    case Op::HardSigmoid:
+    case Op::HardSwish:
+    case Op::Swish:
+    case Op::Mish:
+    case Op::Gelu:
+    case Op::Tanh:
+    case Op::Add:
+    case Op::Sub:
+    case Op::Mul:
+    case Op::Div:
+    case Op::Clip:
+    case Op::PRelu:
+      return true;
+    default:
+      return false;
+  }
+}
 
 std::vector<Section> plan_slices(const ir::Graph& graph, const std::vector<ir::Node*>& order,
                                  const SliceOptions& options, int threads) {

@@ -45,6 +45,9 @@ struct SliceOptions {
 std::vector<Section> plan_slices(const ir::Graph& graph, const std::vector<ir::Node*>& order,
                                  const SliceOptions& options, int threads);
 
+/// Of those that plans slice: every element of the output comes of the elements in its place.
+bool is_elementwise(ir::Op op);
+
 bool has_bands(const std::vector<Section>& sections);
 
 /// The graph with `images` in place of the batch in every activation of the sections that take so many at a
