@@ -8,6 +8,7 @@
 //   Where(c, a, b)      -> a or b, when c is one constant answer and that operand has the result's shape
 //   T2(T1(x))           -> one Transpose
 //   R2(R1(x))           -> one Reshape, when R1 has no other reader (R: Reshape, Flatten, Squeeze, Unsqueeze)
+//   Concat(.., Split(x).., ..) -> Concat(.., x, ..)   all pieces in order, cut where they are joined
 //   Conv(Pad0(x))       -> Conv with more pads; AveragePool too where the padding counts
 #include <algorithm>
 #include <functional>
@@ -157,6 +158,33 @@ bool merge_reshapes(Graph& graph, Node* node) {
   return true;
 }
 
+/// The Split whose outputs, all of them, are the inputs of a Concat from `i` on, along the same axis.
+const Node* split_before(const Node* concat, size_t i) {
+  const Node* split = concat->inputs()[i] != nullptr ? producer_of(concat->inputs()[i], Op::Split) : nullptr;
+  if (split == nullptr || !split->input(0)->type.ranked) return nullptr;
+  const int64_t rank = split->input(0)->type.rank();
+  if (normalized_axis(split->int_attr("axis", 0), rank) !=
+          normalized_axis(concat->int_attr("axis", 0), rank) ||
+      !same_type(split->input(0), split->output(0)) || concat->inputs().size() - i < split->outputs().size())
+    return nullptr;
+  const bool in_order = std::equal(split->outputs().begin(), split->outputs().end(),
+                                   concat->inputs().begin() + static_cast<std::ptrdiff_t>(i));
+  return in_order ? split : nullptr;
+}
+
+bool join_split(Graph& graph, Node* node) {
+  if (node->op() != Op::Concat) return false;
+  std::vector<Value*> inputs;
+  for (size_t i = 0; i < node->inputs().size();) {
+    const Node* split = split_before(node, i);
+    inputs.push_back(split != nullptr ? split->input(0) : node->inputs()[i]);
+    i += split != nullptr ? split->outputs().size() : 1;
+  }
+  if (inputs == node->inputs()) return false;
+  replace_with(graph, node->output(), Op::Concat, std::move(inputs), node->attrs, node->name);
+  return true;
+}
+
 bool sum_to_add(Graph& graph, Node* node) {
   if (node->op() != Op::Sum || node->inputs().size() != 2) return false;
   graph.set_op(node, Op::Add);
@@ -234,9 +262,9 @@ Result<int64_t> clean_up(Graph& graph, const PassContext& context) {
     for (Node* node : graph.nodes()) {
       if (graph.is_dead(node)) continue;
       const bool changed = drop(graph, node) || merge_transposes(graph, node) ||
-                           merge_reshapes(graph, node) || sum_to_add(graph, node) ||
-                           cast_to_known_type(graph, node) || decided_where(graph, node) ||
-                           fold_padding(graph, node);
+                           merge_reshapes(graph, node) || join_split(graph, node) ||
+                           sum_to_add(graph, node) || cast_to_known_type(graph, node) ||
+                           decided_where(graph, node) || fold_padding(graph, node);
       round += changed ? 1 : 0;
     }
     total += round;

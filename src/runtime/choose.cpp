@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace narrow::runtime {
 namespace {
 
@@ -107,13 +109,14 @@ bool takes_bands(const ir::Graph& graph, const PlanOptions& options) {
          found->second[0].kernel != kWholeImages;
 }
 
-bool reads_and_writes_pitched(const NodeCase& c) {
-  const bool is_concat = c.node.op() == ir::Op::Concat;
-  if (!is_concat && c.node.op() != ir::Op::FusedConv) return false;
-  for (const Implementation& candidate : implementations(c.node.op()))
-    if (includes(c.isa, candidate.isa) && candidate.name != "reference" && candidate.unsupported(c).empty())
-      return is_concat || candidate.isa >= Isa::avx2 || c.isa == Isa::plain;
-  return false;
+bool reads_and_writes_pitched(const NodeCase& c, const PlanOptions& options) {
+  constexpr ir::Op kOps[] = {ir::Op::FusedConv, ir::Op::Concat, ir::Op::Split, ir::Op::Slice};
+  if (options.reference_only || std::find(std::begin(kOps), std::end(kOps), c.node.op()) == std::end(kOps))
+    return false;
+  NodeCase dense = c;
+  dense.src_pitch = dense.dst_pitch = 0;
+  const Implementation* kernel = preferred(c, options);
+  return kernel != nullptr && kernel->name != "reference" && kernel == preferred(dense, options);
 }
 
 }  // namespace narrow::runtime

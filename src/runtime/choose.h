@@ -23,8 +23,8 @@ Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& opt
 /// Where it was timed: whether the graph's images go through it faster in bands. True where it was not.
 bool takes_bands(const ir::Graph& graph, const PlanOptions& options);
 
-/// Whether a convolution's vector kernel (or a plain one where there is nothing better), or a Concat's,
-/// serves with the pitches of the case.
-bool reads_and_writes_pitched(const NodeCase& c);
+/// Whether the kernel that a convolution, Concat, Split or Slice gets anyway serves with the pitches of the
+/// case: another one would cost more than the copies it saves.
+bool reads_and_writes_pitched(const NodeCase& c, const PlanOptions& options);
 
 }  // namespace narrow::runtime

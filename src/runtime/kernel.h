@@ -41,7 +41,10 @@ struct NodeCase {
   PackCache* packs;
   // Of input 0 and output 0: elements from pixel to pixel of a wider tensor (storage.h); 0: its own.
   int64_t src_pitch = 0, dst_pitch = 0;
-  std::vector<bool> placed = {};    // inputs of a Concat that lie in its output already; empty: none
+  std::vector<int64_t> src_pitches = {};  // of all inputs of a Concat; empty: 0
+  /// Inputs of a Concat that lie in its output already, outputs of a Split that lie in its input; empty:
+  /// none.
+  std::vector<bool> placed = {};
   const ir::Node* timed = nullptr;  // the one whose tactic counts; null: the node
 
   const ir::TensorType& in(int i) const { return node.input(i)->type; }

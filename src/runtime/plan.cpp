@@ -42,7 +42,7 @@ class Planner {
     const CanPitch can_pitch = [&](const ir::Node& node, const Pitches& pitches) {
       NodeCase c = case_of(node);
       c.src_pitch = pitches.src, c.dst_pitch = pitches.dst;
-      return !options_.reference_only && reads_and_writes_pitched(c);
+      return reads_and_writes_pitched(c, options_);
     };
     storage_ = assign_storage(plan_.graph, order_, plan_.sections, can_pitch);
     for (const Section& section : plan_.sections) NARROW_DO(add_steps(section));
@@ -185,8 +185,10 @@ class Planner {
   Result<std::shared_ptr<const Kernel>> make_kernel_of(const Section& section, const ir::Node& whole,
                                                        const ir::Node& node, StepChoice& choice) {
     NodeCase c = case_of_part(section, whole, node);
-    c.dst_pitch = storage_.pitch_of(whole.output());
+    if (whole.op() != ir::Op::Split) c.dst_pitch = storage_.pitch_of(whole.output());
     if (whole.op() != ir::Op::Concat) c.src_pitch = storage_.pitch_of(whole.input(0));
+    if (whole.op() == ir::Op::Concat)
+      for (const ir::Value* input : whole.inputs()) c.src_pitches.push_back(storage_.pitch_of(input));
     if (const auto found = storage_.placed.find(&whole); found != storage_.placed.end())
       c.placed = found->second;
     const bool first = choice.kernel.empty();

@@ -227,6 +227,8 @@ TEST_P(Slices, AreNotWhatObserversSee) {
 INSTANTIATE_TEST_SUITE_P(Of, Slices,
                          testing::Values(testing_graphs::GraphCase{"floats", kImages},
                                          testing_graphs::GraphCase{"integers", kIntegers},
+                                         testing_graphs::GraphCase{"splits",
+                                                                   testing_graphs::split_graph("192,160")},
                                          testing_graphs::GraphCase{"windows", kWindows}),
                          [](const auto& param) { return param.param.name; });
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "runtime/memory_plan.h"
 
@@ -43,6 +44,29 @@ bool keeps_bytes(const ir::Node& node) {
   }
 }
 
+/// The channel of input 0 that output `i` begins with, where all channels up to its last are copied as they
+/// lie; nothing where others or other axes are cut.
+std::optional<int64_t> first_channel(const ir::Node& node, size_t i) {
+  if (node.op() == ir::Op::Split) {
+    const int64_t axis = node.int_attr("axis", 0);
+    if (axis != 3 && axis != -1) return std::nullopt;
+    int64_t first = 0;
+    for (size_t before = 0; before < i; ++before) first += node.outputs()[before]->type.dims[3].value;
+    return first;
+  }
+  for (size_t k = 1; k < node.inputs().size(); ++k)
+    if (node.inputs()[k] != nullptr && !node.inputs()[k]->is_constant()) return std::nullopt;
+  const auto ints = [&](size_t k) {
+    return k < node.inputs().size() && node.inputs()[k] != nullptr ? to_ints(node.inputs()[k]->constant())
+                                                                   : std::vector<int64_t>();
+  };
+  const std::vector<int64_t> starts = ints(1), axes = ints(3), steps = ints(4);
+  const bool of_channels = axes.size() == 1 && (axes[0] == 3 || axes[0] == -1);
+  if (!of_channels || starts.size() != 1 || (!steps.empty() && steps[0] != 1)) return std::nullopt;
+  const int64_t channels = node.inputs()[0]->type.dims[3].value;
+  return std::clamp<int64_t>(starts[0] < 0 ? starts[0] + channels : starts[0], 0, channels);
+}
+
 class Builder {
  public:
   Builder(const ir::Graph& graph, const std::vector<ir::Node*>& order, const std::vector<Section>& sections,
@@ -72,6 +96,7 @@ class Builder {
       }
     measure();
     write_into_concats();
+    read_out_of_splits();
     overwrite_residuals();
     measure();
     place();
@@ -225,14 +250,18 @@ class Builder {
         !can_pitch_(*producer, {.src = pitch_of(producer->input(0)), .dst = pitch}))
       return false;
     int64_t taken = 0;  // by the concat
-    for (const ir::Use& use : value->uses()) {
+    for (const ir::Use& use : value->uses())
       if (use.node == concat)
         ++taken;
-      else if (use.index != 0 || use.node->op() == ir::Op::Concat || !step_.contains(use.node) ||
-               !can_pitch_(*use.node, {.src = pitch, .dst = pitch_of(use.node->output())}))
+      else if (!is_found_apart(use, pitch))
         return false;
-    }
     return taken == 1;
+  }
+
+  /// Whether who reads a value finds its pixels that far apart.
+  bool is_found_apart(const ir::Use& use, int64_t pitch) const {
+    if (!step_.contains(use.node) || (use.index != 0 && use.node->op() != ir::Op::Concat)) return false;
+    return can_pitch_(*use.node, {.src = pitch, .dst = pitch_of(use.node->output())});
   }
 
   /// Channels last: inputs are made where they lie in the output. Outer Concats come first: how far apart the
@@ -261,6 +290,40 @@ class Builder {
       storage_.placed[node] = std::move(placed);
       measure();
     }
+  }
+
+  /// Channels last: what a Split or Slice of channels gives is read where it lies in the input.
+  void read_out_of_splits() {
+    for (const ir::Node* node : order_) {
+      if (node->op() != ir::Op::Split && node->op() != ir::Op::Slice) continue;
+      const ir::Value* input = node->input(0);
+      if (input->type.rank() != 4 || !in_arena(pieces_[find(index_of(input))])) continue;
+      const auto wider = parts_.find(input);
+      const Part whole = wider != parts_.end() ? wider->second : Part{0, input->type.dims[3].value};
+      std::vector<bool> placed;
+      for (size_t i = 0; i < node->outputs().size(); ++i)
+        placed.push_back(first_channel(*node, i) && can_stay_in(node->outputs()[i], node, whole.pitch));
+      const bool all = std::find(placed.begin(), placed.end(), false) == placed.end();
+      if (!all && !can_pitch_(*node, {.src = pitch_of(input), .dst = 0})) continue;
+      for (size_t i = 0; i < placed.size(); ++i) {
+        if (!placed[i]) continue;
+        const ir::Value* output = node->outputs()[i];
+        const int64_t channel = *first_channel(*node, i);
+        parts_[output] = {whole.offset + channel * narrow::bytes_of(input->type.dtype), whole.pitch};
+        join(index_of(output), index_of(input));
+        measure();
+      }
+      if (all) storage_.aliases.insert(node);
+      if (node->op() == ir::Op::Split) storage_.placed[node] = std::move(placed);
+    }
+  }
+
+  /// Whether those who read an output of a Split or Slice find it in the input.
+  bool can_stay_in(const ir::Value* output, const ir::Node* split, int64_t pitch) {
+    if (parts_.contains(output) || !in_arena(pieces_[find(index_of(output))])) return false;
+    return std::all_of(output->uses().begin(), output->uses().end(), [&](const ir::Use& use) {
+      return is_found_apart(use, pitch) && section_of(use.node) == section_of(split);
+    });
   }
 
   void place() {

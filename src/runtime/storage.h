@@ -17,7 +17,7 @@ struct Storage {
   std::unordered_map<const ir::Value*, Location> locations;
   std::unordered_set<const ir::Node*>
       aliases;  // nodes that need no step: their output is their input's memory
-  /// Of Concats: inputs that lie in the output already.
+  /// Of Concats: inputs that lie in the output already; of Splits: outputs that lie in the input.
   std::unordered_map<const ir::Node*, std::vector<bool>> placed;
   std::unordered_set<const ir::Value*> of_slice;  // memory for one slice of a section, not for the batch
   /// Of a value that only one section in bands touches: the rows its memory holds during each.
@@ -46,7 +46,8 @@ using CanPitch = std::function<bool(const ir::Node& node, const Pitches& pitches
 /// the rest is packed by plan_memory(). What only steps of one sliced section touch has room for one slice,
 /// of bands for the rows alive at a time. Inputs of a Concat of channels lie in its output where those who
 /// make them can write them there and those who read them find them; it is an alias where all do. So Concats
-/// of Concats share one piece of memory.
+/// of Concats share one piece of memory. What a Split or a Slice of channels gives lies in its input where
+/// those who read it find it there.
 Storage assign_storage(const ir::Graph& graph, const std::vector<ir::Node*>& order,
                        const std::vector<Section>& sections, const CanPitch& can_pitch);
 

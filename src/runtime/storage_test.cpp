@@ -18,11 +18,18 @@ int64_t bytes_in(const ir::Value* value) {
 }
 
 /// Kernels that leave room between pixels: those of Concats, and of convolutions without a residual; that
-/// read pixels that are apart: those of depthwise ones.
+/// read pixels that are apart: those of Concats, Splits, Slices and depthwise convolutions.
 bool pitches(const ir::Node& node, const Pitches& pitches) {
   if (node.op() == ir::Op::Concat) return true;
+  if (node.op() == ir::Op::Split || node.op() == ir::Op::Slice) return pitches.dst == 0;
   return node.op() == ir::Op::FusedConv && node.input(3) == nullptr &&
          (pitches.src == 0 || node.int_attr("group", 1) > 1);
+}
+
+/// Whether an output of a Split or Slice lies in the input.
+bool stays_in_input(const Storage& storage, const ir::Node& node, size_t output) {
+  const auto found = storage.placed.find(&node);
+  return node.op() != ir::Op::Concat && found != storage.placed.end() && found->second.at(output);
 }
 
 struct Place {
@@ -49,6 +56,14 @@ bool overlap(const Place& a, const Place& b) {
   return a.at.index < b.end() && b.at.index < a.end();
 }
 
+/// The value in whose memory a piece of it lies; itself, if it is none.
+const ir::Value* cut_from(const Storage& storage, const ir::Value* value) {
+  const ir::Node* node = value->producer();
+  const bool cut = node != nullptr && (node->op() == ir::Op::Split || node->op() == ir::Op::Slice) &&
+                   storage.at(value).pitch > 0;
+  return cut ? cut_from(storage, node->input(0)) : value;
+}
+
 /// Walks the steps with what is written where: a step's result may only overwrite values nobody reads after
 /// it, its own inputs among them only as a residual it is fused with.
 void expect_sound(const ir::Graph& graph) {
@@ -64,13 +79,16 @@ void expect_sound(const ir::Graph& graph) {
     const ir::Node& node = *order[i];
     if (storage.is_alias(node)) {
       const Location &from = storage.at(node.input(0)), &to = storage.at(node.output());
-      EXPECT_TRUE(from.kind == to.kind && from.index == to.index && from.constant == to.constant)
-          << node.location();
-      EXPECT_TRUE(node.op() == ir::Op::Concat || bytes_in(node.input(0)) == bytes_in(node.output()));
-      alive.push_back(node.output());
+      const bool cuts = node.op() == ir::Op::Split || node.op() == ir::Op::Slice;
+      const bool same_place = from.kind == to.kind && from.constant == to.constant;
+      EXPECT_TRUE(same_place && (cuts || from.index == to.index)) << node.location();
+      EXPECT_TRUE(cuts || node.op() == ir::Op::Concat || bytes_in(node.input(0)) == bytes_in(node.output()));
+      alive.insert(alive.end(), node.outputs().begin(), node.outputs().end());
       continue;
     }
-    for (const ir::Value* output : node.outputs()) {
+    for (size_t o = 0; o < node.outputs().size(); ++o) {
+      const ir::Value* output = node.outputs()[o];
+      if (stays_in_input(storage, node, o)) continue;
       const Location& to = storage.at(output);
       EXPECT_TRUE(to.kind == Location::Kind::arena || to.kind == Location::Kind::output) << node.location();
       for (const ir::Value* other : alive) {
@@ -78,9 +96,10 @@ void expect_sound(const ir::Graph& graph) {
         const bool is_dead = !last_read.contains(other) || last_read[other] < i;
         const bool is_residual =
             other == node.input(3) && last_read[other] == i && node.op() == ir::Op::FusedConv;
+        const ir::Value* whole = cut_from(storage, other);
         const bool is_placed =
-            std::find(node.inputs().begin(), node.inputs().end(), other) != node.inputs().end() &&
-            node.op() == ir::Op::Concat && storage.at(other).pitch > 0;
+            std::find(node.inputs().begin(), node.inputs().end(), whole) != node.inputs().end() &&
+            node.op() == ir::Op::Concat && storage.at(whole).pitch > 0;
         EXPECT_TRUE(is_dead || is_residual || is_placed) << node.location() << " overwrites " << other->name;
       }
     }
@@ -198,6 +217,41 @@ TEST(Storage, ConcatsOfConcatsShareOnePiece) {
   EXPECT_EQ(storage.at(concats[0]->output()).index, begin);
   EXPECT_EQ(storage.at(concats[0]->input(1)).index, begin + 8);
   EXPECT_EQ(storage.at(concats[1]->input(1)).index, begin + 12);
+}
+
+/// Who reads one half finds it in what was cut; all of that lies in the Concat behind.
+TEST(Storage, SplitsOfChannelsAreReadInPlace) {
+  const ir::Graph graph = engine_graph(testing_graphs::split_graph());
+  expect_sound(graph);
+  const std::vector<ir::Node*> order = graph.nodes();
+  const CanPitch all = [](const ir::Node& node, const Pitches& wanted) {
+    const bool conv = node.op() == ir::Op::FusedConv && (wanted.dst == 0 || node.input(3) == nullptr);
+    return conv || pitches(node, wanted);
+  };
+  for (const bool dense_convolutions_too : {true, false}) {
+    const Storage storage = assign_storage(graph, order, {{.end = order.size()}},
+                                           dense_convolutions_too ? all : CanPitch(pitches));
+    int splits = 0, slices = 0;
+    for (const ir::Node* node : order) {
+      const Location& from = storage.at(node->input(0));
+      if (node->op() == ir::Op::Split) {
+        ++splits;
+        EXPECT_EQ(storage.placed.at(node), (std::vector<bool>{true, dense_convolutions_too}));
+        EXPECT_EQ(storage.is_alias(*node), dense_convolutions_too);
+        EXPECT_EQ(from.pitch, 24);
+        EXPECT_EQ(storage.at(node->output(0)).index, from.index);
+        EXPECT_EQ(storage.at(node->output(0)).pitch, 24);
+        EXPECT_TRUE(!dense_convolutions_too || storage.at(node->output(1)).index == from.index + 8);
+      }
+      if (node->op() != ir::Op::Slice) continue;
+      ++slices;
+      const bool residual = node->output()->type.dims[3].value == 8;
+      EXPECT_EQ(storage.is_alias(*node), !residual);
+      EXPECT_TRUE(residual || storage.at(node->output()).index == from.index + 3);
+    }
+    EXPECT_EQ(splits, 1);
+    EXPECT_EQ(slices, 2);
+  }
 }
 
 }  // namespace

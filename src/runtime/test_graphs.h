@@ -399,4 +399,57 @@ inline std::string dense_graph() {
 )";
 }
 
+/// Channels cut in two, of which a convolution reads one (as in YOLO's blocks), all joined with what it
+/// gives; channels 3 to 8 for a depthwise one, and two more for one behind a residual, where nobody reads
+/// them apart.
+inline std::string split_graph(const std::string& extent = "6,5") {
+  return "graph g(%x: f32[N,4," + extent + "]) {" + R"(
+  @s: f32[] = [0.03]
+  @z: u8[] = [120]
+  @t: f32[] = [0.05]
+  @ws: f32[] = [0.01]
+  @bits: s64[2] = [8,8]
+  @three: s64[1] = [3]
+  @nine: s64[1] = [9]
+  @end: s64[1] = [9223372036854775807]
+  @last: s64[1] = [-8]
+  @channels: s64[1] = [1]
+  @w: s8[16,4,1,1] = blob 0 64
+  @v: s8[8,8,3,3] = blob 64 576
+  @k: s8[6,1,3,3] = blob 640 54
+  @u: s8[5,24,1,1] = blob 704 120
+  %q = QuantizeLinear(%x, @s, @z)
+  %d = DequantizeLinear(%q, @s, @z)
+  %wd = DequantizeLinear(@w, @ws)
+  %vd = DequantizeLinear(@v, @ws)
+  %kd = DequantizeLinear(@k, @ws)
+  %ud = DequantizeLinear(@u, @ws)
+  %a = Conv(%d, %wd)
+  %aq = QuantizeLinear(%a, @t, @z)
+  %ad = DequantizeLinear(%aq, @t, @z)
+  %b, %c = Split(%ad, @bits) {axis=1}
+  %m = Conv(%c, %vd) {pads=[1,1,1,1]}
+  %mq = QuantizeLinear(%m, @t, @z)
+  %md = DequantizeLinear(%mq, @t, @z)
+  %e = Slice(%ad, @three, @nine, @channels)
+  %f = Conv(%e, %kd) {group=6, pads=[1,1,1,1], strides=[2,2]}
+  %fr = Relu(%f)
+  %fq = QuantizeLinear(%fr, @t, @z)
+  %fd = DequantizeLinear(%fq, @t, @z)
+  %h = Slice(%ad, @last, @end, @channels)
+  %i = Conv(%md, %vd) {pads=[1,1,1,1]}
+  %j = Add(%i, %h)
+  %jq = QuantizeLinear(%j, @t, @z)
+  %jd = DequantizeLinear(%jq, @t, @z)
+  %all = Concat(%b, %c, %md) {axis=1}
+  %allq = QuantizeLinear(%all, @t, @z)
+  %alld = DequantizeLinear(%allq, @t, @z)
+  %g = Conv(%alld, %ud)
+  %gq = QuantizeLinear(%g, @t, @z)
+  %y = DequantizeLinear(%gq, @t, @z)
+  return %y as "y", %fd as "f", %jd as "j"
+}
+)";
+}
+
 }  // namespace narrow::testing_graphs

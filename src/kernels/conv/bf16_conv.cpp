@@ -162,6 +162,7 @@ Bf16Finish make_finish(const ConvSpec& spec, const Packed& packed) {
 /// The shape of what the walk reads: pixels of stored_c bf16.
 ConvShape in_bytes(ConvShape shape, const Bf16K& k) {
   shape.c = k.stored_c * 2;
+  shape.src_pitch *= 2;
   return shape;
 }
 
@@ -197,13 +198,14 @@ class Kernel : public ConvKernel, private ConvWalker {
   }
 
   void fill_row(const void* src, int64_t index, uint8_t* to) const {
-    Bf16Row row{.type = src_, .c = shape_.c, .stored_c = packed_->k.stored_c};
+    Bf16Row row{
+        .type = src_, .c = shape_.c, .stored_c = packed_->k.stored_c, .src_pixel = shape_.src_pixel()};
     row.plane = plan_.plane_bytes() / 2;
     row.total = plan_.image().row_bytes / (2 * row.stored_c);
     row.left = std::min(shape_.pad_left, row.total);
     row.count = std::min(shape_.w, row.total - row.left);
     if (index >= 0 && row.count > 0)
-      row.src = static_cast<const char*>(src) + index * shape_.w * shape_.c * bytes_of(src_);
+      row.src = static_cast<const char*>(src) + index * shape_.w * row.src_pixel * bytes_of(src_);
     bf16_copy_row(row, reinterpret_cast<uint16_t*>(to));
   }
 
@@ -233,17 +235,15 @@ std::string dots_are_slow() {
 
 }  // namespace
 
-ConvCandidate conv_bf16_amx() {
-  return {kAmx.name, kAmx.isa, unsupported, pack, create<kAmx>, kStorage, true};
-}
+ConvCandidate conv_bf16_amx() { return {kAmx.name, kAmx.isa, unsupported, pack, create<kAmx>, kStorage}; }
 
 ConvCandidate conv_bf16_avx512bf16() {
-  return {kVectors.name, kVectors.isa, unsupported, pack, create<kVectors>, kStorage, true, dots_are_slow};
+  return {kVectors.name, kVectors.isa, unsupported, pack, create<kVectors>, kStorage, dots_are_slow};
 }
 
 /// Packed anew at each start: the two parts take twice the bytes of the weights.
 ConvCandidate conv_f16_amx() {
-  return {kAmxSplit.name, kAmxSplit.isa, unsupported_f16, pack, create<kAmxSplit>, {}, true};
+  return {kAmxSplit.name, kAmxSplit.isa, unsupported_f16, pack, create<kAmxSplit>};
 }
 
 }  // namespace narrow::kernels

@@ -101,12 +101,12 @@ void bf16_copy_row(const Bf16Row& row, uint16_t* dst) {
   if (row.src == nullptr) return zero(row, dst, row.total * row.stored_c);
   zero(row, dst, row.left * row.stored_c);
   dst += row.left * row.stored_c;
-  if (row.c == row.stored_c) {
+  if (row.c == row.stored_c && row.c == row.src_pixel) {
     copy(row, 0, row.count * row.c, dst);
   } else {
-    const bool image = row.c == 3 && row.stored_c == 4;
+    const bool image = row.c == 3 && row.stored_c == 4 && row.src_pixel == 3;
     for (int64_t x = image ? copy_c3_as_c4(row, dst) : 0; x < row.count; ++x) {
-      copy(row, x * row.c, row.c, dst + x * row.stored_c);
+      copy(row, x * row.src_pixel, row.c, dst + x * row.stored_c);
       zero(row, dst + x * row.stored_c + row.c, row.stored_c - row.c);
     }
   }

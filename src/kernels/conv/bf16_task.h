@@ -38,6 +38,7 @@ struct Bf16Row {
   DType type = DType::bf16;   // of the source: bf16, f32, f16
   int64_t plane = 0;          // f16: elements from where high parts are written to the low ones
   int64_t c = 0, stored_c = 0;
+  int64_t src_pixel = 0;  // elements of src from pixel to pixel
   int64_t left = 0, count = 0, total = 0;
 };
 

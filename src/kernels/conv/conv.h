@@ -28,7 +28,8 @@ struct ConvShape {
   int64_t kh = 1, kw = 1;              // weights [oc, c/groups, kh, kw] (ONNX order)
   int64_t stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0, dilation_h = 1, dilation_w = 1, groups = 1;
   // Rows and columns beyond the input on the far side are padding too; oh and ow say how far the window goes.
-  // Elements from pixel to pixel where src or dst is part of a wider tensor; 0: c or oc, their own.
+  // Elements from pixel to pixel where src or dst is part of a wider tensor; 0: c or oc, their own. What is
+  // between pixels may be read (to no effect) but not written. A residual is as far apart as dst.
   int64_t src_pitch = 0, dst_pitch = 0;
 
   int64_t macs() const { return n * oh * ow * oc * kh * kw * (c / groups); }
@@ -106,11 +107,9 @@ struct ConvCandidate {
   std::unique_ptr<ConvKernel> (*create)(const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
                                         int threads);
   ConvStorage storage = {};  // null: packed anew at each start
-  bool pitched = false;      // takes a dst_pitch where there is no residual
   /// Why others are faster on this processor whatever the case, empty when it is worth running here. Null: it
   /// is wherever it can.
   std::string (*slower_here)() = nullptr;
-  bool reads_pitched = false;  // takes a src_pitch
 };
 
 /// All candidates, best first for a given case. Use those that runs_here() allows.

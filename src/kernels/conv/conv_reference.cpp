@@ -18,7 +18,7 @@ void for_each_tap(const ConvShape& s, int64_t n, int64_t y, int64_t x, int64_t o
                     sx = x * s.stride_w - s.pad_left + j * s.dilation_w;
       if (sy < 0 || sy >= s.h || sx < 0 || sx >= s.w) continue;
       for (int64_t c = 0; c < group_c; ++c)
-        f(((n * s.h + sy) * s.w + sx) * s.c + first + c, ((o * group_c + c) * s.kh + i) * s.kw + j);
+        f(((n * s.h + sy) * s.w + sx) * s.src_pixel() + first + c, ((o * group_c + c) * s.kh + i) * s.kw + j);
     }
 }
 
@@ -43,14 +43,15 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
   const bool integer = is_int8(spec.src);
   int32_t low = 0, high = 0;
   if (is_int8(spec.dst)) clamp_bounds(spec, low, high);
-  for (int64_t d = 0; d < s.n * s.oh * s.ow * s.oc; ++d) {
-    const int64_t o = d % s.oc, x = d / s.oc % s.ow, y = d / s.oc / s.ow % s.oh, n = d / s.oc / s.ow / s.oh;
+  for (int64_t i = 0; i < s.n * s.oh * s.ow * s.oc; ++i) {
+    const int64_t o = i % s.oc, x = i / s.oc % s.ow, y = i / s.oc / s.ow % s.oh, n = i / s.oc / s.ow / s.oh;
+    const int64_t d = i / s.oc * s.dst_pixel() + o;
     float r = 0, scale = 1;
     int32_t acc = 0;
     if (integer) {
       acc = spec.bias ? static_cast<const int32_t*>(weights.bias)[o] : 0;
-      for_each_tap(s, n, y, x, o, [&](int64_t i, int64_t w) {
-        acc += (load_integer(spec.src, buffers.src, i) - spec.src_quant.zero_point) *
+      for_each_tap(s, n, y, x, o, [&](int64_t at, int64_t w) {
+        acc += (load_integer(spec.src, buffers.src, at) - spec.src_quant.zero_point) *
                static_cast<const int8_t*>(weights.weights)[w];
       });
       scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(o)];
@@ -69,8 +70,8 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
       r = static_cast<float>(acc) * (spec.src_quant.scale * scale);
     } else {
       double wide = 0;
-      for_each_tap(s, n, y, x, o, [&](int64_t i, int64_t w) {
-        const float product_a = load_real({spec.src, {}}, buffers.src, i),
+      for_each_tap(s, n, y, x, o, [&](int64_t at, int64_t w) {
+        const float product_a = load_real({spec.src, {}}, buffers.src, at),
                     product_b = load_real({spec.weights, {}}, weights.weights, w);
         wide += static_cast<double>(product_a) * product_b;
         r += product_a * product_b;

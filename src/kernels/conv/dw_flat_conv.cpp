@@ -39,6 +39,7 @@ std::string unsupported(const ConvSpec& spec) {
   const ConvShape& s = spec.shape;
   std::string reason = dwconv_int8_avx512vnni().unsupported(spec);
   if (!reason.empty()) return reason;
+  if (s.src_pixel() != s.c || s.dst_pixel() != s.c) return "pixels are apart";
   if (s.c % 4 != 0) return fmt::format("c = {}: wants a multiple of 4", s.c);
   if (s.kw != kDwFlatTaps || s.kh > kDwFlatGroup)
     return fmt::format("window = {} x {}: wants up to {} x {}", s.kh, s.kw, kDwFlatGroup, kDwFlatTaps);

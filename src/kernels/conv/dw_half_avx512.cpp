@@ -29,7 +29,7 @@ NARROW_INLINE void widen_row(const DwHalfPlan& p, DType type, const void* src, i
   for (int64_t i = 0; i < p.columns; ++i) {
     const int64_t x = first + i;
     Pair lanes = {{_mm512_setzero_ps(), _mm512_setzero_ps()}};
-    if (x >= 0 && x < p.w) lanes = load_pair(type, src, at + x * p.c, mask);
+    if (x >= 0 && x < p.w) lanes = load_pair(type, src, at + x * p.src_pixel, mask);
     _mm512_store_ps(out + i * 32, lanes.v[0]);
     _mm512_store_ps(out + i * 32 + 16, lanes.v[1]);
   }
@@ -44,7 +44,7 @@ void fill(const DwHalfPlan& p, const DwHalfTask& t, int64_t padded_y) {
     for (int64_t i = 0; i < p.columns * 2; ++i) _mm512_store_ps(out + i * 16, _mm512_setzero_ps());
     return;
   }
-  const int64_t at = (t.image * p.h + y) * p.w * p.c + t.channel,
+  const int64_t at = (t.image * p.h + y) * p.w * p.src_pixel + t.channel,
                 first = t.column_begin * p.stride_w - p.pad_left;
   const int64_t live = p.c - t.channel;
   if (p.src_type == DType::bf16)
@@ -125,13 +125,13 @@ enum class Finish { bf16, f16, any };
 template <int64_t kCount, Finish kFinish>
 NARROW_INLINE void output(const DwHalfPlan& p, const DwHalfTask& t, int64_t y, int64_t x) {
   const __mmask32 live = first_lanes32(p.c - t.channel);
-  const int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin + x) * p.c + t.channel;
+  const int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin + x) * p.dst_pixel + t.channel;
   const Pixels r = convolve<kCount>(p, t, x);
   NARROW_UNROLL(4)
   for (int64_t k = 0; k < kCount; ++k) {
-    if (kFinish == Finish::bf16) finish_bf16(p, t.dst, at + k * p.c, live, r.sum[k]);
-    if (kFinish == Finish::f16) finish_any(p, t, at + k * p.c, live, r.sum[k], DType::f16);
-    if (kFinish == Finish::any) finish_any(p, t, at + k * p.c, live, r.sum[k], p.dst_type);
+    if (kFinish == Finish::bf16) finish_bf16(p, t.dst, at + k * p.dst_pixel, live, r.sum[k]);
+    if (kFinish == Finish::f16) finish_any(p, t, at + k * p.dst_pixel, live, r.sum[k], DType::f16);
+    if (kFinish == Finish::any) finish_any(p, t, at + k * p.dst_pixel, live, r.sum[k], p.dst_type);
   }
 }
 

@@ -28,12 +28,12 @@ NARROW_INLINE __m256i load_words(const DwInt8Plan& p, const uint8_t* src, int64_
 NARROW_INLINE void interleave_group(const DwInt8Plan& p, const uint8_t* const rows[2], int64_t first,
                                     int64_t columns, int64_t live, __m256i* out) {
   const uint8_t *row0 = rows[0], *row1 = rows[1];
-  const int64_t c = p.c, w = p.w, step = 2 * p.groups;
+  const int64_t pixel = p.src_pixel, w = p.w, step = 2 * p.groups;
   for (int64_t x = first; x < first + columns; ++x, out += step) {
     __m256i r0 = _mm256_setzero_si256(), r1 = r0;
     if (x >= 0 && x < w) {
-      if (row0 != nullptr) r0 = load_words(p, row0 + x * c, live);
-      if (row1 != nullptr) r1 = load_words(p, row1 + x * c, live);
+      if (row0 != nullptr) r0 = load_words(p, row0 + x * pixel, live);
+      if (row1 != nullptr) r1 = load_words(p, row1 + x * pixel, live);
     }
     _mm256_store_si256(out, _mm256_unpacklo_epi16(r0, r1));
     _mm256_store_si256(out + 1, _mm256_unpackhi_epi16(r0, r1));
@@ -42,12 +42,12 @@ NARROW_INLINE void interleave_group(const DwInt8Plan& p, const uint8_t* const ro
 
 void interleave_rows(const DwInt8Plan& p, const DwInt8Task& t, int64_t y, int64_t columns) {
   const int64_t left = p.c - t.channel;
-  const uint8_t* image = t.src + t.image * p.h * p.w * p.c + t.channel;
+  const uint8_t* image = t.src + t.image * p.h * p.w * p.src_pixel + t.channel;
   for (int64_t g = 0; g < p.groups; ++g) {
     const uint8_t* rows[2] = {};
     for (int64_t k = 0; k < 2 && g * 2 + k < p.kh; ++k) {
       const int64_t source = y * p.stride_h - p.pad_top + (g * 2 + k) * p.dilation_h;
-      if (source >= 0 && source < p.h) rows[k] = image + source * p.w * p.c;
+      if (source >= 0 && source < p.h) rows[k] = image + source * p.w * p.src_pixel;
     }
     const int64_t first = t.column_begin * p.stride_w - p.pad_left;
     interleave_group(p, rows, first, columns, left < 16 ? left : 16, static_cast<__m256i*>(t.buffer) + g * 2);
@@ -152,7 +152,8 @@ NARROW_INLINE void output_row(const DwInt8Plan& plan, const DwInt8Task& task, in
                m1 = _mm256_loadu_ps(p.multiplier + t.channel + 8);
   const int64_t live = p.c - t.channel, step = p.dilation_w * groups * 2;
   const __m256i* lanes = static_cast<const __m256i*>(t.buffer);
-  for (int64_t x = t.column_begin; x < t.column_end; ++x, lanes += p.stride_w * groups * 2, at += p.c) {
+  for (int64_t x = t.column_begin; x < t.column_end;
+       ++x, lanes += p.stride_w * groups * 2, at += p.dst_pixel) {
     const Sums s = convolve(weights, start, lanes, kw, groups, step);
     if (!p.clamps) {
       finish_real(p, t, p.scale + t.channel, s, at, live);
@@ -170,7 +171,7 @@ void dw_int8_avx2(const DwInt8Plan& p, const DwInt8Task& t) {
   const int64_t columns = (t.column_end - t.column_begin - 1) * p.stride_w + (p.kw - 1) * p.dilation_w + 1;
   for (int64_t y = t.row_begin; y < t.row_end; ++y) {
     interleave_rows(p, t, y, columns);
-    const int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin) * p.c + t.channel;
+    const int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin) * p.dst_pixel + t.channel;
     if (p.kw == 3 && p.groups == 2)
       output_row(p, t, at, 3, 2);
     else

@@ -30,7 +30,7 @@ void interleave_group(const DwInt8Plan& p, const GroupRows& rows, int64_t first,
       __m512i r[4];
       NARROW_UNROLL(4)
       for (int k = 0; k < 4; ++k) {
-        r[k] = _mm512_mask_loadu_epi8(padding, rows.live[k], rows.at[k] + x * p.c);
+        r[k] = _mm512_mask_loadu_epi8(padding, rows.live[k], rows.at[k] + x * p.src_pixel);
         if (kSigned) r[k] = _mm512_xor_si512(r[k], _mm512_maskz_mov_epi8(rows.live[k], flip));
       }
       lanes = interleave(r[0], r[1], r[2], r[3]);
@@ -42,13 +42,13 @@ void interleave_group(const DwInt8Plan& p, const GroupRows& rows, int64_t first,
 
 void interleave_rows(const DwInt8Plan& p, const DwInt8Task& t, int64_t y, int64_t columns) {
   const __mmask64 live = first_lanes64(p.c - t.channel);
-  const uint8_t* image = t.src + t.image * p.h * p.w * p.c + t.channel;
+  const uint8_t* image = t.src + t.image * p.h * p.w * p.src_pixel + t.channel;
   for (int64_t g = 0; g < p.groups; ++g) {
     GroupRows rows = {{image, image, image, image}, {0, 0, 0, 0}};
     for (int64_t k = 0; k < 4 && g * 4 + k < p.kh; ++k) {
       const int64_t source = y * p.stride_h - p.pad_top + (g * 4 + k) * p.dilation_h;
       if (source < 0 || source >= p.h) continue;
-      rows.at[k] = image + source * p.w * p.c;
+      rows.at[k] = image + source * p.w * p.src_pixel;
       rows.live[k] = live;
     }
     const int64_t first = t.column_begin * p.stride_w - p.pad_left;
@@ -104,7 +104,7 @@ void output_row(const DwInt8Plan& p, const DwInt8Task& t, int64_t at) {
   const __mmask64 live = first_lanes64(p.c - t.channel);
   const int64_t step = p.dilation_w * p.groups * 4, pixel = p.stride_w * p.groups * 4;
   const __m512i* lanes = static_cast<const __m512i*>(t.buffer);
-  for (int64_t x = t.column_begin; x < t.column_end; ++x, lanes += pixel, at += p.c)
+  for (int64_t x = t.column_begin; x < t.column_end; ++x, lanes += pixel, at += p.dst_pixel)
     finish(p, t, c, live, at, convolve(c, lanes, p.kw, p.groups, step));
 }
 
@@ -118,7 +118,7 @@ void output_row_3(const DwInt8Plan& plan, const DwInt8Task& t, int64_t at) {
   const __mmask64 live = first_lanes64(p.c - t.channel);
   const int64_t step = p.dilation_w * 4, pixel = p.stride_w * 4;
   const __m512i* lanes = static_cast<const __m512i*>(t.buffer);
-  for (int64_t x = t.column_begin; x < t.column_end; ++x, lanes += pixel, at += p.c) {
+  for (int64_t x = t.column_begin; x < t.column_end; ++x, lanes += pixel, at += p.dst_pixel) {
     Sums s = {{c.bias[0], c.bias[1], c.bias[2], c.bias[3]}};
     NARROW_UNROLL(12)
     for (int i = 0; i < 12; ++i)
@@ -133,7 +133,7 @@ void dw_int8_avx512vnni(const DwInt8Plan& p, const DwInt8Task& t) {
   const int64_t columns = (t.column_end - t.column_begin - 1) * p.stride_w + (p.kw - 1) * p.dilation_w + 1;
   for (int64_t y = t.row_begin; y < t.row_end; ++y) {
     interleave_rows(p, t, y, columns);
-    const int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin) * p.c + t.channel;
+    const int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin) * p.dst_pixel + t.channel;
     if (p.kw == 3 && p.groups == 1)
       output_row_3(p, t, at);
     else

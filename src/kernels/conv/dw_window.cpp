@@ -17,7 +17,9 @@ DwWindow dw_window(const ConvShape& s) {
           .pad_top = s.pad_top,
           .pad_left = s.pad_left,
           .dilation_h = s.dilation_h,
-          .dilation_w = s.dilation_w};
+          .dilation_w = s.dilation_w,
+          .src_pixel = s.src_pixel(),
+          .dst_pixel = s.dst_pixel()};
 }
 
 }  // namespace narrow::kernels

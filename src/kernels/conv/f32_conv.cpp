@@ -105,10 +105,10 @@ void F32Conv::copy_line(const ConvBuffers& buffers, int64_t line) const {
   clear(outside, g.image_w);
   if (inside == outside) return;
   const char* src = static_cast<const char*>(buffers.src);
-  src += ((n * s.h + sy) * s.w + inside * step_w - s.pad_left) * s.c * size;
-  if (step_w == 1 && g.image_c == s.c)
+  src += ((n * s.h + sy) * s.w + inside * step_w - s.pad_left) * s.src_pixel() * size;
+  if (step_w == 1 && g.image_c == s.c && s.src_pixel() == s.c)
     return kernels_.to_f32(spec_.src, src, out + inside * s.c, (outside - inside) * s.c);
-  for (int64_t x = inside; x < outside; ++x, src += step_w * s.c * size)
+  for (int64_t x = inside; x < outside; ++x, src += step_w * s.src_pixel() * size)
     kernels_.to_f32(spec_.src, src, out + x * g.image_c, s.c);
 }
 
@@ -132,7 +132,7 @@ void F32Conv::run_task(const ConvBuffers& buffers, Range tiles, Range panels) co
   tile.span_offset = geometry_.span_offset.data();
   tile.spans = static_cast<int64_t>(geometry_.span_offset.size());
   tile.span_length = geometry_.span_length;
-  tile.ld = spec_.shape.oc, tile.epilogue = &epilogue_;
+  tile.ld = spec_.shape.dst_pixel(), tile.epilogue = &epilogue_;
   // Small weights stay in L1 and L2 while whole rows of dst are written; large ones pass once per task.
   if (tasks_.by_tile) {
     for (int64_t t = tiles.begin; t < tiles.end; ++t)

@@ -17,8 +17,9 @@ struct F32Strip {
   const float* weights;             // first live tap: [kh][kw][channels rounded up to vectors]
   int64_t weight_tap, weight_line;  // floats
   const float* bias;
-  char* dst;  // [pixels][channels]
+  char* dst;  // [pixels][channels], `ld` elements from pixel to pixel
   const char* residual;
+  int64_t ld;
   const F32Epilogue* epilogue;
 };
 

@@ -84,17 +84,20 @@ void F32Depthwise::run_strip(const ConvBuffers& buffers, int64_t line, int64_t x
   const Range rows = live_taps(sy, s.kh, s.dilation_h, s.h), columns = live_taps(sx, s.kw, s.dilation_w, s.w);
   F32Strip t{};
   t.taps_h = rows.end - rows.begin, t.taps_w = columns.end - columns.begin, t.channels = s.c;
-  t.pixel_stride = s.stride_w * s.c * 4, t.tap_stride = s.dilation_w * s.c * 4;
-  t.tap_line_stride = s.dilation_h * s.w * s.c * 4;
+  const int64_t src_pixel = s.src_pixel() * 4;
+  t.pixel_stride = s.stride_w * src_pixel, t.tap_stride = s.dilation_w * src_pixel;
+  t.tap_line_stride = s.dilation_h * s.w * src_pixel;
   t.weight_tap = weights_->stride, t.weight_line = s.kw * weights_->stride;
   t.src = static_cast<const char*>(buffers.src);
   t.weights = weights_->weights.as<float>();
   if (t.taps_h > 0 && t.taps_w > 0) {
-    t.src += ((n * s.h + sy + rows.begin * s.dilation_h) * s.w + sx + columns.begin * s.dilation_w) * s.c * 4;
+    t.src +=
+        ((n * s.h + sy + rows.begin * s.dilation_h) * s.w + sx + columns.begin * s.dilation_w) * src_pixel;
     t.weights += rows.begin * t.weight_line + columns.begin * t.weight_tap;
   }
   t.bias = weights_->bias.as<float>();
-  const int64_t at = (line * s.ow + x) * s.oc;
+  t.ld = s.dst_pixel();
+  const int64_t at = (line * s.ow + x) * t.ld;
   t.dst = static_cast<char*>(buffers.dst) + at * bytes_of(spec_.dst);
   t.residual = static_cast<const char*>(buffers.residual) + at * bytes_of(spec_.residual);
   t.epilogue = &epilogue_;

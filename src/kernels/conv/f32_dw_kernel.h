@@ -64,7 +64,7 @@ inline void strip_channels(const F32Strip& t, int64_t c, typename V::Mask live) 
     const int64_t n = kWhole ? kLanes : t.channels - c;
     char* out = t.dst + c * (e.dst == DType::f32 ? 4 : 2);
     const char* from = t.residual + c * (e.residual == DType::f32 ? 4 : 2);
-    return finish_rows<V>({sums, P, 1, P, n, {out, out}, {from, from}, t.channels, t.epilogue});
+    return finish_rows<V>({sums, P, 1, P, n, {out, out}, {from, from}, t.ld, t.epilogue});
   }
   const F low = V::set1(e.low), high = V::set1(e.high);
   const bool residual = e.residual != DType::undefined;
@@ -78,7 +78,7 @@ inline void strip_channels(const F32Strip& t, int64_t c, typename V::Mask live) 
       V::store(dst, x);
     else
       V::store(dst, live, x);
-    dst += t.channels, from += t.channels;
+    dst += t.ld, from += t.ld;
   }
 }
 

@@ -18,10 +18,10 @@ bool reads_outside(const ConvShape& s) {
 void place_image(const ConvSpec& spec, F32Geometry& g) {
   const ConvShape& s = spec.shape;
   const bool pointwise = s.kh == 1 && s.kw == 1, outside = reads_outside(s);
-  const bool conflict = s.ow * s.oh * s.n > 1 && s.stride_w * s.c * 4 % kConflictBytes == 0;
+  const bool conflict = s.ow * s.oh * s.n > 1 && s.stride_w * s.src_pixel() * 4 % kConflictBytes == 0;
   g.copied = outside || conflict || spec.src != DType::f32;
   g.gathered = g.copied && pointwise;
-  g.image_h = s.h, g.image_w = s.w, g.image_c = s.c;
+  g.image_h = s.h, g.image_w = s.w, g.image_c = g.copied ? s.c : s.src_pixel();
   if (g.gathered) {
     g.image_h = s.oh, g.image_w = s.ow;
   } else if (g.copied) {

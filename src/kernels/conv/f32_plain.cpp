@@ -30,7 +30,7 @@ class PlainConv final : public ConvKernel {
     const ConvShape& s = spec_.shape;
     pool.run(s.n * s.oh * s.ow, [&](int64_t pixel) {
       for (int64_t o = 0; o < s.oc; ++o) {
-        const int64_t d = pixel * s.oc + o;
+        const int64_t d = pixel * s.dst_pixel() + o;
         float r = sum(buffers.src, pixel, o) + weights_->bias.as<float>()[o];
         if (spec_.residual != DType::undefined) r += load_float(spec_.residual, buffers.residual, d);
         store_real({spec_.dst, {}}, buffers.dst, d, apply(spec_.activation, r));
@@ -49,7 +49,7 @@ class PlainConv final : public ConvKernel {
     for (int64_t t = 0; t < s.kh * s.kw; ++t) {
       const int64_t sy = y + t / s.kw * s.dilation_h, sx = x + t % s.kw * s.dilation_w;
       if (sy < 0 || sy >= s.h || sx < 0 || sx >= s.w) continue;
-      const int64_t at = ((image + sy) * s.w + sx) * s.c + first;
+      const int64_t at = ((image + sy) * s.w + sx) * s.src_pixel() + first;
       const float* w = weights_->weights.as<float>() + (o * s.kh * s.kw + t) * group_c;
       for (int64_t c = 0; c < group_c; ++c) r += load_float(spec_.src, src, at + c) * w[c];
     }

@@ -196,7 +196,7 @@ void F32Winograd::transform(const ConvBuffers& buffers, int64_t first, int64_t c
     for (int64_t t = 0; t < 16; ++t) {
       const int64_t sy = y + t / 4, sx = x + t % 4;
       const bool inside = sy >= 0 && sy < s.h && sx >= 0 && sx < s.w;
-      patch.d[t] = inside ? src + ((n * s.h + sy) * s.w + sx) * s.c : weights_->zeros.as<float>();
+      patch.d[t] = inside ? src + ((n * s.h + sy) * s.w + sx) * s.src_pixel() : weights_->zeros.as<float>();
     }
     patch.v = out.v + (i - first) * row_;
     isa_.in(patch);
@@ -241,7 +241,7 @@ void F32Winograd::finish(const ConvBuffers& buffers, int64_t patch, int64_t pane
   const int64_t y = line % patches_h(s) * 2, n = line / patches_h(s);
   for (int64_t i = 0; i < 4; ++i) {
     const bool inside = y + i / 2 < s.oh && x + i % 2 < s.ow;
-    const int64_t at = ((n * s.oh + y + i / 2) * s.ow + x + i % 2) * s.oc + panel * isa_.columns;
+    const int64_t at = ((n * s.oh + y + i / 2) * s.ow + x + i % 2) * s.dst_pixel() + panel * isa_.columns;
     out.dst[i] = inside ? static_cast<float*>(buffers.dst) + at : nullptr;
     out.residual[i] =
         spec_.residual == DType::undefined ? nullptr : static_cast<const float*>(buffers.residual) + at;

@@ -106,7 +106,9 @@ S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed, const S8Isa& 
 
 /// The shape of what the walk reads: pixels of all rows that share a segment.
 ConvShape in_bytes(ConvShape shape, const ConvLayout& layout) {
-  shape.c *= layout.rows_per_segment * layout.widening;
+  const int64_t bytes = layout.rows_per_segment * layout.widening;
+  shape.c *= bytes;
+  shape.src_pitch *= bytes;
   return shape;
 }
 
@@ -148,7 +150,7 @@ class S8Conv : public ConvKernel, private ConvWalker {
   /// Null: padding.
   const uint8_t* row_at(const uint8_t* src, int64_t n, int64_t y) const {
     const int64_t row = source_row(shape_, n, y);
-    return row < 0 ? nullptr : src + row * shape_.w * shape_.c;
+    return row < 0 ? nullptr : src + row * shape_.w * shape_.src_pixel();
   }
 
   /// The rows that share a segment, interleaved; padding as in fill_row().
@@ -159,8 +161,19 @@ class S8Conv : public ConvKernel, private ConvWalker {
     const int64_t all = plan_.image().row_bytes / pixel, left = std::min(shape_.pad_left, all),
                   middle = std::min(shape_.w, all - left);
     std::memset(to, fill_, static_cast<size_t>(left * pixel));
-    interleave_avx512vnni(interleave_, rows, middle, static_cast<uint8_t>(fill_), to + left * pixel);
+    fill_pixels(rows, middle, to + left * pixel);
     std::memset(to + (left + middle) * pixel, fill_, static_cast<size_t>((all - left - middle) * pixel));
+  }
+
+  void fill_pixels(const uint8_t* const* rows, int64_t pixels, uint8_t* to) const {
+    if (shape_.src_pixel() == shape_.c)
+      return interleave_avx512vnni(interleave_, rows, pixels, static_cast<uint8_t>(fill_), to);
+    for (int64_t x = 0; x < pixels; ++x)
+      for (int64_t i = 0; i < interleave_.count; ++i, to += shape_.c)
+        if (rows[i] == nullptr)
+          std::memset(to, fill_, static_cast<size_t>(shape_.c));
+        else
+          std::memcpy(to, rows[i] + x * shape_.src_pixel(), static_cast<size_t>(shape_.c));
   }
 
   /// Left padding, pixels, right padding.
@@ -173,8 +186,18 @@ class S8Conv : public ConvKernel, private ConvWalker {
     const int64_t left = std::min(shape_.pad_left * shape_.c, bytes),
                   middle = std::min(shape_.w * shape_.c, bytes - left);
     std::memset(to, fill_, static_cast<size_t>(left));
-    std::memcpy(to + left, row, static_cast<size_t>(middle));
+    for_each_run(row, middle, [&](const uint8_t* from, int64_t at, int64_t size) {
+      std::memcpy(to + left + at, from, static_cast<size_t>(size));
+    });
     std::memset(to + left + middle, fill_, static_cast<size_t>(bytes - left - middle));
+  }
+
+  /// Calls f(source, index of its first byte, bytes) for runs that make up a row's first `bytes`: whole
+  /// pixels, but for the last.
+  template <class F>
+  void for_each_run(const uint8_t* row, int64_t bytes, F&& f) const {
+    const int64_t apart = shape_.src_pixel(), run = apart == shape_.c ? bytes : shape_.c;
+    for (int64_t at = 0; at < bytes; at += run, row += apart) f(row, at, std::min(run, bytes - at));
   }
 
   void fill_wide_row(const uint8_t* row, int16_t* to) const {
@@ -187,7 +210,9 @@ class S8Conv : public ConvKernel, private ConvWalker {
     const int64_t left = std::min(shape_.pad_left * shape_.c, count),
                   middle = std::min(shape_.w * shape_.c, count - left);
     std::fill_n(to, left, fill);
-    widen_(is_signed_, row, middle, to + left);
+    for_each_run(row, middle, [&](const uint8_t* from, int64_t at, int64_t bytes) {
+      widen_(is_signed_, from, bytes, to + left + at);
+    });
     std::fill_n(to + left + middle, count - left - middle, fill);
   }
 
@@ -219,8 +244,7 @@ ConvCandidate candidate() {
            [](const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byte* weights) {
              s8_unpack(spec, kIsa.tile, parts, weights);
            },
-           unsupported_shape},
-          true};
+           unsupported_shape}};
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ namespace narrow::kernels {
 constexpr int64_t kScaleInt8Chunk = 64;  // channels
 
 struct ScaleInt8Plan {
-  int64_t channels = 0, src_pixel = 0;  // src_pixel: bytes between pixels of src
+  int64_t channels = 0;
+  int64_t src_pixel = 0, dst_pixel = 0;  // bytes from pixel to pixel
   DType src_type = DType::u8, dst_type = DType::u8;
   int32_t zero_point = 0, low = 0, high = 0;  // of dst
   const void* weights = nullptr;              // [chunk][v = 4][64 bytes]
@@ -23,7 +24,7 @@ struct ScaleInt8Plan {
   const float* multiplier = nullptr;          // [chunk][v][l] x_scale * w_scale / out_scale
 };
 
-/// Pixels [begin, end) of src and dst, [pixel][channels], in src src_pixel apart.
+/// Pixels [begin, end) of src and dst, [pixel][channels].
 void scale_int8_avx512vnni(const ScaleInt8Plan& plan, const uint8_t* src, uint8_t* dst, int64_t begin,
                            int64_t end);
 

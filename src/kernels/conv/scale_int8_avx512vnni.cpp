@@ -74,7 +74,7 @@ void scale(const ScaleInt8Plan& plan, const uint8_t* src, uint8_t* dst, int64_t 
       const int64_t left = p.channels - channel;
       const __mmask64 live = left >= 64 ? ~__mmask64{0} : (__mmask64{1} << left) - 1;
       const uint8_t* from = src + block * p.src_pixel + channel;
-      for (int64_t at = block * p.channels + channel; at < stop * p.channels; at += p.channels) {
+      for (int64_t at = block * p.dst_pixel + channel; at < stop * p.dst_pixel; at += p.dst_pixel) {
         __m512i x = _mm512_maskz_loadu_epi8(live, from);
         if (kSignedIn) x = _mm512_xor_si512(x, flip);
         _mm512_mask_storeu_epi8(dst + at, live, requantize<kSignedOut>(c, store, x));

@@ -62,6 +62,7 @@ class Kernel : public ConvKernel {
       : packed_(std::move(packed)), pixels_(spec.shape.n * spec.shape.h * spec.shape.w) {
     plan_.channels = spec.shape.c;
     plan_.src_pixel = spec.shape.src_pixel();
+    plan_.dst_pixel = spec.shape.dst_pixel();
     plan_.src_type = spec.src;
     plan_.dst_type = spec.dst;
     plan_.zero_point = spec.dst_quant.zero_point;
@@ -95,14 +96,12 @@ class Kernel : public ConvKernel {
 }  // namespace
 
 ConvCandidate dwconv_int8_1x1_avx512vnni() {
-  ConvCandidate candidate{"dwconv_int8_1x1_avx512vnni", Isa::avx512_vnni, unsupported, pack,
-                          [](const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
-                             int threads) -> std::unique_ptr<ConvKernel> {
-                            return std::make_unique<Kernel>(
-                                spec, std::static_pointer_cast<const Packed>(std::move(packed)), threads);
-                          }};
-  candidate.reads_pitched = true;
-  return candidate;
+  return {"dwconv_int8_1x1_avx512vnni", Isa::avx512_vnni, unsupported, pack,
+          [](const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
+             int threads) -> std::unique_ptr<ConvKernel> {
+            return std::make_unique<Kernel>(spec, std::static_pointer_cast<const Packed>(std::move(packed)),
+                                            threads);
+          }};
 }
 
 }  // namespace narrow::kernels

@@ -79,7 +79,7 @@ int64_t ConvWalkPlan::reach(const std::vector<int64_t>& offsets) const {
 void ConvWalkPlan::plan_direct(int threads) {
   const int64_t rows = layout_.tile.rows, positions = shape_.n * shape_.h * shape_.w;
   const int64_t beyond = reach(offsets_) - shape_.c;
-  walk_.a_stride = shape_.c;
+  walk_.a_stride = shape_.src_pixel();
   walk_.positions = walk_.pitch = walk_.ow = positions;
   walk_.rows = walk_.oh = 1;
   walk_.dense = true;
@@ -91,11 +91,11 @@ void ConvWalkPlan::plan_direct(int threads) {
                tasks_for(layout_, blocks, threads, 4));
   if (beyond <= 0 && positions >= rows) return;
   const int64_t first_short =
-      positions - div_up(std::max<int64_t>(beyond, 0), shape_.c);  // first to read beyond
+      positions - div_up(std::max<int64_t>(beyond, 0), walk_.a_stride);  // first to read beyond
   walk_.tail_begin = std::max<int64_t>(0, first_short / rows * rows);
   if (positions < rows) walk_.tail_begin = 0;
   walk_.readable = kEverything;
-  scratch_bytes_ = round_up(positions - walk_.tail_begin, rows) * shape_.c + reach(offsets_);
+  scratch_bytes_ = round_up(positions - walk_.tail_begin, rows) * walk_.a_stride + reach(offsets_);
 }
 
 void ConvWalkPlan::plan_image(int threads) {
@@ -167,6 +167,13 @@ void ConvWalkPlan::run_image(const Run& run, int64_t index) const {
   }
 }
 
+/// Between pixels that are apart nothing is read.
+void ConvWalkPlan::copy_tail(const ConvBuffers& buffers) const {
+  for (int64_t p = walk_.tail_begin; p < walk_.positions; ++p)
+    std::memcpy(static_cast<uint8_t*>(buffers.scratch) + (p - walk_.tail_begin) * walk_.a_stride,
+                static_cast<const uint8_t*>(buffers.src) + p * walk_.a_stride, static_cast<size_t>(shape_.c));
+}
+
 void ConvWalkPlan::run(const ConvWalker& walker, const ConvBuffers& buffers, const void* b,
                        ThreadPool& pool) const {
   if (shape_.n * shape_.oh * shape_.ow * shape_.oc == 0) return;
@@ -176,10 +183,7 @@ void ConvWalkPlan::run(const ConvWalker& walker, const ConvBuffers& buffers, con
              [this, run](int64_t index) { run_image(run, index); });
     return;
   }
-  if (const int64_t tail = walk_.positions - walk_.tail_begin; tail > 0)
-    std::memcpy(buffers.scratch,
-                static_cast<const uint8_t*>(buffers.src) + (walk_.positions - tail) * shape_.c,
-                static_cast<size_t>(tail * shape_.c));
+  copy_tail(buffers);
   pool.run(group_tasks() * cut_.block_tasks * panel_tasks(),
            [this, run](int64_t index) { run_direct(run, index); });
 }

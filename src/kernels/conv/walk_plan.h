@@ -48,6 +48,7 @@ class ConvWalkPlan {
     const void* b;
   };
   void multiply(const Run& run, const ConvWalk& walk, int64_t part, int64_t block, int64_t block_end) const;
+  void copy_tail(const ConvBuffers& buffers) const;
   void run_direct(const Run& run, int64_t index) const;
   void run_image(const Run& run, int64_t index) const;
   int64_t group_tasks() const { return div_up(layout_.groups, cut_.groups); }

@@ -94,10 +94,8 @@ std::vector<Implementation> conv_implementations(MakeSpec make, MakeWeights weig
                           if (reason.empty()) reason = chosen->unsupported(spec);
                           if (reason.empty() && chosen->slower_here != nullptr)
                             reason = chosen->slower_here();
-                          if (reason.empty() && c.dst_pitch > 0 && (!chosen->pitched || c.has(3)))
-                            reason = "pixels of the output are apart";
-                          if (reason.empty() && c.src_pitch > 0 && !chosen->reads_pitched)
-                            reason = "pixels of the input are apart";
+                          if (reason.empty() && c.dst_pitch > 0 && c.has(3))
+                            reason = "pixels of the output are apart, of the residual not";
                           return reason;
                         },
                     .create = [make, weights, chosen](const NodeCase& c) -> Result<std::unique_ptr<Kernel>> {

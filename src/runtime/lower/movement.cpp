@@ -82,13 +82,20 @@ Result<std::unique_ptr<Kernel>> create_expand(const NodeCase& c) {
 
 struct ConcatPart {
   size_t input;
-  int64_t row_bytes, offset;
+  int64_t row_bytes, src_pitch, offset;  // bytes
   bool convert = false;
   kernels::UnarySpec spec;
   kernels::UnaryTable table;  // of 8-bit inputs that are converted
 };
 
+/// Where channels are not what is cut or joined, pixels that are apart would be taken for dense ones.
+std::string pixels_apart(const NodeCase& c) {
+  const bool by_channel = positive_axis(c.node.int_attr("axis", 0), c.in(0).rank()) == c.in(0).rank() - 1;
+  return c.src_pitch > 0 && !by_channel ? "pixels of the input are apart" : "";
+}
+
 std::string concat_unsupported(const NodeCase& c) {
+  if (std::string reason = pixels_apart(c); !reason.empty()) return reason;
   for (size_t i = 0; i < c.node.inputs().size(); ++i) {
     const ir::TensorType& type = c.in(static_cast<int>(i));
     if (!same_format(type, c.out()) && !(has_format(type) && has_format(c.out())))
@@ -100,14 +107,14 @@ std::string concat_unsupported(const NodeCase& c) {
 /// Rows [begin, end) of one input into its columns of the output.
 void place(const ConcatPart& part, const std::byte* src, std::byte* dst, int64_t pitch, int64_t begin,
            int64_t end, Isa isa, ThreadPool& pool) {
-  const int64_t src_pitch = part.convert ? part.spec.count * bytes_of(part.spec.src.type) : part.row_bytes;
-  src += begin * src_pitch;
+  src += begin * part.src_pitch;
   dst += begin * pitch + part.offset;
   if (part.convert && is_int8(part.spec.src.type)) {
-    kernels::unary_lookup_rows(part.table, src, src_pitch, dst, pitch, end - begin, part.spec.count, isa);
+    kernels::unary_lookup_rows(part.table, src, part.src_pitch, dst, pitch, end - begin, part.spec.count,
+                               isa);
     return;
   }
-  for (int64_t r = begin; r < end; ++r, src += src_pitch, dst += pitch)
+  for (int64_t r = begin; r < end; ++r, src += part.src_pitch, dst += pitch)
     if (part.convert)
       kernels::unary(part.spec, src, dst, isa, pool);  // inside a task: on this thread
     else
@@ -128,8 +135,10 @@ Result<std::unique_ptr<Kernel>> create_concat(const NodeCase& c) {
     const int64_t count = elements_of(Shape(x.begin() + axis, x.end()));
     const int64_t begin = std::exchange(offset, offset + count * bytes);
     if (i < c.placed.size() && c.placed[i]) continue;
+    const int64_t apart = i < c.src_pitches.size() && c.src_pitches[i] > 0 ? c.src_pitches[i] : count;
     ConcatPart part{.input = i,
                     .row_bytes = count * bytes,
+                    .src_pitch = apart * element_bytes(type),
                     .offset = begin,
                     .convert = !same_format(type, c.out()),
                     .spec = {},
@@ -151,21 +160,30 @@ Result<std::unique_ptr<Kernel>> create_concat(const NodeCase& c) {
       });
 }
 
+std::string split_unsupported(const NodeCase& c) {
+  if (c.dst_pitch > 0) return "pixels of the output are apart";
+  const std::string reason = moves_unchanged(c);
+  return reason.empty() ? pixels_apart(c) : reason;
+}
+
 Result<std::unique_ptr<Kernel>> create_split(const NodeCase& c) {
   const Shape x = c.in(0).shape();
   const int64_t axis = positive_axis(c.node.int_attr("axis", 0), c.in(0).rank()),
                 bytes = element_bytes(c.in(0));
   const int64_t rows = elements_of(Shape(x.begin(), x.begin() + axis)),
-                pitch = elements_of(Shape(x.begin() + axis, x.end())) * bytes;
+                pitch =
+                    (c.src_pitch > 0 ? c.src_pitch : elements_of(Shape(x.begin() + axis, x.end()))) * bytes;
   std::vector<int64_t> row_bytes;
   for (const ir::Value* output : c.node.outputs()) {
     const Shape y = output->type.shape();
     row_bytes.push_back(elements_of(Shape(y.begin() + axis, y.end())) * bytes);
   }
-  return make_kernel([row_bytes = std::move(row_bytes), rows, pitch](const StepBuffers& b, ThreadPool& pool) {
+  return make_kernel([row_bytes = std::move(row_bytes), rows, pitch, placed = c.placed](const StepBuffers& b,
+                                                                                        ThreadPool& pool) {
     const auto* src = static_cast<const std::byte*>(b.inputs[0]);
     for (size_t i = 0; i < row_bytes.size(); src += row_bytes[i++])
-      kernels::copy_rows(b.outputs[i], row_bytes[i], src, pitch, rows, row_bytes[i], pool);
+      if (placed.empty() || !placed[i])
+        kernels::copy_rows(b.outputs[i], row_bytes[i], src, pitch, rows, row_bytes[i], pool);
   });
 }
 
@@ -174,6 +192,7 @@ Result<std::unique_ptr<Kernel>> create_split(const NodeCase& c) {
 std::string make_slice(const NodeCase& c, kernels::CopySpec& spec, int64_t& first) {
   std::string reason = moves_unchanged(c);
   if (!reason.empty()) return reason;
+  if (c.dst_pitch > 0) return "pixels of the output are apart";
   for (int i = 1; i < 5; ++i)
     if (c.has(i) && c.constant(i) == nullptr) return "bounds are not constant";
   const Shape x = c.in(0).shape(), y = c.out().shape();
@@ -186,7 +205,9 @@ std::string make_slice(const NodeCase& c, kernels::CopySpec& spec, int64_t& firs
   if (c.has(4)) steps = to_ints(*c.constant(4));
   if (axes.size() != starts.size() || steps.size() != starts.size())
     return "axes and starts differ in number";
-  const std::vector<int64_t> xs = row_major_strides(x), ys = row_major_strides(y);
+  Shape apart = x;  // as its pixels lie
+  if (c.src_pitch > 0) apart.back() = c.src_pitch;
+  const std::vector<int64_t> xs = row_major_strides(apart), ys = row_major_strides(y);
   spec = {.rank = static_cast<int>(x.size()), .element_bytes = element_bytes(c.in(0))};
   first = 0;
   for (size_t i = 0; i < x.size(); ++i)
@@ -379,8 +400,7 @@ void add_movement(Table& table) {
   add(Op::SpaceToDepth, "copy", moves_unchanged, create_blocks);
   add(Op::Expand, "copy", expand_unsupported, create_expand);
   add(Op::Concat, "copy", concat_unsupported, create_concat);
-  add(
-      Op::Split, "copy", [](const NodeCase& c) { return moves_unchanged(c); }, create_split);
+  add(Op::Split, "copy", split_unsupported, create_split);
   add(
       Op::Slice, "copy",
       [](const NodeCase& c) {
