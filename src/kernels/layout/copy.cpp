@@ -95,6 +95,33 @@ void copy_strided(const uint8_t* src, int64_t src_stride, uint8_t* dst, int64_t 
   for (int64_t i = 0; i < n; ++i) to[i * dst_stride] = from[i * src_stride];
 }
 
+/// Rows of two equal words that may overlap: any length from one word to two.
+template <class Word>
+void copy_words(const uint8_t* src, int64_t src_step, uint8_t* dst, int64_t dst_step, int64_t rows,
+                int64_t bytes) {
+  const int64_t second = bytes - static_cast<int64_t>(sizeof(Word));
+  for (int64_t r = 0; r < rows; ++r, src += src_step, dst += dst_step) {
+    Word a, b;
+    std::memcpy(&a, src, sizeof a), std::memcpy(&b, src + second, sizeof b);
+    std::memcpy(dst, &a, sizeof a), std::memcpy(dst + second, &b, sizeof b);
+  }
+}
+
+/// `rows` rows of `bytes` bytes each, as far apart as the steps say. Short ones without a call for each.
+void copy_dense_rows(const uint8_t* src, int64_t src_step, uint8_t* dst, int64_t dst_step, int64_t rows,
+                     int64_t bytes) {
+  struct Sixteen {
+    uint64_t words[2];
+  };
+  if (bytes == 1) return copy_words<uint8_t>(src, src_step, dst, dst_step, rows, bytes);
+  if (bytes < 4) return copy_words<uint16_t>(src, src_step, dst, dst_step, rows, bytes);
+  if (bytes < 8) return copy_words<uint32_t>(src, src_step, dst, dst_step, rows, bytes);
+  if (bytes < 16) return copy_words<uint64_t>(src, src_step, dst, dst_step, rows, bytes);
+  if (bytes <= 32) return copy_words<Sixteen>(src, src_step, dst, dst_step, rows, bytes);
+  for (int64_t r = 0; r < rows; ++r)
+    std::memcpy(dst + r * dst_step, src + r * src_step, static_cast<size_t>(bytes));
+}
+
 struct Copy {
   const uint8_t* src;
   uint8_t* dst;
@@ -120,8 +147,19 @@ struct Copy {
     }
   }
 
+  /// Of two axes, bytes that lie together in both.
+  void short_rows(const Axis& outer, int64_t run) const {
+    const int64_t from = outer.src * bytes, to = outer.dst * bytes;
+    parallel_for(pool, outer.extent, std::max<int64_t>(1, kTaskBytes / (run * bytes)),
+                 [&](int64_t begin, int64_t end) {
+                   copy_dense_rows(src + begin * from, from, dst + begin * to, to, end - begin, run * bytes);
+                 });
+  }
+
   /// Short rows: several in a task. Long rows: several tasks in a row.
   void rows(Axes outer, const Axis& run) const {
+    if (outer.rank == 1 && run.dst == 1 && run.src == 1 && run.extent * bytes <= kTaskBytes)
+      return short_rows(outer.axis[0], run.extent);
     const int64_t piece = std::min(run.extent, std::max<int64_t>(1, kTaskBytes / bytes));
     const int64_t pieces = div_up(run.extent, piece), rows = outer.count();
     parallel_for(pool, rows * pieces, std::max<int64_t>(1, kTaskBytes / (piece * bytes)),

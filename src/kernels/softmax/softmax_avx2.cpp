@@ -2,6 +2,7 @@
 
 #include "kernels/lanes/lanes_avx2.h"
 #include "kernels/softmax/exp_avx2.h"
+#include "kernels/softmax/narrow_rows.h"
 #include "kernels/softmax/row.h"
 
 namespace narrow::kernels {
@@ -38,6 +39,10 @@ void softmax_row_avx2(const float* x, int64_t n, bool log, float* y) {
     const __m256 v = _mm256_maskload_ps(y + i, live);
     _mm256_maskstore_ps(y + i, live, log ? _mm256_sub_ps(v, log_sum) : _mm256_mul_ps(v, inverse));
   }
+}
+
+void softmax_rows_avx2(const float* x, int64_t rows, int64_t n, bool log, float* y) {
+  softmax_narrow_rows<Simd256>(x, rows, n, log, y);
 }
 
 }  // namespace narrow::kernels

@@ -2,6 +2,7 @@
 
 #include "kernels/lanes/lanes_avx512.h"
 #include "kernels/softmax/exp_avx512.h"
+#include "kernels/softmax/narrow_rows.h"
 #include "kernels/softmax/row.h"
 
 namespace narrow::kernels {
@@ -38,6 +39,10 @@ void softmax_row_avx512(const float* x, int64_t n, bool log, float* y) {
     const __m512 v = _mm512_maskz_loadu_ps(live, y + i);
     _mm512_mask_storeu_ps(y + i, live, log ? _mm512_sub_ps(v, log_sum) : _mm512_mul_ps(v, inverse));
   }
+}
+
+void softmax_rows_avx512(const float* x, int64_t rows, int64_t n, bool log, float* y) {
+  softmax_narrow_rows<Simd512>(x, rows, n, log, y);
 }
 
 }  // namespace narrow::kernels

@@ -114,11 +114,11 @@ void place(const ConcatPart& part, const std::byte* src, std::byte* dst, int64_t
                                isa);
     return;
   }
+  // Inside a task: on this thread.
+  if (!part.convert)
+    return kernels::copy_rows(dst, pitch, src, part.src_pitch, end - begin, part.row_bytes, pool);
   for (int64_t r = begin; r < end; ++r, src += part.src_pitch, dst += pitch)
-    if (part.convert)
-      kernels::unary(part.spec, src, dst, isa, pool);  // inside a task: on this thread
-    else
-      std::memcpy(dst, src, static_cast<size_t>(part.row_bytes));
+    kernels::unary(part.spec, src, dst, isa, pool);
 }
 
 Result<std::unique_ptr<Kernel>> create_concat(const NodeCase& c) {
