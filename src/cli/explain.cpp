@@ -55,6 +55,20 @@ class Rejections {
   std::vector<Line> lines_;
 };
 
+/// What was timed for the plan as a whole: "on demand 5115 us (fetched ahead 5230 us)".
+std::string explain_choice(const runtime::Tactic& tactic, Json& list) {
+  std::vector<std::string> others;
+  Json trials = Json::array();
+  for (const runtime::Trial& trial : tactic) {
+    others.push_back(fmt::format("{} {:.0f} us", trial.kernel, trial.microseconds));
+    trials.push_back({{"choice", trial.kernel}, {"us", trial.microseconds}});
+  }
+  list.push_back(trials);
+  const std::string winner = others.front();
+  others.erase(others.begin());
+  return fmt::format("the whole plan {} ({})\n", winner, fmt::join(others, ", "));
+}
+
 /// The kernels a file's plan chose, and why not those before them.
 Result<Json> explain_plan(const Options& o, const fs::path& file, std::string& text) {
   auto pool = std::make_shared<ThreadPool>(o.common.threads);
@@ -87,9 +101,12 @@ Result<Json> explain_plan(const Options& o, const fs::path& file, std::string& t
   text += fmt::format("{}: {} steps, arena {} (at least {} is alive at once), packed weights {}\n",
                       file.string(), info.steps.size(), megabytes(info.arena_bytes),
                       megabytes(info.arena_lower_bound), megabytes(info.weight_bytes));
+  Json choices = Json::array();
+  for (const runtime::Tactic& tactic : info.choices) text += explain_choice(tactic, choices);
   text += table({"node", "op", "format", "kernel"}, rows, {false, false, false, false}) + rejections.text();
   return Json{{"file", file.string()},
               {"steps", steps},
+              {"choices", choices},
               {"arena_bytes", info.arena_bytes},
               {"arena_lower_bound", info.arena_lower_bound},
               {"weight_bytes", info.weight_bytes}};

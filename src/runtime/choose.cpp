@@ -54,6 +54,13 @@ const Implementation* winner(const NodeCase& c, const PlanOptions& options, Step
   return nullptr;
 }
 
+/// Of a choice made once for a graph; empty where it was not timed.
+Tactic choice_for_plan(const PlanOptions& options, const std::string& key) {
+  if (options.tactics == nullptr) return {};
+  const auto found = options.tactics->cases.find(key);
+  return found == options.tactics->cases.end() ? Tactic() : found->second;
+}
+
 }  // namespace
 
 StepChoice choice_of(const ir::Node& node, Isa isa) {
@@ -102,11 +109,21 @@ Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& opt
   return no_kernel(c.node, choice);
 }
 
+std::vector<Tactic> choices_for_plan(const ir::Graph& graph, const PlanOptions& options) {
+  std::vector<Tactic> choices;
+  for (const std::string& key : {bands_key(graph), fetching_key(graph)})
+    if (Tactic tactic = choice_for_plan(options, key); !tactic.empty()) choices.push_back(std::move(tactic));
+  return choices;
+}
+
 bool takes_bands(const ir::Graph& graph, const PlanOptions& options) {
-  if (options.tactics == nullptr) return true;
-  const auto found = options.tactics->cases.find(bands_key(graph));
-  return found == options.tactics->cases.end() || found->second.empty() ||
-         found->second[0].kernel != kWholeImages;
+  const Tactic tactic = choice_for_plan(options, bands_key(graph));
+  return tactic.empty() || tactic[0].kernel != kWholeImages;
+}
+
+bool fetches_ahead(const ir::Graph& graph, const PlanOptions& options) {
+  const Tactic tactic = choice_for_plan(options, fetching_key(graph));
+  return !tactic.empty() && tactic[0].kernel == kFetchedAhead;
 }
 
 bool reads_and_writes_pitched(const NodeCase& c, const PlanOptions& options) {

@@ -36,7 +36,8 @@ class Execution {
       for (const Location& at : step.outputs) targets.push_back(write(at));
     if (observer != nullptr) observer->before(*step.node, views(step.node->inputs(), step.inputs));
     if (step.kernel)
-      NARROW_DO(step.kernel->run({.inputs = sources, .outputs = targets, .scratch = scratch.data()}, pool));
+      NARROW_DO(step.kernel->run(
+          {.inputs = sources, .outputs = targets, .scratch = scratch.data(), .next = step.next}, pool));
     if (observer != nullptr) observer->after(*step.node, views(step.node->outputs(), step.outputs));
     return {};
   }

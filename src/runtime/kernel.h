@@ -10,6 +10,7 @@
 #include "base/cpu.h"
 #include "base/result.h"
 #include "ir/graph.h"
+#include "kernels/weight_stream.h"
 #include "parallel/thread_pool.h"
 #include "runtime/pack_cache.h"
 
@@ -18,7 +19,8 @@ namespace narrow::runtime {
 struct StepBuffers {
   std::span<const void* const> inputs;  // null for an absent input
   std::span<void* const> outputs;
-  void* scratch = nullptr;  // scratch_bytes(), 64-byte aligned
+  void* scratch = nullptr;          // scratch_bytes(), 64-byte aligned
+  kernels::WeightStream next = {};  // what a later step will read, to be fetched into caches meanwhile
 };
 
 /// A prepared step: immutable, shapes and constants bound.
@@ -27,6 +29,8 @@ class Kernel {
   virtual ~Kernel() = default;
   virtual int64_t scratch_bytes() const { return 0; }
   virtual int64_t packed_bytes() const { return 0; }
+  /// Those it streams in at each run; nothing where it does not say, nor fetches those of others.
+  virtual kernels::WeightStream weights() const { return {}; }
   /// False for an input that run() gets as null: what it needs of that constant is packed.
   virtual bool reads(int input) const { return static_cast<void>(input), true; }
   /// Fails only where the plain backend meets data it must refuse (an index out of range).

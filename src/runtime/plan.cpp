@@ -46,6 +46,8 @@ class Planner {
     };
     storage_ = assign_storage(plan_.graph, order_, plan_.sections, can_pitch);
     for (const Section& section : plan_.sections) NARROW_DO(add_steps(section));
+    if (fetches_ahead(plan_.graph, options_)) fetch_ahead();
+    plan_.info.choices = choices_for_plan(plan_.graph, options_);
     plan_.copies = storage_.copies;
     plan_.arena_bytes = storage_.arena_bytes;
     plan_.info.arena_bytes = storage_.arena_bytes;
@@ -69,6 +71,23 @@ class Planner {
     NodeCase c = case_of(node);
     if (section.is_banded()) c.timed = &whole;
     return c;
+  }
+
+  /// Each step that streams weights in fetches those of the next one that does, where they leave room in L2.
+  void fetch_ahead() {
+    const int64_t room = cpu_features().l2_bytes / 8 * 5;
+    Step* last = nullptr;
+    for (Step& step : plan_.steps) {
+      const kernels::WeightStream stream =
+          step.kernel != nullptr ? step.kernel->weights() : kernels::WeightStream{};
+      if (stream.bytes == 0) continue;
+      if (last != nullptr && last->kernel != step.kernel &&
+          stream.bytes_per_thread(options_.threads) <= room) {
+        last->next = stream;
+        plan_.info.fetches_ahead = true;
+      }
+      last = &step;
+    }
   }
 
   /// The nodes of every run of a section over one slice of the batch, in parts_. Where sums round, slices

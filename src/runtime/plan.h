@@ -37,6 +37,7 @@ struct Step {
   std::vector<Location> outputs;
   std::vector<Move> moves =
       {};  // before the step: rows kept of the band before, to the begin of their memory
+  kernels::WeightStream next = {};  // fetched meanwhile
 };
 
 struct Plan {

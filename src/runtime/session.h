@@ -87,6 +87,8 @@ struct PlanInfo {
   int64_t arena_bytes = 0;        // activations, planned statically
   int64_t arena_lower_bound = 0;  // most bytes alive at one step
   int64_t weight_bytes = 0;       // packed
+  bool fetches_ahead = false;     // weights of a step while the one before it computes
+  std::vector<Tactic> choices;    // made once for all steps, where they were timed
 };
 
 /// Memory that runs out is an error of whatever call needed it.

@@ -29,11 +29,18 @@ std::string case_key(const ir::Node& node) {
   return key;
 }
 
-std::string bands_key(const ir::Graph& graph) {
+namespace {
+
+std::string graph_key(const ir::Graph& graph) {
   std::string keys;
   for (const ir::Node* node : graph.nodes()) keys += case_key(*node) + "\n";
-  return fmt::format("Bands of {}", hash_hex(keys));
+  return hash_hex(keys);
 }
+
+}  // namespace
+
+std::string bands_key(const ir::Graph& graph) { return "Bands of " + graph_key(graph); }
+std::string fetching_key(const ir::Graph& graph) { return "Weights of " + graph_key(graph); }
 
 std::string machine_key(Isa isa) { return cpu_features().model + " " + to_string(isa); }
 

@@ -181,5 +181,38 @@ TEST_F(TacticsFolder, BandsAreTakenWhereTheyWon) {
   }
 }
 
+/// Timed as a whole; what won is what runs, with the same bits.
+TEST_F(TacticsFolder, WeightsAreFetchedAheadWhereThatWon) {
+  if (!runs_here(Isa::avx512_vnni)) GTEST_SKIP() << "no kernel here that fetches";
+  const ir::Graph graph = graph_from(testing_graphs::split_graph("30,20"));
+  const auto pool = std::make_shared<ThreadPool>(2);
+  const TensorMap inputs = testing_graphs::inputs_for(graph, 4, 1);
+  const std::map<std::string, Shape> shapes = {{"x", inputs.at("x").shape()}};
+  SessionOptions options;
+  Session session = Session::create(graph, pool, options).value();
+  EXPECT_FALSE(session.plan_info(shapes)->fetches_ahead);
+  const TensorMap wanted = session.run(inputs).value();
+  TacticCache cache(folder_, usable_isa(), 2);
+  ASSERT_TRUE(session.tune(shapes, cache).ok());
+  Tactics tactics = *session.tactics();
+  const auto timed = std::find_if(tactics.cases.begin(), tactics.cases.end(),
+                                  [](const auto& entry) { return entry.first.starts_with("Weights of"); });
+  ASSERT_NE(timed, tactics.cases.end());
+  EXPECT_NE(cache.find(timed->first), nullptr);
+  ASSERT_EQ(timed->second.size(), 2U);
+  for (const Trial& trial : timed->second) EXPECT_GT(trial.microseconds, 0);
+  for (const char* won : {kFetchedAhead, kOnDemand}) {
+    if (timed->second[0].kernel != won) std::swap(timed->second[0], timed->second[1]);
+    options.tactics = std::make_shared<Tactics>(tactics);
+    Session chosen = Session::create(graph, pool, options).value();
+    const PlanInfo info = chosen.plan_info(shapes).value();
+    EXPECT_EQ(info.fetches_ahead, won == std::string(kFetchedAhead));
+    ASSERT_EQ(info.choices.size(), 1U);
+    EXPECT_EQ(info.choices[0][0].kernel, won);
+    const TensorMap outputs = chosen.run(inputs).value();
+    for (const auto& [name, tensor] : wanted) EXPECT_TRUE(outputs.at(name).same_bits(tensor)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace narrow::runtime

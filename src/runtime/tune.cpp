@@ -7,7 +7,7 @@
 #include "base/aligned.h"
 #include "base/clock.h"
 #include "runtime/filler.h"
-#include "runtime/tune_bands.h"
+#include "runtime/tune_plan.h"
 
 namespace narrow::runtime {
 namespace {
@@ -105,6 +105,12 @@ class Tuner {
   std::vector<void*> targets_;
 };
 
+bool has_convolutions(const ir::Graph& graph) {
+  const std::vector<ir::Node*> nodes = graph.nodes();
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [](const ir::Node* node) { return node->op() == ir::Op::FusedConv; });
+}
+
 }  // namespace
 
 Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& pool, TacticCache& cache) {
@@ -119,15 +125,18 @@ Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& poo
     if (known == nullptr) cache.add(key, tactic);
     tactics.cases[key] = std::move(tactic);
   }
-  PlanOptions tuned = options;
-  tuned.tactics = &tactics;
-  if (!has_bands(plan_slices(graph, graph.nodes(), options.slices, options.threads))) return tactics;
-  const std::string key = bands_key(graph);
-  const Tactic* known = cache.find(key);
-  Tactic tactic = known != nullptr ? *known : time_bands(graph, tuned, pool);
-  if (tactic.size() < 2) return tactics;
-  if (known == nullptr) cache.add(key, tactic);
-  tactics.cases[key] = std::move(tactic);
+  const auto answer = [&](const std::string& key, const char* usual, const char* other) {
+    PlanOptions tuned = options;
+    tuned.tactics = &tactics;
+    const Tactic* known = cache.find(key);
+    Tactic tactic = known != nullptr ? *known : time_plans(graph, tuned, key, usual, other, pool);
+    if (tactic.size() < 2) return;
+    if (known == nullptr) cache.add(key, tactic);
+    tactics.cases[key] = std::move(tactic);
+  };
+  if (has_bands(plan_slices(graph, graph.nodes(), options.slices, options.threads)))
+    answer(bands_key(graph), kInBands, kWholeImages);
+  if (has_convolutions(graph)) answer(fetching_key(graph), kOnDemand, kFetchedAhead);
   return tactics;
 }
 

@@ -180,6 +180,7 @@ class Kernel : public ConvKernel, private ConvWalker {
               shape_.is_pointwise() && src_ == DType::bf16 && packed_->k.stored_c == shape_.c, threads) {}
 
   int64_t scratch_bytes() const override { return plan_.scratch_bytes(); }
+  WeightStream weights() const override { return plan_.stream(packed_->weights.data()); }
 
   void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
     plan_.run(*this, buffers, packed_->weights.data(), pool);

@@ -17,6 +17,7 @@
 #include "base/cpu.h"
 #include "kernels/activation.h"
 #include "kernels/tensor_quant.h"
+#include "kernels/weight_stream.h"
 #include "parallel/thread_pool.h"
 #include "tensor/dtype.h"
 
@@ -88,11 +89,14 @@ struct ConvBuffers {
   const void* residual = nullptr;
   void* dst = nullptr;      // may be the residual's memory: each element is read before it is written
   void* scratch = nullptr;  // scratch_bytes(), 64-byte aligned, contents irrelevant
+  WeightStream next = {};   // what the kernel after this one reads: fetched into caches, where this one can
 };
 
 class ConvKernel {
  public:
   virtual ~ConvKernel() = default;
+  /// Nothing, where it does not say.
+  virtual WeightStream weights() const { return {}; }
   virtual int64_t scratch_bytes() const = 0;
   virtual void run(const ConvBuffers& buffers, ThreadPool& pool) const = 0;
 };

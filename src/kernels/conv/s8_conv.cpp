@@ -127,6 +127,7 @@ class S8Conv : public ConvKernel, private ConvWalker {
               spec.shape.is_pointwise() && isa.widen == nullptr, threads) {}
 
   int64_t scratch_bytes() const override { return plan_.scratch_bytes(); }
+  WeightStream weights() const override { return plan_.stream(packed_->weights()); }
 
   void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
     plan_.run(*this, buffers, packed_->weights(), pool);

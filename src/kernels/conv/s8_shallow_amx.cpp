@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "kernels/conv/amx_steps.h"
+#include "kernels/conv/fetch_lines.h"
 #include "kernels/conv/s8_finish_avx512.h"
 
 namespace narrow::kernels {
@@ -175,6 +176,7 @@ class Shallow {
     int64_t column = r.panel_begin * kColumns;
     for (int64_t panel = r.panel_begin; panel < r.panel_end; ++panel) {
       advance(of);
+      fetch_lines(r.fetch);
       const int64_t left = g_.outputs - column;
       Block& block = blocks_[turn_];
       block.rows = rows;

@@ -29,10 +29,17 @@ struct ConvWalk {
   int64_t dst_pixel;        // elements between pixels of dst
 };
 
+/// Memory to bring into L2 beside the products, some lines after each tile.
+struct ConvFetch {
+  const char* at;
+  int64_t lines, per_tile;
+};
+
 /// A task: blocks of tile rows x panels of one group.
 struct ConvRange {
   int64_t group, block_begin, block_end, panel_begin, panel_end;
   bool panels_outside;  // the loop over panels is the outer one
+  ConvFetch* fetch;     // null: nothing
 };
 
 /// The pixels of one block that are stored: where the pixel's sums begin, and its first element in dst. One

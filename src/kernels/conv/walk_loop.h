@@ -7,6 +7,7 @@
 // column; finish(args, rows, sums).
 #pragma once
 
+#include "kernels/conv/fetch_lines.h"
 #include "kernels/conv/walk.h"
 
 namespace narrow::kernels {
@@ -87,11 +88,15 @@ void walk_task(const typename Isa::Args& g, const ConvRange& r) {
       for (int64_t block = r.block_begin; block < r.block_end; ++block) {
         walk.enter_block(block);
         walk.compute(panel);
+        fetch_lines(r.fetch);
       }
   } else {
     for (int64_t block = r.block_begin; block < r.block_end; ++block) {
       walk.enter_block(block);
-      for (int64_t panel = r.panel_begin; panel < r.panel_end; ++panel) walk.compute(panel);
+      for (int64_t panel = r.panel_begin; panel < r.panel_end; ++panel) {
+        walk.compute(panel);
+        fetch_lines(r.fetch);
+      }
     }
   }
   walk.finish();

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/conv/walk_fetch.h"
+
 namespace narrow::kernels {
 namespace {
 
@@ -50,7 +52,7 @@ ConvWalkPlan::Split ConvWalkPlan::split(const ConvLayout& l, int64_t blocks, boo
 }
 
 ConvWalkPlan::ConvWalkPlan(const ConvShape& shape, const ConvLayout& layout, bool direct, int threads)
-    : shape_(shape), layout_(layout), direct_(direct) {
+    : shape_(shape), layout_(layout), direct_(direct), threads_(threads) {
   walk_.segments = layout.segments;
   walk_.segment_bytes = layout.segment_bytes;
   walk_.step_bytes = layout.tile.depth;
@@ -126,14 +128,27 @@ void ConvWalkPlan::plan_image(int threads) {
   scratch_bytes_ = row_tasks_ * group_tasks() * panel_tasks() * layout_.planes * copy_bytes_;
 }
 
-/// Blocks of positions x the groups and panels of part `part`.
-void ConvWalkPlan::multiply(const Run& run, const ConvWalk& walk, int64_t part, int64_t block,
+WeightStream ConvWalkPlan::stream(const void* b) const {
+  return {static_cast<const std::byte*>(b), layout_.weight_bytes(), group_tasks() * panel_tasks() > 1};
+}
+
+ConvWalkPlan::Task ConvWalkPlan::task_of(const Run& run, int64_t index, int64_t part,
+                                         int64_t positions) const {
+  if (run.buffers.next.bytes == 0) return {part, {}};
+  const int64_t tiles = div_up(positions, layout_.tile.rows) * cut_.panels * cut_.groups;
+  return {part, conv_fetch(run.buffers.next, index, tasks(), threads_, tiles)};
+}
+
+/// Blocks of positions x the groups and panels of the task's part.
+void ConvWalkPlan::multiply(const Run& run, const ConvWalk& walk, Task& task, int64_t block,
                             int64_t block_end) const {
-  const int64_t panel = part % panel_tasks() * cut_.panels, group = part / panel_tasks() * cut_.groups;
+  const int64_t panel = task.part % panel_tasks() * cut_.panels,
+                group = task.part / panel_tasks() * cut_.groups;
+  ConvFetch* const fetch = task.fetch.lines > 0 ? &task.fetch : nullptr;
   for (int64_t g = group; g < std::min(group + cut_.groups, layout_.groups); ++g)
-    run.walker->multiply(
-        run.buffers, walk,
-        {g, block, block_end, panel, std::min(panel + cut_.panels, layout_.panels), cut_.panels_outside});
+    run.walker->multiply(run.buffers, walk,
+                         {g, block, block_end, panel, std::min(panel + cut_.panels, layout_.panels),
+                          cut_.panels_outside, fetch});
 }
 
 void ConvWalkPlan::run_direct(const Run& run, int64_t index) const {
@@ -144,7 +159,8 @@ void ConvWalkPlan::run_direct(const Run& run, int64_t index) const {
   walk.tail = static_cast<const uint8_t*>(run.buffers.scratch);
   const int64_t blocks = div_up(walk.positions, layout_.tile.rows), tasks = cut_.block_tasks,
                 part = index % tasks;
-  multiply(run, walk, index / tasks, blocks * part / tasks, blocks * (part + 1) / tasks);
+  Task task = task_of(run, index, index / tasks, div_up(walk.positions, tasks));
+  multiply(run, walk, task, blocks * part / tasks, blocks * (part + 1) / tasks);
 }
 
 /// The outputs of some rows, as many at once as a copy holds.
@@ -156,14 +172,16 @@ void ConvWalkPlan::run_image(const Run& run, int64_t index) const {
   walk.offsets = offsets_.data();
   walk.b = static_cast<const int8_t*>(run.b);
   walk.a = copy;
-  for (int64_t row = rows * part / row_tasks_; row < end; row += rows_at_once_) {
+  const int64_t begin = rows * part / row_tasks_;
+  Task task = task_of(run, index, index / row_tasks_, (end - begin) * image_.pitch);
+  for (int64_t row = begin; row < end; row += rows_at_once_) {
     const int64_t count = std::min(rows_at_once_, end - row);
     conv_image_copy(shape_, image_, row, count, rows_at_once_, copy, [&](int64_t n, int64_t y, uint8_t* to) {
       run.walker->copy_row(run.buffers.src, n, y, to);
     });
     walk.row_begin = row;
     walk.positions = (count - 1) * image_.pitch + shape_.ow;
-    multiply(run, walk, index / row_tasks_, 0, div_up(walk.positions, layout_.tile.rows));
+    multiply(run, walk, task, 0, div_up(walk.positions, layout_.tile.rows));
   }
 }
 
@@ -179,13 +197,11 @@ void ConvWalkPlan::run(const ConvWalker& walker, const ConvBuffers& buffers, con
   if (shape_.n * shape_.oh * shape_.ow * shape_.oc == 0) return;
   const Run run{&walker, buffers, b};
   if (!direct_) {
-    pool.run(row_tasks_ * group_tasks() * panel_tasks(),
-             [this, run](int64_t index) { run_image(run, index); });
+    pool.run(tasks(), [this, run](int64_t index) { run_image(run, index); });
     return;
   }
   copy_tail(buffers);
-  pool.run(group_tasks() * cut_.block_tasks * panel_tasks(),
-           [this, run](int64_t index) { run_direct(run, index); });
+  pool.run(tasks(), [this, run](int64_t index) { run_direct(run, index); });
 }
 
 }  // namespace narrow::kernels

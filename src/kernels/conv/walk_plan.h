@@ -35,6 +35,8 @@ class ConvWalkPlan {
   /// weights.
   void run(const ConvWalker& walker, const ConvBuffers& buffers, const void* b, ThreadPool& pool) const;
   const ConvImage& image() const { return image_; }
+  /// The weights at `b` as tasks read them.
+  WeightStream stream(const void* b) const;
   /// Where copy_row() writes the parts of split numbers: so far from each other.
   int64_t plane_bytes() const { return copy_bytes_; }
 
@@ -47,7 +49,14 @@ class ConvWalkPlan {
     ConvBuffers buffers;
     const void* b;
   };
-  void multiply(const Run& run, const ConvWalk& walk, int64_t part, int64_t block, int64_t block_end) const;
+  /// A task's part of the weights and what it fetches meanwhile.
+  struct Task {
+    int64_t part;
+    ConvFetch fetch;
+  };
+  void multiply(const Run& run, const ConvWalk& walk, Task& task, int64_t block, int64_t block_end) const;
+  Task task_of(const Run& run, int64_t index, int64_t part, int64_t positions) const;
+  int64_t tasks() const { return group_tasks() * panel_tasks() * (direct_ ? cut_.block_tasks : row_tasks_); }
   void copy_tail(const ConvBuffers& buffers) const;
   void run_direct(const Run& run, int64_t index) const;
   void run_image(const Run& run, int64_t index) const;
@@ -75,6 +84,7 @@ class ConvWalkPlan {
   int64_t row_tasks_ = 1, rows_at_once_ = 1, copy_bytes_ = 0;
   std::vector<int64_t> offsets_{0};
   int64_t scratch_bytes_ = 0;
+  int threads_;
 };
 
 }  // namespace narrow::kernels

@@ -1,5 +1,5 @@
-// Softmax of rows of a few numbers, a vector of rows at a time: column j of kLanes rows is one vector. For files
-// that have exp_below_zero() of an instruction set.
+// Softmax of rows of a few numbers, a vector of rows at a time: column j of kLanes rows is one vector. For
+// files that have exp_below_zero() of an instruction set.
 #pragma once
 
 #include <math.h>

@@ -17,12 +17,14 @@ class ConvStep final : public Kernel {
       : kernel_(std::move(kernel)), packed_(std::move(packed)) {}
   int64_t scratch_bytes() const override { return kernel_->scratch_bytes(); }
   int64_t packed_bytes() const override { return packed_->bytes(); }
+  kernels::WeightStream weights() const override { return kernel_->weights(); }
   bool reads(int input) const override { return input != 1 && input != 2; }
   Status run(const StepBuffers& b, ThreadPool& pool) const override {
     kernel_->run({.src = b.inputs[0],
                   .residual = b.inputs.size() > 3 ? b.inputs[3] : nullptr,
                   .dst = b.outputs[0],
-                  .scratch = b.scratch},
+                  .scratch = b.scratch,
+                  .next = b.next},
                  pool);
     return {};
   }

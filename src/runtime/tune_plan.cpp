@@ -1,4 +1,4 @@
-#include "runtime/tune_bands.h"
+#include "runtime/tune_plan.h"
 
 #include <algorithm>
 #include <cstring>
@@ -23,20 +23,25 @@ Tensor filled(const ir::TensorType& type) {
 
 }  // namespace
 
-Tactic time_bands(const ir::Graph& graph, const PlanOptions& options, ThreadPool& pool) {
-  PlanOptions whole = options;
-  whole.slices = options.slices.without_bands();
+Tactic time_plans(const ir::Graph& graph, const PlanOptions& options, const std::string& key,
+                  const std::string& usual, const std::string& other, ThreadPool& pool) {
   PackCache packs;
   std::vector<std::shared_ptr<const Plan>> plans;
-  for (const PlanOptions* how : {&options, static_cast<const PlanOptions*>(&whole)}) {
-    auto plan = make_plan(graph.clone(), *how, packs);
+  for (const std::string& answer : {usual, other}) {
+    Tactics tactics = options.tactics != nullptr ? *options.tactics : Tactics{};
+    tactics.cases[key] = {{answer, 0}};
+    PlanOptions answered = options;
+    answered.tactics = &tactics;
+    auto plan = make_plan(graph.clone(), answered, packs);
     if (!plan.ok()) return {};
     plans.push_back(std::move(plan).value());
   }
-  if (!has_bands(plans[0]->sections)) return {};
+  if (has_bands(plans[0]->sections) == has_bands(plans[1]->sections) &&
+      plans[0]->info.fetches_ahead == plans[1]->info.fetches_ahead)
+    return {};
   std::vector<Tensor> inputs;
   for (const ir::Value* input : graph.inputs()) inputs.push_back(filled(input->type));
-  Tactic tactic = {{kInBands, 0}, {kWholeImages, 0}};
+  Tactic tactic = {{usual, 0}, {other, 0}};
   Workspace workspace;
   const Stopwatch all;
   for (int round = 0; round < kRounds && (round < 3 || all.milliseconds() < kEnoughMs); ++round)
