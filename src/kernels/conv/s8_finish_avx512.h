@@ -67,10 +67,21 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kSum, Rows>> {
 
   NARROW_LANE_INLINE void finish_pair() {
     const RowPair pair = rows_.take();
-    const int32_t *c0 = c_ + pair.sums0, *c1 = c_ + pair.sums1;
-    const int64_t at0 = pair.element0, at1 = pair.element1;
+    finish_sums(pair.element0, pair.element1, load(c_ + pair.sums0), load(c_ + pair.sums1));
+  }
+
+  /// 32 sums of a row; those of the right half may be none: not computed, nor stored.
+  struct Sums {
+    __m512i left, right;
+  };
+
+  /// Two rows that are still in registers.
+  template <bool kRight = true>
+  NARROW_LANE_INLINE void finish_sums(int64_t at0, int64_t at1, Sums sums0, Sums sums1) {
     const __m512i x0 = added(at0), x1 = added(at1);
-    const __m512i q00 = left(c0, x0), q01 = right(c0, x0), q10 = left(c1, x1), q11 = right(c1, x1);
+    const __m512i q00 = left(sums0.left, x0), q10 = left(sums1.left, x1);
+    __m512i q01 = _mm512_setzero_si512(), q11 = q01;
+    if constexpr (kRight) q01 = right(sums0.right, x0), q11 = right(sums1.right, x1);
     const __m512i row0 = shifted(_mm512_packs_epi32(q00, q01)), row1 = shifted(_mm512_packs_epi32(q10, q11));
     const __m512i bytes = _mm512_permutexvar_epi32(order_, _mm512_packus_epi16(row0, row1));
     if constexpr (kBare) {
@@ -78,12 +89,26 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kSum, Rows>> {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst_ + at1), _mm512_extracti64x4_epi64(bytes, 1));
     } else {
       const __m512i out = _mm512_xor_si512(_mm512_max_epu8(_mm512_min_epu8(bytes, high_), low_), flip_);
-      _mm256_mask_storeu_epi8(dst_ + at0, live_, _mm512_castsi512_si256(out));
-      _mm256_mask_storeu_epi8(dst_ + at1, live_, _mm512_extracti64x4_epi64(out, 1));
+      store_live(dst_ + at0, _mm512_castsi512_si256(out));
+      store_live(dst_ + at1, _mm512_extracti64x4_epi64(out, 1));
     }
   }
 
  private:
+  /// Zen takes some ten cycles for a store under a mask.
+  NARROW_LANE_INLINE void store_live(uint8_t* to, __m256i bytes) const {
+    const __m128i low = _mm256_castsi256_si128(bytes);
+    if (live_ == 0xffffU || live_ == 0xffffffU) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), low);
+      if (live_ == 0xffffffU)
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 16), _mm256_extracti128_si256(bytes, 1));
+    } else if (live_ == ~__mmask32{0}) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes);
+    } else {
+      _mm256_mask_storeu_epi8(to, live_, bytes);
+    }
+  }
+
   NARROW_LANE_INLINE __m512i shifted(__m512i words) const {
     if constexpr (kBare) return words;
     return _mm512_adds_epi16(words, zero_);
@@ -101,17 +126,19 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kSum, Rows>> {
     return _mm512_inserti64x4(_mm512_castsi256_si512(bytes), magic_, 1);
   }
 
-  NARROW_LANE_INLINE __m512i left(const int32_t* sums, __m512i added) const {
+  NARROW_LANE_INLINE static Sums load(const int32_t* sums) {
+    return {_mm512_load_si512(sums), _mm512_load_si512(sums + 16)};
+  }
+  NARROW_LANE_INLINE __m512i left(__m512i sums, __m512i added) const {
     return q(sums, bias0_, scale0_, back0_, added, spread0_);
   }
-  NARROW_LANE_INLINE __m512i right(const int32_t* sums, __m512i added) const {
-    return q(sums + 16, bias1_, scale1_, back1_, added, spread1_);
+  NARROW_LANE_INLINE __m512i right(__m512i sums, __m512i added) const {
+    return q(sums, bias1_, scale1_, back1_, added, spread1_);
   }
 
   /// Sixteen rounded values in units of dst's scale, without its zero point.
-  NARROW_LANE_INLINE __m512i q(const int32_t* sums, __m512i bias, __m512 scale, __m512 back, __m512i added,
+  NARROW_LANE_INLINE __m512i q(__m512i sum, __m512i bias, __m512 scale, __m512 back, __m512i added,
                                __m512i spread) const {
-    __m512i sum = _mm512_load_si512(sums);
     if constexpr (kSum == S8Sum::without_bias) sum = _mm512_add_epi32(sum, bias);
     __m512 r;
     if constexpr (kSum == S8Sum::on_float)

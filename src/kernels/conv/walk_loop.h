@@ -4,7 +4,8 @@
 // Isa gives: Sum, the type of sums; Args, a ConvWalk with what finishing wants; kRows, kColumns; begin(args)
 // and end() around a task; cover(n): how many rows tile() computes when n are wanted; tile(args, a, b, at,
 // rows, pending, c): sums of cover(rows) rows into c[kRows][kColumns], where `at` is the panel's first padded
-// column; finish(args, rows, sums).
+// column; finish(args, rows, sums). Where kAtOnce is set, tile() finishes the block it computes itself:
+// `pending` is that one, and finish() is not called.
 #pragma once
 
 #include "kernels/conv/fetch_lines.h"
@@ -34,6 +35,11 @@ void map_rows(const ConvWalk& g, int64_t start, int64_t first, int64_t tile_rows
   rows.element[n] = rows.element[n > 0 ? n - 1 : 0];
 }
 
+template <class Isa>
+constexpr bool kAtOnce = requires {
+  requires Isa::kAtOnce;
+};
+
 /// Computes tile after tile; each is finished while the next is being computed, as the instruction set likes
 /// it.
 template <class Isa>
@@ -60,13 +66,17 @@ class Walk {
 
   void compute(int64_t panel) {
     const int64_t at = group_ * g_.panels + panel, column = panel * Isa::kColumns, left = g_.outputs - column;
-    Isa::tile(g_, a_, g_.b + at * g_.panel_bytes, at * Isa::kColumns, live_rows_, pending_, c_);
-    pending_ = {
+    const ConvPending<Sum> now{
         &rows_[rows_turn_],
         {c_, left < Isa::kColumns ? left : Isa::kColumns, group_ * g_.outputs + column, at * Isa::kColumns}};
+    if constexpr (kAtOnce<Isa>) pending_ = now;
+    Isa::tile(g_, a_, g_.b + at * g_.panel_bytes, at * Isa::kColumns, live_rows_, pending_, c_);
+    pending_ = now;
   }
 
-  void finish() { Isa::finish(g_, *pending_.rows, pending_.sums); }
+  void finish() {
+    if constexpr (!kAtOnce<Isa>) Isa::finish(g_, *pending_.rows, pending_.sums);
+  }
 
  private:
   alignas(64) Sum c_[Isa::kRows * Isa::kColumns];
