@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -30,13 +31,16 @@ TEST(Gather, EveryWidthOnEveryIsaAndThreadCount) {
   for (const int64_t bytes : {1, 2, 3, 4, 8})
     for (const int64_t extent : {1, 3, 48, 64, 65, 96, 128, 129, 192, 256, 257})
       for (const int64_t count : {int64_t{1}, extent / 2, extent, int64_t{300}})
-        for (const int64_t outer : {0, 1, 37, 400}) {
+        for (const auto& [outer, groups] :
+             {std::pair{0, 0}, {1, 0}, {37, 0}, {400, 0}, {37, 2}, {37, 4}, {5, 5}}) {
           const GatherSpec spec{outer, extent, count, bytes};
           std::vector<uint8_t> src(static_cast<size_t>(outer * extent * bytes));
           for (uint8_t& b : src) b = static_cast<uint8_t>(random.next());
           std::vector<int64_t> indices(static_cast<size_t>(count));
           for (int64_t& i : indices)
             i = static_cast<int64_t>(random.next() % static_cast<uint64_t>(2 * extent)) - extent;
+          for (int64_t i = 0; groups > 0 && i < count; ++i)  // channels shuffled
+            indices[static_cast<size_t>(i)] = (i % groups * (extent / groups) + i / groups) % extent;
           std::vector<uint8_t> want(static_cast<size_t>(outer * count * bytes) + 1, 0xaa);
           for (int64_t o = 0; o < outer; ++o)
             for (int64_t i = 0; i < count; ++i)
