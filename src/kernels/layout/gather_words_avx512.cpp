@@ -1,5 +1,5 @@
-// Words of a pixel in another order: 16 at a time out of up to four windows of 16 neighbours, as a shuffle of groups
-// of channels wants them.
+// Words of a pixel in another order: 16 at a time out of up to four windows of 16 neighbours, as a shuffle of
+// groups of channels wants them.
 #include "kernels/lanes/lanes_avx512.h"
 #include "kernels/layout/gather.h"
 
