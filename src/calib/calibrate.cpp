@@ -23,9 +23,7 @@ class Recorder final : public runtime::Observer {
   void after(const ir::Node& node, std::span<const runtime::ValueView> outputs) override {
     for (const runtime::ValueView& view : outputs) {
       if (view.value->type.dtype != DType::f32 || view.value->origin.empty()) continue;
-      const std::span<const float> values(static_cast<const float*>(view.data),
-                                          static_cast<size_t>(elements_of(view.shape)));
-      record(view.value->origin, values, view.shape, channel_axis(view));
+      record(view.value->origin, view.floats(room_), view.shape, channel_axis(view));
       if (profile_.values[view.value->origin].histogram.has_nan() && !bad_) bad_ = node.location();
     }
   }
@@ -141,6 +139,7 @@ class Recorder final : public runtime::Observer {
 
   Profile& profile_;
   ThreadPool& pool_;
+  std::vector<float> room_;
   Isa isa_ = usable_isa();
   std::map<std::string, Sums> sums_;
   std::map<std::string, int64_t> batches_;

@@ -91,6 +91,47 @@ TEST(Calibrate, ThreadsBatchesAndRepetitionGiveTheSameHistograms) {
 }
 
 /// Values that are only another shape of others are values too.
+/// In the memory of a Concat, or cut out of what a Split cuts.
+TEST(Calibrate, SeesValuesThatLieBetweenOthers) {
+  const std::string text = R"(graph g(%x: f32[N,4,6,5]) {
+  @u: f32[5,4,1,1] = blob 0 80
+  @v: f32[8,4,3,3] = blob 128 1152
+  @w: f32[3,13,1,1] = blob 2048 156
+  @d: f32[6,1,3,3] = blob 4096 216
+  @bits: s64[2] = [7,6]
+  %a = Conv(%x, @u)
+  %b = Conv(%x, @v) {pads=[1,1,1,1]}
+  %r = Relu(%b)
+  %c = Concat(%a, %r) {axis=1}
+  %left, %right = Split(%c, @bits) {axis=1}
+  %e = Conv(%c, @w)
+  %f = Conv(%right, @d) {group=6, pads=[1,1,1,1]}
+  return %e as "e", %f as "f"
+}
+)";
+  const TensorMap data = testing_graphs::inputs_for(graph_from(text), 3, 6);
+  const auto profile = profile_of(graph_from(text), data, 2, {.samples = 0, .batch = 3});
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  for (const auto& [name, tensor] : values_of(text, data)) {
+    SCOPED_TRACE(name);
+    if (!profile->values.contains(name)) continue;
+    const ValueProfile& value = profile->values.at(name);
+    EXPECT_EQ(value.histogram.count(), tensor.elements());
+    const auto x = to_floats(tensor);
+    const int64_t channels = tensor.dim(1), plane = tensor.dim(2) * tensor.dim(3);
+    ASSERT_EQ(static_cast<int64_t>(value.channel_min.size()), channels);
+    for (int64_t c = 0; c < channels; ++c) {
+      float low = std::numeric_limits<float>::max(), high = -low;
+      for (int64_t i = 0; i < tensor.elements(); ++i)
+        if (i / plane % channels == c)
+          low = std::min(low, x[static_cast<size_t>(i)]), high = std::max(high, x[static_cast<size_t>(i)]);
+      EXPECT_NEAR(value.channel_min[static_cast<size_t>(c)], low, 1e-5F * (1 + std::fabs(low)));
+      EXPECT_NEAR(value.channel_max[static_cast<size_t>(c)], high, 1e-5F * (1 + std::fabs(high)));
+    }
+  }
+  for (const char* name : {"a", "r", "c", "right"}) EXPECT_TRUE(profile->values.contains(name)) << name;
+}
+
 TEST(Calibrate, SeesAliases) {
   const std::string text = R"(graph g(%x: f32[N,2,3]) {
   @shape: s64[2] = [-1,6]

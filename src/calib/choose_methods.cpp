@@ -26,12 +26,12 @@ class Rounded final : public runtime::Observer {
     for (const runtime::ValueView& view : inputs) {
       const std::string& origin = view.value->origin.empty() ? view.value->name : view.value->origin;
       if (origin != value_ || view.value->type.dtype != DType::f32) continue;
-      auto* x = static_cast<float*>(view.data);
-      const int64_t n = elements_of(view.shape);
       // Rounding what is rounded already changes nothing, so a value with many readers may be met many times.
-      for (int64_t i = 0; i < n; ++i)
-        x[i] = dequantize(quantize(x[i], affine_.scale, affine_.zero_point, kRangeU8), affine_.scale,
-                          affine_.zero_point);
+      view.for_each_run([&](float* x, int64_t n) {
+        for (int64_t i = 0; i < n; ++i)
+          x[i] = dequantize(quantize(x[i], affine_.scale, affine_.zero_point, kRangeU8), affine_.scale,
+                            affine_.zero_point);
+      });
     }
   }
 

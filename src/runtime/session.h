@@ -43,6 +43,16 @@ struct ValueView {
   void* data;
   int64_t pitch = 0;  // elements from pixel to pixel where it is part of a wider value; 0: its own channels
 
+  /// Of an FP32 value, in the order of `shape`: where they lie, or in `room` where pixels are apart.
+  std::span<const float> floats(std::vector<float>& room) const;
+  /// Calls f(first, count) for each run of elements of an FP32 value that lie together.
+  template <class F>
+  void for_each_run(F&& f) const {
+    auto* at = static_cast<float*>(data);
+    const int64_t all = elements_of(shape), run = pitch > 0 ? shape.back() : all;
+    for (int64_t i = 0; i < all; i += run, at += pitch) f(at, run);
+  }
+
   /// As FP32 in the axes of value->origin: dequantized, widened, permuted back.
   Tensor to_reference() const;
   /// Overwrites the memory from FP32 in the axes of value->origin: permuted, narrowed, quantized.

@@ -63,6 +63,14 @@ struct ElementQuant {
 
 }  // namespace
 
+std::span<const float> ValueView::floats(std::vector<float>& room) const {
+  NARROW_CHECK(value->type.dtype == DType::f32);
+  if (pitch == 0) return {static_cast<const float*>(data), static_cast<size_t>(elements_of(shape))};
+  room.clear();
+  for_each_run([&](const float* first, int64_t count) { room.insert(room.end(), first, first + count); });
+  return room;
+}
+
 Tensor ValueView::to_reference() const {
   Tensor out = Tensor::allocate(DType::f32, origin_shape(shape, value->origin_perm));
   auto dst = out.mutable_data<float>();

@@ -26,6 +26,25 @@ Tensor numbered(Shape shape, float first = 0, float step = 1) {
   return t;
 }
 
+TEST(ValueView, FloatsOneBehindTheOther) {
+  Here here(DType::f32, {1, 2, 3, 5}, {});
+  const Tensor wide = numbered({1, 2, 3, 5});
+  std::copy_n(wide.data<float>().data(), 30, here.memory.mutable_data<float>().data());
+  std::vector<float> room;
+  ValueView view = here.view();
+  EXPECT_EQ(view.floats(room).data(), here.memory.data<float>().data());
+  EXPECT_EQ(view.floats(room).size(), 30U);
+  view.shape = {1, 2, 3, 2}, view.pitch = 5;
+  view.data = here.memory.mutable_data<float>().data() + 1;
+  const std::span<const float> dense = view.floats(room);
+  EXPECT_EQ(std::vector<float>(dense.begin(), dense.end()),
+            (std::vector<float>{1, 2, 6, 7, 11, 12, 16, 17, 21, 22, 26, 27}));
+  view.for_each_run([](float* first, int64_t count) { std::fill_n(first, count, -1.0F); });
+  const auto after = here.memory.data<float>();
+  for (size_t i = 0; i < 30; ++i)
+    EXPECT_EQ(after[i], i % 5 == 1 || i % 5 == 2 ? -1.0F : static_cast<float>(i));
+}
+
 TEST(ValueView, PermutesBothWays) {
   // NCHW [2,3,4,5] lies as NHWC [2,4,5,3].
   Here here(DType::f32, {2, 4, 5, 3}, {0, 2, 3, 1});

@@ -96,9 +96,7 @@ class Recorder final : public runtime::Observer {
   void after(const ir::Node& node, std::span<const runtime::ValueView> outputs) override {
     for (const runtime::ValueView& view : outputs) {
       if (view.value->type.dtype != DType::f32 || view.value->origin.empty()) continue;
-      const std::span<const float> values(static_cast<const float*>(view.data),
-                                          static_cast<size_t>(elements_of(view.shape)));
-      record(view.value->origin, node.location(), values);
+      record(view.value->origin, node.location(), view.floats(room_));
     }
   }
 
@@ -169,6 +167,7 @@ class Recorder final : public runtime::Observer {
   const std::map<std::string, Counting>& counting_;
   const RunOptions& options_;
   ThreadPool& pool_;
+  std::vector<float> room_;
   int64_t position_ = 0;
   std::optional<std::string> bad_;
 };

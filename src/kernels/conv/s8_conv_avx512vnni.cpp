@@ -2,7 +2,8 @@
 // saturate)
 //
 // 28 accumulators, two registers of B, one of A: four bytes of A are broadcast per row and step.
-// s8 sources become u8 by flipping the top bit, which adds 128; the packed bias knows (s8_layout.h).
+// s8 sources become u8 by flipping the top bit, which adds 128; the packed bias knows (s8_layout.h). Sums
+// that are floats already leave from their registers.
 #include "kernels/conv/load_four.h"
 #include "kernels/conv/s8_finish_avx512.h"
 #include "kernels/conv/walk_loop.h"

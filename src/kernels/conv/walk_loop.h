@@ -35,6 +35,7 @@ void map_rows(const ConvWalk& g, int64_t start, int64_t first, int64_t tile_rows
   rows.element[n] = rows.element[n > 0 ? n - 1 : 0];
 }
 
+/// Whether tile() finishes what it computes.
 template <class Isa>
 constexpr bool kAtOnce = requires {
   requires Isa::kAtOnce;
