@@ -88,24 +88,25 @@ struct Vnni {
   template <bool kSigned, int kM, int kV>
   static void tile_of(const S8Args& g, const uint8_t* a, const int8_t* b, const S8Pending& block,
                       int32_t* c) {
-    const auto& [rows, place] = block;
+    const ConvRows& rows = *block.rows;
+    const S8Sums& place = block.sums;
     Sums<kSigned, kM, kV> sums;
     sums.dots(g, a, b, g.finish.start + place.at);
-    if (g.finish.on_float && rows->count == kM) {
+    if (g.finish.on_float && rows.count == kM) {
       with_s8_pairs<S8Sum::on_float, MappedRows>(
           g.finish, place.columns, [&]<class Pairs>() __attribute__((always_inline)) {
-            sums.template finish<Pairs>(g.finish, *rows, place);
+            sums.template finish<Pairs>(g.finish, rows, place);
           });
       return;
     }
     sums.store(c);
-    const auto rest = [&]<class Pairs>() { Pairs(g.finish, MappedRows(*rows), place).rest(); };
+    const auto rest = [&]<class Pairs>() { Pairs(g.finish, MappedRows(rows), place).rest(); };
     if (g.finish.on_float)
       with_s8_pairs<S8Sum::on_float, MappedRows>(g.finish, place.columns, rest);
     else if (g.finish.stays_in_bytes)
       with_s8_pairs<S8Sum::whole, MappedRows>(g.finish, place.columns, rest);
     else
-      s8_finish_any<false>(g.finish, *rows, place);
+      s8_finish_any<false>(g.finish, rows, place);
   }
 };
 
