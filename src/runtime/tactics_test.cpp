@@ -141,6 +141,18 @@ TEST_F(TacticsFolder, TheCacheAndTheArtifactAreBelieved) {
   }
 }
 
+/// What was timed of a choice made for a whole plan, of two answers, and kept in the cache; null: nothing.
+Tactic* timed_choice(Tactics& tactics, const TacticCache& cache, const std::string& prefix) {
+  for (auto& [key, tactic] : tactics.cases) {
+    if (!key.starts_with(prefix)) continue;
+    EXPECT_NE(cache.find(key), nullptr);
+    EXPECT_EQ(tactic.size(), 2U);
+    for (const Trial& trial : tactic) EXPECT_GT(trial.microseconds, 0);
+    return &tactic;
+  }
+  return nullptr;
+}
+
 /// Timed as a whole; what won is what runs.
 TEST_F(TacticsFolder, BandsAreTakenWhereTheyWon) {
   const ir::Graph graph = graph_from(R"(graph g(%x: f32[N,4,128,128]) {
@@ -167,15 +179,11 @@ TEST_F(TacticsFolder, BandsAreTakenWhereTheyWon) {
   Session session = Session::create(graph, pool, options).value();
   ASSERT_TRUE(session.tune(shapes, cache).ok());
   Tactics tactics = *session.tactics();
-  const auto timed = std::find_if(tactics.cases.begin(), tactics.cases.end(),
-                                  [](const auto& entry) { return entry.first.starts_with("Bands of"); });
-  ASSERT_NE(timed, tactics.cases.end());
-  EXPECT_NE(cache.find(timed->first), nullptr);
-  ASSERT_EQ(timed->second.size(), 2U);
-  for (const Trial& trial : timed->second) EXPECT_GT(trial.microseconds, 0);
+  Tactic* timed = timed_choice(tactics, cache, "Bands of");
+  ASSERT_NE(timed, nullptr);
   for (const char* won : {kInBands, kWholeImages}) {
-    if (timed->second[0].kernel != won) std::swap(timed->second[0], timed->second[1]);
-    EXPECT_EQ(timed->second[0].kernel, won);
+    if (timed->at(0).kernel != won) std::swap(timed->at(0), timed->at(1));
+    EXPECT_EQ(timed->at(0).kernel, won);
     options.tactics = std::make_shared<Tactics>(tactics);
     EXPECT_EQ(most_bands() > 1, won == std::string(kInBands));
   }
@@ -183,7 +191,6 @@ TEST_F(TacticsFolder, BandsAreTakenWhereTheyWon) {
 
 /// Timed as a whole; what won is what runs, with the same bits.
 TEST_F(TacticsFolder, WeightsAreFetchedAheadWhereThatWon) {
-  if (!runs_here(Isa::avx512_vnni)) GTEST_SKIP() << "no kernel here that fetches";
   const ir::Graph graph = graph_from(testing_graphs::split_graph("30,20"));
   const auto pool = std::make_shared<ThreadPool>(2);
   const TensorMap inputs = testing_graphs::inputs_for(graph, 4, 1);
@@ -195,14 +202,10 @@ TEST_F(TacticsFolder, WeightsAreFetchedAheadWhereThatWon) {
   TacticCache cache(folder_, usable_isa(), 2);
   ASSERT_TRUE(session.tune(shapes, cache).ok());
   Tactics tactics = *session.tactics();
-  const auto timed = std::find_if(tactics.cases.begin(), tactics.cases.end(),
-                                  [](const auto& entry) { return entry.first.starts_with("Weights of"); });
-  ASSERT_NE(timed, tactics.cases.end());
-  EXPECT_NE(cache.find(timed->first), nullptr);
-  ASSERT_EQ(timed->second.size(), 2U);
-  for (const Trial& trial : timed->second) EXPECT_GT(trial.microseconds, 0);
+  Tactic* timed = timed_choice(tactics, cache, "Weights of");
+  ASSERT_NE(timed, nullptr);
   for (const char* won : {kFetchedAhead, kOnDemand}) {
-    if (timed->second[0].kernel != won) std::swap(timed->second[0], timed->second[1]);
+    if (timed->at(0).kernel != won) std::swap(timed->at(0), timed->at(1));
     options.tactics = std::make_shared<Tactics>(tactics);
     Session chosen = Session::create(graph, pool, options).value();
     const PlanInfo info = chosen.plan_info(shapes).value();

@@ -89,26 +89,12 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kSum, Rows>> {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst_ + at1), _mm512_extracti64x4_epi64(bytes, 1));
     } else {
       const __m512i out = _mm512_xor_si512(_mm512_max_epu8(_mm512_min_epu8(bytes, high_), low_), flip_);
-      store_live(dst_ + at0, _mm512_castsi512_si256(out));
-      store_live(dst_ + at1, _mm512_extracti64x4_epi64(out, 1));
+      _mm256_mask_storeu_epi8(dst_ + at0, live_, _mm512_castsi512_si256(out));
+      _mm256_mask_storeu_epi8(dst_ + at1, live_, _mm512_extracti64x4_epi64(out, 1));
     }
   }
 
  private:
-  /// Zen takes some ten cycles for a store under a mask.
-  NARROW_LANE_INLINE void store_live(uint8_t* to, __m256i bytes) const {
-    const __m128i low = _mm256_castsi256_si128(bytes);
-    if (live_ == 0xffffU || live_ == 0xffffffU) {
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), low);
-      if (live_ == 0xffffffU)
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 16), _mm256_extracti128_si256(bytes, 1));
-    } else if (live_ == ~__mmask32{0}) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes);
-    } else {
-      _mm256_mask_storeu_epi8(to, live_, bytes);
-    }
-  }
-
   NARROW_LANE_INLINE __m512i shifted(__m512i words) const {
     if constexpr (kBare) return words;
     return _mm512_adds_epi16(words, zero_);
