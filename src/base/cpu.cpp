@@ -1,6 +1,7 @@
 #include "base/cpu.h"
 
 #include <cpuid.h>
+#include <dlfcn.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -86,6 +87,17 @@ int64_t cache_bytes(int name, int64_t fallback) {
   return bytes > 0 ? bytes : fallback;
 }
 
+/// The ISA that a library loaded before the program makes up for (tests/emulation) on a processor that has
+/// the one before it. The processor's name says so: no figure taken with it looks like one of a processor
+/// that has it.
+void take_emulation(CpuFeatures& cpu) {
+  const auto emulated = reinterpret_cast<const char* (*)()>(dlsym(RTLD_DEFAULT, "narrow_emulated_isa"));
+  const auto isa = emulated != nullptr ? parse_isa(emulated()) : std::nullopt;
+  if (!isa || static_cast<int>(*isa) != static_cast<int>(cpu.best) + 1) return;
+  cpu.best = *isa;
+  cpu.model += std::string(" (") + to_string(*isa) + " emulated)";
+}
+
 CpuFeatures probe() {
   CpuFeatures cpu;
   const Leaf one = cpuid(1), seven = cpuid(7);
@@ -94,6 +106,7 @@ CpuFeatures probe() {
   cpu.avx512_fp16 = cpu.best >= Isa::avx512_vnni && bit(seven.edx, 23);
   cpu.fast_bf16_dots = cpu.best >= Isa::avx512_bf16 && is_amd();
   cpu.model = brand();
+  take_emulation(cpu);
   cpu_set_t mask;
   cpu.cores = sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 1;
   cpu.l1d_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, cpu.l1d_bytes);
