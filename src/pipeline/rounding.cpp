@@ -16,17 +16,22 @@ namespace {
 /// "gptq: 28 layers, error of their results 4.1 times below that of the nearest codes"
 std::string summary(const std::vector<quant::RoundedLayer>& layers) {
   double logarithms = 0;
-  int64_t better = 0;
+  int64_t better = 0, nearest = 0;
   for (const quant::RoundedLayer& layer : layers) {
+    if (!layer.by_error) ++nearest;
     if (!(layer.chosen > 0) || !(layer.nearest > layer.chosen)) continue;
     logarithms += std::log(layer.nearest / layer.chosen);
     ++better;
   }
   const double factor = better > 0 ? std::exp(logarithms / static_cast<double>(better)) : 1;
-  return fmt::format(
+  std::string text = fmt::format(
       "gptq: {} layers rounded by the error of their results, {:.1f} times below that of the nearest codes "
       "(geometric mean)",
-      layers.size(), factor);
+      std::ssize(layers) - nearest, factor);
+  if (nearest > 0)
+    text +=
+        fmt::format("; {} to the nearest: so many inputs that the samples say nothing about them", nearest);
+  return text;
 }
 
 /// `answers`: what the layers of the input's graph should answer like.

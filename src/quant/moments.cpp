@@ -15,6 +15,8 @@ constexpr int64_t kSmall = 32;
 constexpr double kMostWork = 5e10, kMostSmallWork = 2e9;
 /// Rows for each k at least.
 constexpr int64_t kRowsPerK = 8;
+/// See worth_products.
+constexpr int64_t kMostInputs = 12288, kMostInputsPerRow = 32;
 
 /// c[k, n] = a^T b  of a [rows, k], b [rows, n]
 void product(const float* a, int64_t k, const float* b, int64_t n, int64_t rows, float* c, ThreadPool& pool) {
@@ -48,24 +50,26 @@ void add_row(std::vector<double>& sums, const float* x) {
 
 }  // namespace
 
+bool worth_products(int64_t k, int64_t rows) { return k <= kMostInputs && k <= rows * kMostInputsPerRow; }
+
 void MomentSums::start(const Shape& shape, bool has_residual) {
   const HeavyShape heavy = heavy_shape(*node_);
   const auto k = static_cast<size_t>(heavy.k);
+  const int64_t all = LayerRows(*node_, shape).rows() * batches_;
+  products_ = heavy.k <= kSmall || worth_products(heavy.k, all);
   groups_.assign(static_cast<size_t>(heavy.groups), {});
   for (Moments& m : groups_) {
     m.k = heavy.k, m.n = heavy.n;
-    m.quantized.assign(k * k, 0);
-    m.cross.assign(k * k, 0);
     m.mean_quantized.assign(k, 0);
     m.mean.assign(k, 0);
+    if (products_) m.quantized.assign(k * k, 0), m.cross.assign(k * k, 0);
     if (!has_residual) continue;
-    m.residual.assign(k * static_cast<size_t>(heavy.n), 0);
+    if (products_) m.residual.assign(k * static_cast<size_t>(heavy.n), 0);
     m.mean_residual.assign(static_cast<size_t>(heavy.n), 0);
   }
   const double square = static_cast<double>(heavy.k * heavy.k * heavy.groups);
   const auto most = std::max<int64_t>(
       kRowsPerK * heavy.k, static_cast<int64_t>((heavy.k <= kSmall ? kMostSmallWork : kMostWork) / square));
-  const int64_t all = LayerRows(*node_, shape).rows() * batches_;
   step_ = (all + most - 1) / most;
   step_ += step_ % 2 == 0 ? 1 : 0;  // widths are mostly even: not always the same columns
 }
@@ -82,10 +86,30 @@ void MomentSums::add(const Tensor& data, const Tensor& quantized, const Tensor& 
   const LayerRows rows(*node_, data.shape());
   const Rows batch{rows, data.data<float>().data(), quantized.data<float>().data(),
                    missing.defined() ? missing.data<float>().data() : nullptr};
-  if (groups_.front().k <= kSmall)
+  if (!products_)
+    add_means(batch, pool);
+  else if (groups_.front().k <= kSmall)
     add_small(batch, pool);
   else
     add_large(batch, pool);
+}
+
+void MomentSums::add_means(const Rows& batch, ThreadPool& pool) {
+  const std::vector<int64_t> list = taken(batch.layer);
+  pool.run(static_cast<int64_t>(groups_.size()), [&](int64_t g) {
+    Moments& m = groups_[static_cast<size_t>(g)];
+    std::vector<float> x(static_cast<size_t>(m.k)), missing(static_cast<size_t>(m.n));
+    for (const int64_t row : list) {
+      batch.layer.gather(batch.original, row, g, x.data());
+      add_row(m.mean, x.data());
+      batch.layer.gather(batch.quantized, row, g, x.data());
+      add_row(m.mean_quantized, x.data());
+      ++m.rows;
+      if (batch.missing == nullptr) continue;
+      batch.layer.gather_result(batch.missing, row, g, missing.data());
+      add_row(m.mean_residual, missing.data());
+    }
+  });
 }
 
 void MomentSums::add_small(const Rows& batch, ThreadPool& pool) {

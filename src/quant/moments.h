@@ -16,13 +16,19 @@ namespace narrow::quant {
 /// are what is added to the layer's results in each (a residual), where something is.
 struct Moments {
   int64_t k = 0, n = 0, rows = 0;
-  std::vector<double> quantized;       // [k, k]  sum x' x'^T
-  std::vector<double> cross;           // [k, k]  sum x' x^T
+  std::vector<double> quantized;       // [k, k]  sum x' x'^T, or empty: see worth_products
+  std::vector<double> cross;           // [k, k]  sum x' x^T, or empty
   std::vector<double> mean_quantized;  // [k]     sum x' / rows, once finished
   std::vector<double> mean;            // [k]     sum x / rows
   std::vector<double> residual;        // [k, n]  sum x' (r - r')^T, or empty
   std::vector<double> mean_residual;   // [n]     sum (r - r') / rows, or empty
+  bool has_products() const { return !quantized.empty(); }
 };
+
+/// Whether weights can be rounded by products of `k` inputs seen in `rows` rows: with 32 times as many inputs
+/// as rows the damping that so few rows ask for (damping_for) leaves the nearest codes, and beyond 12288
+/// inputs (4 GB on the way to a factor) nobody waits for the result. Where not, only means are gathered.
+bool worth_products(int64_t k, int64_t rows);
 
 /// Collects them batch by batch.
 class MomentSums {
@@ -47,10 +53,12 @@ class MomentSums {
   void start(const Shape& shape, bool has_residual);
   void add_small(const Rows& batch, ThreadPool& pool);
   void add_large(const Rows& batch, ThreadPool& pool);
+  void add_means(const Rows& batch, ThreadPool& pool);
   std::vector<int64_t> taken(const LayerRows& rows) const;
 
   const ir::Node* node_;
   int64_t batches_, step_ = 1;
+  bool products_ = true;
   std::vector<Moments> groups_;
 };
 

@@ -1,6 +1,7 @@
 // Moments against plain loops over the definition of a layer.
 #include "quant/moments.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -153,6 +154,38 @@ TEST(Moments, DoNotDependOnThreads) {
   }
   EXPECT_EQ(seen[0], seen[1]);
   EXPECT_EQ(seen[0], seen[2]);
+}
+
+/// A classifier's layer that saw two rows: nothing of 3000 by 3000 numbers, but its means.
+TEST(Moments, OfMoreInputsThanRowsSayAnythingAboutAreMeans) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[2,3000]) {
+    @w: f32[3000,2] = blob 0 24000
+    %y = MatMul(%x, @w)
+    return %y as "y"
+  })");
+  const Tensor x = testing_graphs::inputs_for(graph, 5).at("x"),
+               q = testing_graphs::inputs_for(graph, 6).at("x");
+  const Tensor missing = Tensor::zeros(DType::f32, {2, 2});
+  ThreadPool pool(1);
+  MomentSums sums(*graph.nodes().front(), 1);
+  sums.add(x, q, missing, pool);
+  const Moments found = sums.finish().front();
+  EXPECT_FALSE(found.has_products());
+  EXPECT_TRUE(found.cross.empty() && found.residual.empty());
+  EXPECT_EQ(found.rows, 2);
+  EXPECT_THAT(found.mean_residual, testing::ElementsAre(0, 0));
+  for (size_t k = 0; k < 3000; k += 611) {
+    EXPECT_DOUBLE_EQ(found.mean[k], (double{x.data<float>()[k]} + double{x.data<float>()[k + 3000]}) / 2);
+    EXPECT_DOUBLE_EQ(found.mean_quantized[k],
+                     (double{q.data<float>()[k]} + double{q.data<float>()[k + 3000]}) / 2);
+  }
+}
+
+TEST(Moments, AreWorthTheirProductsUpToABound) {
+  EXPECT_TRUE(worth_products(2048, 64));
+  EXPECT_FALSE(worth_products(2049, 64));
+  EXPECT_TRUE(worth_products(12288, 100000));
+  EXPECT_FALSE(worth_products(12289, 100000));
 }
 
 }  // namespace

@@ -84,23 +84,31 @@ std::optional<Tensor> shifted_bias(const ir::Node& node, const std::vector<float
   return bias;
 }
 
+/// A group's weights by what each means for the results.
+std::vector<float> pruned_by_error(const Moments& moments, const std::vector<float>& weights,
+                                   const HeavyShape& shape, bool centred, const PruneOptions& options,
+                                   ThreadPool& pool) {
+  const RoundingProblem problem =
+      make_problem(moments, weights, {.damping = damping_for(moments, options.damping), .centred = centred});
+  const std::vector<uint8_t> keep = options.by_loss
+                                        ? keep_by_loss(problem, weights, options.pattern, shape, pool)
+                                        : keep_by_magnitude(weights, shape.n, options.pattern, shape);
+  return options.compensate ? fit_kept(problem, keep, pool) : masked(weights, keep);
+}
+
 Changed prune_with_data(const ir::Node& node, const LayerWalk& walk, const FakeQuantize& rounding,
                         const PruneOptions& options, ThreadPool& pool) {
   const HeavyShape shape = heavy_shape(node);
   Changed changed{node.input(1)->constant().clone(), std::nullopt};
   std::vector<float> shift;
+  const bool centred = takes_bias(node, shape.groups * shape.n);
   const std::vector<Moments> moments = collect_moments(walk, rounding, node, true, pool);
   for (int64_t g = 0; g < shape.groups; ++g) {
     const Moments& own = moments[static_cast<size_t>(g)];
     const std::vector<float> weights = matrix_of(node, g);
-    const RoundingProblem problem = make_problem(
-        own, weights,
-        {.damping = damping_for(own, options.damping), .centred = takes_bias(node, shape.groups * shape.n)});
-    const std::vector<uint8_t> keep = options.by_loss
-                                          ? keep_by_loss(problem, weights, options.pattern, shape, pool)
-                                          : keep_by_magnitude(weights, shape.n, options.pattern, shape);
     const std::vector<float> pruned =
-        options.compensate ? fit_kept(problem, keep, pool) : masked(weights, keep);
+        own.has_products() ? pruned_by_error(own, weights, shape, centred, options, pool)
+                           : masked(weights, keep_by_magnitude(weights, shape.n, options.pattern, shape));
     put_matrix(shape, g, pruned, changed.weights);
     const std::vector<float> part = mean_shift(own, weights, pruned);
     shift.insert(shift.end(), part.begin(), part.end());

@@ -12,18 +12,21 @@ using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>
 template <class T>
 using ConstMap = Eigen::Map<const Matrix<T>>;
 
-/// The mean over rows of x' and something, without the product of the means where `centred`.
+/// The mean over rows of x' and something, without the product of the means where `centred`. Row by row: such
+/// a matrix in double once more would be the largest thing there is.
 template <class T>
 Matrix<T> covariance(const std::vector<double>& sums, const Moments& m, const std::vector<double>& right,
                      bool centred) {
   const auto columns = static_cast<int64_t>(right.size());
-  Matrix<double> c =
-      ConstMap<double>(sums.data(), m.k, columns) / static_cast<double>(std::max<int64_t>(1, m.rows));
-  if (centred) {
-    const Eigen::Map<const Eigen::VectorXd> a(m.mean_quantized.data(), m.k), b(right.data(), columns);
-    c.noalias() -= a * b.transpose();
+  const ConstMap<double> all(sums.data(), m.k, columns);
+  const Eigen::Map<const Eigen::RowVectorXd> means(right.data(), columns);
+  const auto rows = static_cast<double>(std::max<int64_t>(1, m.rows));
+  Matrix<T> c(m.k, columns);
+  for (int64_t k = 0; k < m.k; ++k) {
+    const double mean = centred ? m.mean_quantized[static_cast<size_t>(k)] : 0;
+    c.row(k) = (all.row(k) / rows - mean * means).template cast<T>();
   }
-  return c.template cast<T>();
+  return c;
 }
 
 constexpr int64_t kMostInDouble = 1024;  // beyond, time weighs more; damping keeps FP32 stable
@@ -40,19 +43,18 @@ void solve(const Moments& m, const std::vector<float>& weights, const ProblemOpt
   const T damping = mean > 0 ? static_cast<T>(options.damping) * mean : static_cast<T>(kDead);
   h.diagonal().array() += damping;
   c.diagonal().array() += damping;
-  const Eigen::LLT<Matrix<T>, Eigen::Upper> llt(h);
-  const Matrix<T> w = ConstMap<float>(weights.data(), problem.k, problem.n).template cast<T>();
-  Matrix<T> wanted = c * w;
-  if (!m.residual.empty()) wanted += covariance<T>(m.residual, m, m.mean_residual, options.centred);
-  const Matrix<T> target = llt.solve(wanted);
-  const Matrix<T> factor = llt.matrixU();
-  const auto keep = [](const Matrix<T>& from, std::vector<float>& to) {
+  const auto keep = [](Matrix<T> from, std::vector<float>& to) {
     to.resize(static_cast<size_t>(from.size()));
     Eigen::Map<Matrix<float>>(to.data(), from.rows(), from.cols()) = from.template cast<float>();
   };
   keep(h, problem.hessian);
-  keep(factor, problem.factor);
-  keep(target, problem.target);
+  Matrix<T> wanted = c * ConstMap<float>(weights.data(), problem.k, problem.n).template cast<T>();
+  c.resize(0, 0);
+  if (!m.residual.empty()) wanted += covariance<T>(m.residual, m, m.mean_residual, options.centred);
+  const Eigen::LLT<Eigen::Ref<Matrix<T>>, Eigen::Upper> llt(h);  // in place
+  keep(llt.solve(wanted), problem.target);
+  h.template triangularView<Eigen::StrictlyLower>().setZero();
+  keep(std::move(h), problem.factor);
 }
 
 }  // namespace

@@ -121,6 +121,30 @@ double typical_ratio(const calib::ValueProfile& seen, const std::vector<double>&
   return *middle;
 }
 
+/// Independent results at once: additions wait for each other otherwise.
+constexpr size_t kLanes = 4;
+
+/// max_i a[i] b[i], at least 0.
+double largest_product(const std::vector<double>& a, const double* b) {
+  double lanes[kLanes] = {};
+  const size_t whole = a.size() / kLanes * kLanes;
+  for (size_t i = 0; i < whole; i += kLanes)
+    for (size_t l = 0; l < kLanes; ++l) lanes[l] = std::max(lanes[l], a[i + l] * b[i + l]);
+  for (size_t i = whole; i < a.size(); ++i) lanes[0] = std::max(lanes[0], a[i] * b[i]);
+  return std::max(std::max(lanes[0], lanes[1]), std::max(lanes[2], lanes[3]));
+}
+
+/// out[i] = (a[i] b[i] / unit)^kOrder; returns their sum.
+double raised_products(const std::vector<double>& a, const double* b, double unit, std::vector<double>& out) {
+  double lanes[kLanes] = {};
+  const double inverse = 1 / unit;
+  const size_t whole = a.size() / kLanes * kLanes;
+  for (size_t i = 0; i < whole; i += kLanes)
+    for (size_t l = 0; l < kLanes; ++l) lanes[l] += out[i + l] = power16(a[i + l] * b[i + l] * inverse);
+  for (size_t i = whole; i < a.size(); ++i) lanes[0] += out[i] = power16(a[i] * b[i] * inverse);
+  return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+}
+
 }  // namespace
 
 ScaleCost::ScaleCost(const ScaleGroup& group, const calib::Profile* profile, const IntegerRegions& regions,
@@ -246,6 +270,25 @@ double ScaleCost::step_of(const Stored& stored, const std::vector<double>& s) co
   return (high - low) / kValueSteps;
 }
 
+/// What all results of a group read, for one choice of factors: weights are a hundred million where a
+/// classifier reads a whole image, so what does not depend on the result is computed once.
+struct ScaleCost::GroupInputs {
+  int64_t first_output, end_output;
+  std::vector<double> factor, power;  // s_c and p_c / s_c^2 of each input channel
+  double carried = 0;                 // the sum of the latter
+
+  GroupInputs(const Reader& reader, int64_t group, const std::vector<double>& s)
+      : first_output(group * (reader.outputs / reader.groups)),
+        end_output(first_output + reader.outputs / reader.groups) {
+    for (int64_t i = 0; i < reader.inputs; ++i) {
+      const auto c = static_cast<size_t>(group * reader.inputs + i);
+      factor.push_back(s[reader.factor[c]]);
+      power.push_back(reader.power[c] / squared(factor.back()));
+      carried += power.back();
+    }
+  }
+};
+
 ScaleCost::Parts ScaleCost::parts_at(const std::vector<double>& factors) const {
   std::vector<double> s = factors;
   s.resize(count_ + 1, 1.0);
@@ -257,16 +300,13 @@ ScaleCost::Parts ScaleCost::parts_at(const std::vector<double>& factors) const {
                       gain_[stored.factor[c]];
   }
   for (const Reader& reader : readers_)
-    for (int64_t o = 0; o < reader.outputs; ++o) {
-      const int64_t first = o / (reader.outputs / reader.groups) * reader.inputs;
-      double largest = 0, carried = 0;
-      for (int64_t i = 0; i < reader.inputs; ++i) {
-        const auto c = static_cast<size_t>(first + i);
-        largest = std::max(largest,
-                           s[reader.factor[c]] * reader.largest[static_cast<size_t>(o * reader.inputs + i)]);
-        carried += reader.power[c] / squared(s[reader.factor[c]]);
+    for (int64_t g = 0; g < reader.groups; ++g) {
+      const GroupInputs in(reader, g, s);
+      for (int64_t o = in.first_output; o < in.end_output; ++o) {
+        const double largest = largest_product(in.factor, reader.largest.data() + o * reader.inputs);
+        parts.weights +=
+            reader.importance[static_cast<size_t>(o)] * squared(largest / reader.steps) * in.carried;
       }
-      parts.weights += reader.importance[static_cast<size_t>(o)] * squared(largest / reader.steps) * carried;
     }
   return parts;
 }
@@ -301,24 +341,23 @@ void ScaleCost::pulls(const std::vector<double>& s, std::vector<double>& up,
     }
   }
   for (const Reader& reader : readers_)
-    for (int64_t o = 0; o < reader.outputs; ++o) {
-      const int64_t first = o / (reader.outputs / reader.groups) * reader.inputs;
-      const double* m = reader.largest.data() + o * reader.inputs;
-      double largest = 0, carried = 0, sum = 0;
-      for (int64_t i = 0; i < reader.inputs; ++i) {
-        const size_t f = reader.factor[static_cast<size_t>(first + i)];
-        largest = std::max(largest, s[f] * m[i]);
-        carried += reader.power[static_cast<size_t>(first + i)] / squared(s[f]);
+    for (int64_t g = 0; g < reader.groups; ++g) {
+      const GroupInputs in(reader, g, s);
+      std::vector<double> raised(in.factor.size()), share(in.factor.size(), 0.0);
+      double steps = 0;
+      for (int64_t o = in.first_output; o < in.end_output; ++o) {
+        const double* m = reader.largest.data() + o * reader.inputs;
+        const double largest = largest_product(in.factor, m);
+        if (largest == 0) continue;
+        const double step = reader.importance[static_cast<size_t>(o)] * squared(largest / reader.steps);
+        const double part = step * in.carried / raised_products(in.factor, m, largest, raised);
+        for (size_t i = 0; i < raised.size(); ++i) share[i] += part * raised[i];
+        steps += step;
       }
-      if (largest == 0) continue;
-      for (int64_t i = 0; i < reader.inputs; ++i)
-        sum += power16(s[reader.factor[static_cast<size_t>(first + i)]] * m[i] / largest);
-      const double step = reader.importance[static_cast<size_t>(o)] * squared(largest / reader.steps);
-      for (int64_t i = 0; i < reader.inputs; ++i) {
-        const auto c = static_cast<size_t>(first + i);
-        const size_t f = reader.factor[c];
-        up[f] += step * carried * power16(s[f] * m[i] / largest) / sum;
-        down[f] += step * reader.power[c] / squared(s[f]);
+      for (size_t i = 0; i < share.size(); ++i) {
+        const size_t f = reader.factor[static_cast<size_t>(g * reader.inputs) + i];
+        up[f] += share[i];
+        down[f] += steps * in.power[i];
       }
     }
 }

@@ -82,6 +82,8 @@ class ScaleCost {
     std::vector<double> importance;  // per output
   };
 
+  struct GroupInputs;
+
   void add_reader(const ScaledLayer& layer, const calib::Profile* profile, const std::vector<double>& reach);
   void add_stored(const ScaledValue& value, const calib::Profile* profile, const std::vector<double>& reach,
                   double gain);

@@ -39,15 +39,17 @@ class Rounder {
       const std::vector<float> wanted = matrix_of(original, g);
       RoundingProblem problem = make_layer_problem(node, g, moments[at], wanted, centred);
       problem.apart = weights.apart(g);
-      found[at] = round_group(problem, weights, g, parts[at]);
+      found[at] =
+          moments[at].has_products() ? round_group(problem, weights, g, parts[at]) : weights.stored(g);
       std::vector<float> values = values_of(problem, weights.grid(g), found[at]);
-      if (options_.variance && !weights.fits_scales()) {
+      if (options_.variance && !weights.fits_scales() && moments[at].has_products()) {
         factors[at] = variance_factors(moments[at], wanted, values, centred);
         scale_columns(values, factors[at]);
       }
       shift[at] = mean_shift(moments[at], wanted, values);
     });
     RoundedLayer layer{key_of(node)};
+    layer.by_error = moments.front().has_products();
     for (size_t g = 0; g < parts.size(); ++g) {
       weights.store(static_cast<int64_t>(g), found[g]);
       layer.nearest += parts[g].nearest;
@@ -64,8 +66,11 @@ class Rounder {
   /// Zeros of a layer that was pruned stay.
   RoundingProblem make_layer_problem(const ir::Node& node, int64_t group, const Moments& moments,
                                      const std::vector<float>& wanted, bool centred) const {
-    RoundingProblem problem = make_problem(
-        moments, wanted, {.damping = damping_for(moments, options_.damping), .centred = centred});
+    RoundingProblem problem;
+    problem.k = moments.k, problem.n = moments.n;
+    if (moments.has_products())
+      problem = make_problem(moments, wanted,
+                             {.damping = damping_for(moments, options_.damping), .centred = centred});
     if (!recipe_.pruned.contains(key_of(node))) return problem;
     for (const float w : matrix_of(node, group)) problem.zero.push_back(w == 0 ? 1 : 0);
     return problem;

@@ -30,6 +30,7 @@ struct SequentialOptions {
 struct RoundedLayer {
   std::string key;
   double nearest = 0, chosen = 0;
+  bool by_error = true;  // false: the nearest codes, since too little is known (worth_products)
 };
 
 /// Chooses codes for every layer that `recipe` stores in integers, scales too where they belong to groups,
