@@ -8,7 +8,8 @@
 namespace narrow::kernel_cases {
 
 /// About the multiply-adds of one case: large enough for several tiles of every kernel, small enough for a
-/// reference in plain loops (conv_f32_winograd, which takes no case so small, gets larger ones).
+/// reference in plain loops (conv_f32_winograd and conv_int8_winograd, which take no case so small, get
+/// larger ones).
 constexpr int64_t kDrawBudget = 150'000;
 
 /// A case of `family`, or of any when it is null; convolutions, which have most candidates, most often.

@@ -9,7 +9,7 @@ namespace {
 
 using kernels::ConvShape;
 
-enum class Shape { product, window, strided, depthwise, scale, grouped, winograd, tiny };
+enum class Shape { product, window, strided, depthwise, scale, grouped, winograd, int8_winograd, tiny };
 
 int64_t side(int64_t extent, int64_t kernel, int64_t stride, int64_t pads, int64_t dilation) {
   const int64_t room = extent + pads - (kernel - 1) * dilation - 1;
@@ -64,6 +64,11 @@ ConvShape draw_shape(Shape kind, Dice& dice) {
       s.pad_top = dice.between(0, 2), s.pad_left = dice.between(0, 2);
       s.c = dice.once_in(8) ? dice.between(81, 97) : dice.between(32, 36), s.oc = dice.between(32, 36);
       if (dice.once_in(4)) s.oc = dice.between(32, 49);
+      break;
+    case Shape::int8_winograd:  // 32 patches of 4x4, channels in sixteens; from 128 on sums may need parts
+      s.h = s.oh = dice.between(21, 24), s.w = s.ow = dice.between(21, 25), s.kh = s.kw = 3;
+      s.pad_top = dice.between(0, 2), s.pad_left = dice.between(0, 2);
+      s.c = dice.one_of({32, 48, 64, 128}), s.oc = dice.between(16, 40);
   }
   return s;
 }
@@ -93,10 +98,11 @@ void set_shape(Case& c, const ConvShape& s) {
   c.set("out", s.oh, s.ow), c.set("dilation", s.dilation_h, s.dilation_w), c.set("groups", s.groups);
 }
 
-/// Integers half of the time; Winograd takes only f32.
+/// Integers half of the time; conv_f32_winograd takes only f32.
 void draw_types(Case& c, Shape kind, Dice& dice) {
   draw_format(c, "src", kind == Shape::winograd ? std::vector<std::string>{"f32"} : kAllTypes, dice);
-  if (kind != Shape::winograd && dice.once_in(3)) draw_format(c, "src", {"u8", "s8"}, dice);
+  if (kind == Shape::int8_winograd || (kind != Shape::winograd && dice.once_in(3)))
+    draw_format(c, "src", {"u8", "s8"}, dice);
   const bool integer = is_int8(c.type("src"));
   if (integer) c.set_choice("weights", "s8");
   if (!integer) c.set("weights", dice.below(3));
@@ -125,10 +131,11 @@ bool any_takes(const Case& c) {
 
 Case draw_conv(Dice& dice, int64_t budget) {
   Case c = standard_case(*find_family("conv"));
-  const auto kind =
-      dice.once_in(16) ? Shape::winograd : static_cast<Shape>(dice.one_of({0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 7}));
+  const auto kind = dice.once_in(16)   ? Shape::winograd
+                    : dice.once_in(24) ? Shape::int8_winograd
+                                       : static_cast<Shape>(dice.one_of({0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 8}));
   ConvShape shape = draw_shape(kind, dice);
-  if (kind != Shape::winograd) fit(shape, budget);
+  if (kind != Shape::winograd && kind != Shape::int8_winograd) fit(shape, budget);
   if (dice.once_in(40)) shape.n = 0;
   if (dice.once_in(60)) shape.oh = 0;
   set_shape(c, shape);

@@ -209,6 +209,9 @@ constexpr Window kWindows[] = {
     {1, 14, 14, 32, 48, 3, 3, 1, 1, 1, 1, 1, 1, 1},  // enough patches for Winograd
     {2, 9, 11, 40, 65, 3, 3, 1, 0, 1, 2, 1, 1, 1},   // odd sizes, asymmetric padding
     {1, 17, 16, 97, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1},  // too many channels to fuse the transform
+    {1, 22, 24, 48, 50, 3, 3, 1, 0, 1, 2, 1, 1,
+     1},  // and for that in whole numbers, two of each channel's vectors
+    {3, 15, 14, 32, 17, 3, 3, 1, 2, 2, 1, 1, 1, 1},  // patches across images, borders all around
     {2, 8, 8, 24, 36, 3, 3, 1, 1, 1, 1, 1, 1, 3},    // groups
     {1, 5, 9, 12, 24, 1, 1, 1, 0, 0, 0, 0, 1, 4},
     {2, 9, 15, 48, 48, 3, 3, 1, 1, 1, 1, 1, 1, 48},  // depthwise

@@ -1,11 +1,9 @@
 // Int8 convolutions and products as one blocked matrix product: positions x outputs, summed over taps and
 // channels.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/conv/conv_clamp.h"
+#include "kernels/conv/s8_columns.h"
 #include "kernels/conv/s8_layout.h"
 #include "kernels/conv/s8_task.h"
 #include "kernels/conv/walk_plan.h"
@@ -34,76 +32,6 @@ constexpr S8Isa kAvx2{"conv_int8_avx2", Isa::avx2, {{6, 16, 4}, 16, false, false
 constexpr S8Isa kPlain{
     "conv_int8_plain", Isa::plain, {{4, 16, 4}, 16, false, false, 1}, s8_task_plain, false};
 
-constexpr int64_t kMaxDepth = 65793;  // 255 * 128 * K < 2^31
-
-bool zero_point_fits(DType type, const TensorQuant& quant) {
-  if (!is_int8(type)) return true;
-  const int32_t low = type == DType::u8 ? 0 : -128;
-  return quant.zero_point >= low && quant.zero_point <= low + 255;
-}
-
-std::string unsupported_shape(const ConvSpec& spec) {
-  const ConvShape& s = spec.shape;
-  if (spec.weights != DType::s8) return fmt::format("weights = {}: wants s8", to_string(spec.weights));
-  if (std::min({s.c, s.oc, s.kh, s.kw, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w}) < 1)
-    return "channels, kernel, stride and dilation have to be positive";
-  if (s.groups < 1 || s.c % s.groups != 0 || s.oc % s.groups != 0)
-    return fmt::format("groups = {}: wants a divisor of {} and {}", s.groups, s.c, s.oc);
-  if (s.kh * s.kw * (s.c / s.groups) > kMaxDepth)
-    return fmt::format("{} products per sum: wants at most {}", s.kh * s.kw * (s.c / s.groups), kMaxDepth);
-  return {};
-}
-
-std::string unsupported(const ConvSpec& spec) {
-  const auto stores = [](DType t) {
-    return is_int8(t) || t == DType::f32 || t == DType::bf16 || t == DType::f16;
-  };
-  if (!is_int8(spec.src)) return fmt::format("src = {}: wants u8 or s8", to_string(spec.src));
-  if (!stores(spec.dst)) return fmt::format("dst = {}: wants u8, s8, f32, bf16 or f16", to_string(spec.dst));
-  if (spec.residual != DType::undefined && !stores(spec.residual))
-    return fmt::format("residual = {}: wants u8, s8, f32, bf16 or f16", to_string(spec.residual));
-  if (!zero_point_fits(spec.src, spec.src_quant) || !zero_point_fits(spec.dst, spec.dst_quant) ||
-      !zero_point_fits(spec.residual, spec.residual_quant))
-    return "a zero point is outside its type's range";
-  if (std::string reason = unsupported_shape(spec); !reason.empty()) return reason;
-  if (spec.weight_scale.size() != 1 && static_cast<int64_t>(spec.weight_scale.size()) != spec.shape.oc)
-    return fmt::format("{} weight scales: wants 1 or {}", spec.weight_scale.size(), spec.shape.oc);
-  return {};
-}
-
-/// Whether no value, in units of dst's scale, can leave the range of int32: the conversion would not
-/// saturate.
-bool fits_int32(const S8Finish& f, const S8Packed& packed) {
-  const int64_t columns = packed.layout().groups * packed.layout().padded_outputs();
-  const double scale = *std::max_element(f.scale, f.scale + columns);
-  const double residual = f.residual_type == DType::undefined ? 0 : 255.0 * f.residual_scale;
-  const double bound = (0x1p31 * scale + residual) * f.inverse_out_scale;
-  return *std::min_element(f.scale, f.scale + columns) >= 0 && bound >= 0 && bound < 0x1.ffp30;
-}
-
-S8Finish make_finish(const ConvSpec& spec, const S8Packed& packed, const S8Isa& isa) {
-  const bool bounds_only = is_int8(spec.dst) && spec.activation.is_clamp();
-  const bool one_factor = is_one_factor(spec);
-  S8Finish f{};
-  f.dst_type = spec.dst;
-  f.residual_type = spec.residual;
-  f.activation = bounds_only ? Activation{} : spec.activation;
-  f.scale = one_factor ? packed.multiplier() : packed.scale();
-  f.inverse_out_scale = one_factor ? 1.0F : 1.0F / spec.dst_quant.scale;
-  f.out_zero = spec.dst_quant.zero_point;
-  const IntegerBounds bounds = integer_bounds(spec);
-  f.low = bounds.low;
-  f.high = bounds.high;
-  f.residual_scale = one_factor ? residual_multiplier(spec) : spec.residual_quant.scale;
-  f.residual_zero = spec.residual_quant.zero_point;
-  f.stays_in_bytes = one_factor && fits_int32(f, packed);
-  f.bias = packed.bias();
-  f.on_float = isa.on_float && f.stays_in_bytes && packed.sums_fit_float();
-  f.start = f.on_float ? packed.on_float() : packed.bias();
-  f.back = packed.back();
-  return f;
-}
-
 /// The shape of what the walk reads: pixels of all rows that share a segment.
 ConvShape in_bytes(ConvShape shape, const ConvLayout& layout) {
   const int64_t bytes = layout.rows_per_segment * layout.widening;
@@ -121,7 +49,7 @@ class S8Conv : public ConvKernel, private ConvWalker {
         widen_(isa.widen),
         is_signed_(spec.src == DType::s8),
         fill_(spec.src_quant.zero_point),
-        finish_(make_finish(spec, *packed_, isa)),
+        finish_(s8_finish_of(spec, packed_->columns(), isa.on_float)),
         interleave_(interleave_plan(packed_->layout().rows_per_segment, spec.shape.c)),
         plan_(in_bytes(spec.shape, packed_->layout()), packed_->layout(),
               spec.shape.is_pointwise() && isa.widen == nullptr, threads) {}
@@ -232,7 +160,7 @@ template <const S8Isa& kIsa>
 ConvCandidate candidate() {
   return {kIsa.name,
           kIsa.isa,
-          unsupported,
+          s8_unsupported,
           [](const ConvSpec& spec, const ConvWeights& weights) -> std::shared_ptr<const PackedWeights> {
             return std::make_shared<S8Packed>(spec, weights, kIsa.tile);
           },
@@ -245,7 +173,7 @@ ConvCandidate candidate() {
            [](const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byte* weights) {
              s8_unpack(spec, kIsa.tile, parts, weights);
            },
-           unsupported_shape}};
+           s8_unsupported_shape}};
 }
 
 }  // namespace

@@ -67,6 +67,21 @@ void for_each_run(const ConvShape& s, const ConvLayout& l, F&& run) {
   }
 }
 
+AlignedBuffer packed(const ConvSpec& spec, const ConvLayout& layout, const S8Tile& tile,
+                     const int8_t* weights) {
+  const ConvShape& s = spec.shape;
+  const int64_t taps = s.kh * s.kw, depth = s.c / s.groups * taps;
+  AlignedBuffer all = AlignedBuffer::zeroed(layout.weight_bytes());
+  auto* to = all.as<int8_t>();
+  for_each_run(s, layout_in_elements(spec, tile), [&](int64_t o, int64_t first, int64_t at, int64_t count) {
+    const int8_t* from = weights + o * depth + first;
+    for (int64_t i = 0; i < count; ++i) to[at + i] = from[i * taps];
+  });
+  return all;
+}
+
+S8Places places(const ConvLayout& layout) { return {layout.groups, layout.outputs, layout.padded_outputs()}; }
+
 }  // namespace
 
 ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile) {
@@ -95,62 +110,18 @@ void s8_unpack(const ConvSpec& spec, const S8Tile& tile, std::span<const Aligned
 }
 
 S8Packed::S8Packed(const ConvSpec& spec, const ConvWeights& source, const S8Tile& tile)
-    : layout_(s8_layout(spec, tile)), tile_(tile), columns_(AlignedBuffer::zeroed(layout_.columns() * 20)) {
-  if (source.stored.empty()) {
-    pack(spec, static_cast<const int8_t*>(source.weights));
-  } else {
-    weights_ = source.stored[0].share();
-    sums_ = source.stored[1].share();
-  }
-  finish_columns(spec, spec.bias ? static_cast<const int32_t*>(source.bias) : nullptr);
-}
+    : layout_(s8_layout(spec, tile)),
+      weights_(source.stored.empty() ? packed(spec, layout_, tile, static_cast<const int8_t*>(source.weights))
+                                     : source.stored[0].share()),
+      sums_(source.stored.empty()
+                ? s8_column_sums(spec, static_cast<const int8_t*>(source.weights), places(layout_))
+                : source.stored[1].share()),
+      columns_(spec, spec.bias ? static_cast<const int32_t*>(source.bias) : nullptr, sums_.as<int32_t>(),
+               places(layout_), tile.shifts_signed) {}
 
 std::vector<std::span<const std::byte>> S8Packed::stored() const {
   return {{weights_.data(), static_cast<size_t>(weights_.bytes())},
           {sums_.data(), static_cast<size_t>(sums_.bytes())}};
-}
-
-void S8Packed::pack(const ConvSpec& spec, const int8_t* weights) {
-  const ConvShape& s = spec.shape;
-  const int64_t taps = s.kh * s.kw, depth = s.c / s.groups * taps;
-  weights_ = AlignedBuffer::zeroed(layout_.weight_bytes());
-  sums_ = AlignedBuffer::zeroed(layout_.columns() * 8);
-  auto* packed = weights_.as<int8_t>();
-  for_each_run(s, layout_in_elements(spec, tile_), [&](int64_t o, int64_t first, int64_t at, int64_t count) {
-    const int8_t* from = weights + o * depth + first;
-    for (int64_t i = 0; i < count; ++i) packed[at + i] = from[i * taps];
-  });
-  for (int64_t o = 0; o < s.oc; ++o) {
-    int32_t sum = 0, magnitude = 0;
-    for (int64_t i = 0; i < depth; ++i) {
-      sum += weights[o * depth + i];
-      magnitude += std::abs(int32_t{weights[o * depth + i]});
-    }
-    const int64_t at = o / layout_.outputs * layout_.padded_outputs() + o % layout_.outputs;
-    sums_.as<int32_t>()[at] = sum;
-    sums_.as<int32_t>()[layout_.columns() + at] = magnitude;
-  }
-}
-
-void S8Packed::finish_columns(const ConvSpec& spec, const int32_t* bias) {
-  const int64_t zero = spec.src_quant.zero_point + (tile_.shifts_signed && spec.src == DType::s8 ? 128 : 0);
-  const int64_t all = layout_.columns();
-  auto* ints = columns_.as<int32_t>();
-  auto* floats = columns_.as<float>();
-  for (int64_t o = 0; o < spec.shape.oc; ++o) {
-    const int64_t at = o / layout_.outputs * layout_.padded_outputs() + o % layout_.outputs;
-    const int64_t own = bias != nullptr ? bias[o] : 0, sum = sums_.as<int32_t>()[at];
-    const float w_scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(o)];
-    const float factor =
-        requantize_factor(static_cast<double>(spec.src_quant.scale) * w_scale / spec.dst_quant.scale);
-    const auto start = static_cast<uint32_t>(static_cast<uint64_t>(own - zero * sum));
-    ints[at] = static_cast<int32_t>(start);
-    floats[all + at] = spec.src_quant.scale * w_scale;
-    floats[2 * all + at] = factor;
-    ints[3 * all + at] = static_cast<int32_t>(start + uint32_t{kSumsOnFloat});
-    floats[4 * all + at] = -0x1.8p23F * factor;
-    most_ = std::max(most_, std::abs(own) + 255 * int64_t{sums_.as<int32_t>()[all + at]});
-  }
 }
 
 }  // namespace narrow::kernels

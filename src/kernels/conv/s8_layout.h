@@ -5,8 +5,8 @@
 
 #include "base/aligned.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/s8_columns.h"
 #include "kernels/conv/walk_layout.h"
-#include "kernels/requantize.h"
 
 namespace narrow::kernels {
 
@@ -24,14 +24,7 @@ struct S8Tile : ConvTile {
 ConvLayout s8_layout(const ConvSpec& spec, const S8Tile& tile);
 
 /// Weights as [group][panel][steps][columns / 16][weights of a column and step / 4][16][4] (2 instead of 4
-/// where a step has 2), and per column their sum and the sum of their magnitudes, all of which a file may
-/// keep; made at each start, per column (padded):
-///   bias        bias - zero_point * sum(w), so that the raw source bytes can be summed; padding pixels hold
-///   the zero
-///               point. Computed modulo 2^32, as the sums are.
-///   scale       x_scale * w_scale
-///   multiplier  of x_scale * w_scale / out_scale: kernels/requantize.h
-///   on_float, back: the bias on the bits of a float, and that float times -multiplier
+/// where a step has 2), and the sums of columns, all of which a file may keep; what is made of the latter.
 class S8Packed : public PackedWeights {
  public:
   S8Packed(const ConvSpec& spec, const ConvWeights& source, const S8Tile& tile);
@@ -40,22 +33,12 @@ class S8Packed : public PackedWeights {
 
   const ConvLayout& layout() const { return layout_; }
   const int8_t* weights() const { return weights_.as<int8_t>(); }
-  const int32_t* bias() const { return columns_.as<int32_t>(); }
-  const float* scale() const { return columns_.as<float>() + layout_.columns(); }
-  const float* multiplier() const { return scale() + layout_.columns(); }
-  const int32_t* on_float() const { return bias() + 3 * layout_.columns(); }
-  const float* back() const { return scale() + 3 * layout_.columns(); }
-  /// No sum can reach 2^22.
-  bool sums_fit_float() const { return most_ < kMostOnFloat; }
+  const S8Columns& columns() const { return columns_; }
 
  private:
-  void pack(const ConvSpec& spec, const int8_t* weights);
-  void finish_columns(const ConvSpec& spec, const int32_t* bias);
-
   ConvLayout layout_;
-  S8Tile tile_;
-  int64_t most_ = 0;  // a bound of what sums may be, bias included
-  AlignedBuffer weights_, sums_, columns_;
+  AlignedBuffer weights_, sums_;
+  S8Columns columns_;
 };
 
 std::vector<int64_t> s8_stored_sizes(const ConvSpec& spec, const S8Tile& tile);
