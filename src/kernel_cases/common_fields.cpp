@@ -73,7 +73,7 @@ void draw_activation(Case& c, Dice& dice) {
 }
 
 void add_data(Fields& fields) {
-  fields.push_back(choice_field("values", {"uniform", "extreme", "saturating"}));
+  fields.push_back(choice_field("values", {"uniform", "extreme", "saturating", "relu"}));
   fields.push_back(size_field("seed", 1, 0, INT64_MAX));
 }
 
@@ -81,7 +81,7 @@ Values values_of(const Case& c) { return static_cast<Values>(c.choice("values"))
 Random random_of(const Case& c) { return Random(static_cast<uint64_t>(c.size("seed"))); }
 
 void draw_data(Case& c, Dice& dice) {
-  c.set("values", dice.one_of({0, 0, 1, 2}));
+  c.set("values", dice.one_of({0, 0, 1, 2, 3}));
   c.set("seed", dice.below(10000));
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -14,7 +15,9 @@ namespace {
 template <class T>
 T integer_value(Random& random, Values values, int64_t i, bool flip) {
   constexpr int64_t kLow = std::numeric_limits<T>::min(), kHigh = std::numeric_limits<T>::max();
-  if (values == Values::uniform) return static_cast<T>(random.integer(kLow, kHigh));
+  if (values == Values::relu && sizeof(T) == 1)
+    return static_cast<T>(std::clamp<double>(64 * random.normal(), kLow, kHigh));
+  if (values == Values::uniform || values == Values::relu) return static_cast<T>(random.integer(kLow, kHigh));
   if (values == Values::extreme) {
     const int64_t list[] = {kLow, kLow + 1, kHigh - 1, kHigh, 0, kLow, kHigh, random.integer(kLow, kHigh)};
     return static_cast<T>(list[random.next() % 8]);
@@ -25,7 +28,7 @@ T integer_value(Random& random, Values values, int64_t i, bool flip) {
 }
 
 float float_value(Random& random, Values values, int64_t i, bool flip) {
-  if (values == Values::uniform) return static_cast<float>(random.uniform(-1, 1));
+  if (values == Values::uniform || values == Values::relu) return static_cast<float>(random.uniform(-1, 1));
   if (values == Values::saturating) return flip != (i / 8 % 3 == 2) ? 1.0F : -1.0F;
   if (random.next() % 8 == 0) return random.next() % 2 == 0 ? 0.0F : -0.0F;
   return static_cast<float>(std::ldexp(random.uniform(-1, 1), static_cast<int>(random.integer(-10, 10))));

@@ -11,8 +11,11 @@ namespace narrow::kernel_cases {
 
 /// uniform      integers over their whole range, floats in [-1, 1]
 /// extreme      integers mostly at or beside the ends of their range and 0; floats of very unequal size, and
-/// zeros saturating   runs of equal values at one end: what overflows first where sums of products do not fit
-enum class Values : uint8_t { uniform, extreme, saturating };
+///              zeros
+/// saturating   runs of equal values at one end: what overflows first where sums of products do not fit
+/// relu         u8 as behind a ReLU: half of them 0, few large; s8 around 0; wider integers and floats as
+/// uniform
+enum class Values : uint8_t { uniform, extreme, saturating, relu };
 
 /// f32 bf16 f16, integers of at most 32 bits. `range`: floats are scaled by it.
 Bytes make_values(Random& random, DType type, int64_t count, Values values, float range = 1);

@@ -20,6 +20,8 @@ AlignedBuffer filler(const ir::TensorType& type) {
       buffer.as<bf16>()[i] = bf16(x);
     else if (type.dtype == DType::f16)
       buffer.as<f16>()[i] = f16(x);
+    else if (type.dtype == DType::u8)
+      buffer.as<uint8_t>()[i] = static_cast<uint8_t>(std::clamp(64 * random.normal(), 0.0, 255.0));
     else if (bytes_of(type.dtype) == 1)
       buffer.as<uint8_t>()[i] = static_cast<uint8_t>(random.next());
     else

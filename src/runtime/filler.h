@@ -6,7 +6,8 @@
 
 namespace narrow::runtime {
 
-/// Numbers of no consequence: small, neither denormal nor NaN; the same at each call. The type is static.
+/// Floats of no consequence: small, neither denormal nor NaN; u8 as behind a ReLU, since there is a kernel
+/// that is slower where most are large (conv_int8_bytes_avx2). The same at each call. The type is static.
 AlignedBuffer filler(const ir::TensorType& type);
 
 }  // namespace narrow::runtime

@@ -68,7 +68,7 @@ ConvShape draw_shape(Shape kind, Dice& dice) {
     case Shape::int8_winograd:  // 32 patches of 4x4, channels in sixteens; from 128 on sums may need parts
       s.h = s.oh = dice.between(21, 24), s.w = s.ow = dice.between(21, 25), s.kh = s.kw = 3;
       s.pad_top = dice.between(0, 2), s.pad_left = dice.between(0, 2);
-      s.c = dice.one_of({32, 48, 64, 128}), s.oc = dice.between(16, 40);
+      s.c = dice.one_of({32, 64, 80, 128}), s.oc = dice.between(16, 48);
   }
   return s;
 }

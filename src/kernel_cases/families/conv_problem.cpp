@@ -20,7 +20,8 @@ Bytes make_bias(const Case& c, const ConvOperands& operands, Random& random) {
   const int64_t oc = operands.spec.shape.oc;
   if (!is_int8(operands.spec.src)) return make_values(random, DType::f32, oc, values_of(c));
   const int64_t most = INT32_MAX - operands.depth() * 255 * 128;
-  const int64_t limit = values_of(c) == Values::uniform ? std::min<int64_t>(3000, most) : most;
+  const int64_t limit =
+      values_of(c) == Values::uniform || values_of(c) == Values::relu ? std::min<int64_t>(3000, most) : most;
   Bytes bias(static_cast<size_t>(oc) * 4);
   for (int64_t o = 0; o < oc; ++o) {
     const int64_t ends[] = {limit, -limit, random.integer(-limit, limit)};

@@ -209,9 +209,9 @@ constexpr Window kWindows[] = {
     {1, 14, 14, 32, 48, 3, 3, 1, 1, 1, 1, 1, 1, 1},  // enough patches for Winograd
     {2, 9, 11, 40, 65, 3, 3, 1, 0, 1, 2, 1, 1, 1},   // odd sizes, asymmetric padding
     {1, 17, 16, 97, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1},  // too many channels to fuse the transform
-    {1, 22, 24, 48, 50, 3, 3, 1, 0, 1, 2, 1, 1,
+    {1, 22, 24, 80, 50, 3, 3, 1, 0, 1, 2, 1, 1,
      1},  // and for that in whole numbers, two of each channel's vectors
-    {3, 15, 14, 32, 17, 3, 3, 1, 2, 2, 1, 1, 1, 1},  // patches across images, borders all around
+    {3, 15, 14, 64, 33, 3, 3, 1, 2, 2, 1, 1, 1, 1},  // patches across images, borders all around
     {2, 8, 8, 24, 36, 3, 3, 1, 1, 1, 1, 1, 1, 3},    // groups
     {1, 5, 9, 12, 24, 1, 1, 1, 0, 0, 0, 0, 1, 4},
     {2, 9, 15, 48, 48, 3, 3, 1, 1, 1, 1, 1, 1, 48},  // depthwise
@@ -240,7 +240,7 @@ ConvSpec spec_of(const ConvShape& shape, DType src, DType weights, DType dst, DT
   if (is_int8(src)) {
     const int64_t depth = shape.c / shape.groups;
     const float k = static_cast<float>(depth * shape.kh * shape.kw);
-    spec.src_quant = {0.02F, src == DType::u8 ? 113 : -7};
+    spec.src_quant = {0.02F, src != DType::u8 ? -7 : dst == DType::u8 ? 113 : 5};
     for (int64_t i = 0; i < shape.oc; ++i)
       spec.weight_scale.push_back(0.002F + 0.0001F * static_cast<float>(i % 7));
     spec.dst_quant = {0.004F * std::sqrt(k), dst == DType::u8 ? 120 : 3};

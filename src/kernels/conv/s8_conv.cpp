@@ -1,5 +1,7 @@
 // Int8 convolutions and products as one blocked matrix product: positions x outputs, summed over taps and
 // channels.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -20,13 +22,33 @@ struct S8Isa {
   bool on_float;  // sums may begin on the bits of a float
   /// What makes the elements of tile.element = 2 bytes.
   void (*widen)(bool is_signed, const uint8_t* from, int64_t count, int16_t* to) = nullptr;
+  /// Why it takes less than others.
+  std::string (*refuses)(const ConvSpec& spec) = nullptr;
 };
+
+/// Bytes whose zero is small are mostly small: s8_bytes_avx2.cpp.
+std::string refused_by_bytes(const ConvSpec& spec) {
+  constexpr int32_t kMostZero = 64;
+  const int64_t depth = spec.shape.kh * spec.shape.kw * round_up(spec.shape.c, 4);
+  if (spec.src != DType::u8) return fmt::format("src = {}: wants u8", to_string(spec.src));
+  if (spec.src_quant.zero_point > kMostZero)
+    return fmt::format("zero point {}: wants at most {}, pairs of bytes are to be small",
+                       spec.src_quant.zero_point, kMostZero);
+  if (spec.src_is_crowded) return "behind an upper bound: pairs of bytes are to be small";
+  if (spec.shape.groups != 1) return fmt::format("groups = {}: wants 1", spec.shape.groups);
+  if (depth > kS8MostBytesDepth)
+    return fmt::format("{} products per sum: wants at most {}", depth, kS8MostBytesDepth);
+  return {};
+}
 
 constexpr S8Isa kAmx{"conv_int8_amx", Isa::amx, {{32, 32, 64}, 64, false, true, 1}, s8_task_amx, true};
 constexpr S8Isa kVnni{
     "conv_int8_avx512vnni", Isa::avx512_vnni, {{14, 32, 4}, 32, true, false, 1}, s8_task_avx512vnni, true};
 constexpr S8Isa kAvxVnni{
     "conv_int8_avx2vnni", Isa::avx2_vnni, {{6, 16, 4}, 16, true, false, 1}, s8_task_avx2vnni, false};
+constexpr S8Isa kAvx2Bytes{"conv_int8_bytes_avx2", Isa::avx2, {{6, 16, 4}, 16, false, false, 1},
+                           s8_bytes_task_avx2,     false,     nullptr,
+                           refused_by_bytes};
 constexpr S8Isa kAvx2{"conv_int8_avx2", Isa::avx2, {{6, 16, 4}, 16, false, false, 2},
                       s8_task_avx2,     false,     s8_widen_avx2};
 constexpr S8Isa kPlain{
@@ -160,7 +182,10 @@ template <const S8Isa& kIsa>
 ConvCandidate candidate() {
   return {kIsa.name,
           kIsa.isa,
-          s8_unsupported,
+          [](const ConvSpec& spec) {
+            std::string reason = s8_unsupported(spec);
+            return reason.empty() && kIsa.refuses != nullptr ? kIsa.refuses(spec) : reason;
+          },
           [](const ConvSpec& spec, const ConvWeights& weights) -> std::shared_ptr<const PackedWeights> {
             return std::make_shared<S8Packed>(spec, weights, kIsa.tile);
           },
@@ -181,6 +206,7 @@ ConvCandidate candidate() {
 ConvCandidate conv_int8_amx() { return candidate<kAmx>(); }
 ConvCandidate conv_int8_avx512vnni() { return candidate<kVnni>(); }
 ConvCandidate conv_int8_avx2vnni() { return candidate<kAvxVnni>(); }
+ConvCandidate conv_int8_bytes_avx2() { return candidate<kAvx2Bytes>(); }
 ConvCandidate conv_int8_avx2() { return candidate<kAvx2>(); }
 ConvCandidate conv_int8_plain() { return candidate<kPlain>(); }
 

@@ -15,15 +15,14 @@ NARROW_INLINE __m256i load_residual(DType type, const uint8_t* p) {
   return type == DType::u8 ? _mm256_cvtepu8_epi32(bytes) : _mm256_cvtepi8_epi32(bytes);
 }
 
-/// Eight sums of pixel element `at` to integers, not yet bounded.
+/// Eight sums of pixel element `at` to integers, not yet bounded; all scales are one factor.
 NARROW_INLINE __m256i finish_eight(const S8Finish& f, const int32_t* c, const float* scale, int64_t at) {
   const __m256 sum = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(c)));
   const __m256 r = _mm256_mul_ps(sum, _mm256_loadu_ps(scale));
   if (f.residual_type == DType::undefined) return _mm256_cvtps_epi32(r);
   const __m256i added = load_residual(f.residual_type, static_cast<const uint8_t*>(f.residual) + at);
   const __m256 x = _mm256_cvtepi32_ps(_mm256_sub_epi32(added, _mm256_set1_epi32(f.residual_zero)));
-  return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_fmadd_ps(x, _mm256_set1_ps(f.residual_scale), r),
-                                          _mm256_set1_ps(f.inverse_out_scale)));
+  return _mm256_cvtps_epi32(_mm256_fmadd_ps(x, _mm256_set1_ps(f.residual_scale), r));
 }
 
 /// Sixteen columns, integer dst, bounds only; the order of saturations as in s8_finish_avx512.h.

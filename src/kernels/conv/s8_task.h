@@ -45,6 +45,9 @@ void s8_task_plain(const S8Args& args, const ConvRange& range);
 void s8_task_avx2(const S8Args& args, const ConvRange& range);
 /// Bytes to 16 bits each, as that task reads them.
 void s8_widen_avx2(bool is_signed, const uint8_t* from, int64_t count, int16_t* to);
+/// u8 of up to kS8MostBytesDepth bytes a sum, one group.
+constexpr int64_t kS8MostBytesDepth = 4608;
+void s8_bytes_task_avx2(const S8Args& args, const ConvRange& range);
 void s8_task_avx2vnni(const S8Args& args, const ConvRange& range);
 void s8_task_avx512vnni(const S8Args& args, const ConvRange& range);
 void s8_task_amx(const S8Args& args, const ConvRange& range);

@@ -20,18 +20,19 @@ struct WinogradIsa {
   Isa isa;
   int64_t columns, rows;  // of a panel, and patches at a time
   bool on_float;
-  int64_t least_patches;  // fewer are not worth reading eight times the bytes of weights
+  /// With fewer what is read (eight times the bytes of weights) and transformed outweighs what is not
+  /// multiplied.
+  int64_t least_patches, least_channels, least_outputs;
   const S8WinogradKernels& (*kernels)();
 };
 
-constexpr WinogradIsa kAvx512{"conv_int8_winograd_avx512vnni", Isa::avx512_vnni, 32, 10, true, 32,
+constexpr WinogradIsa kAvx512{"conv_int8_winograd_avx512vnni", Isa::avx512_vnni, 32, 10, true, 32, 64, 32,
                               s8_winograd_avx512vnni};
-constexpr WinogradIsa kAvxVnni{"conv_int8_winograd_avx2vnni", Isa::avx2_vnni, 16, 6, false, 32,
+constexpr WinogradIsa kAvxVnni{"conv_int8_winograd_avx2vnni", Isa::avx2_vnni, 16, 6, false, 32, 32, 32,
                                s8_winograd_avx2vnni};
-constexpr WinogradIsa kAvx2{"conv_int8_winograd_avx2", Isa::avx2, 16, 6, false, 8, s8_winograd_avx2};
+constexpr WinogradIsa kAvx2{"conv_int8_winograd_avx2", Isa::avx2, 16, 6, false, 8, 32, 16, s8_winograd_avx2};
 
 constexpr int64_t kMostColumns = 32, kMostRows = 10, kPatch = 6, kOutputs = 4;
-constexpr int64_t kLeastChannels = 32, kLeastOutputs = 16;
 /// Eight times the bytes of the filters.
 constexpr int64_t kMostBytes = 5 << 20;
 
@@ -211,7 +212,7 @@ class S8Winograd final : public ConvKernel {
   int64_t patch_tasks_ = 1, panel_tasks_ = 1;
 };
 
-std::string unsupported(const ConvSpec& spec, int64_t least_patches) {
+std::string unsupported(const ConvSpec& spec, const WinogradIsa& isa) {
   const ConvShape& s = spec.shape;
   if (std::string reason = s8_unsupported(spec); !reason.empty()) return reason;
   if (s.kh != 3 || s.kw != 3) return fmt::format("window = {} x {}: wants 3 x 3", s.kh, s.kw);
@@ -219,20 +220,20 @@ std::string unsupported(const ConvSpec& spec, int64_t least_patches) {
     return "wants stride and dilation 1";
   if (s.groups != 1) return fmt::format("groups = {}: wants 1", s.groups);
   if (s.c % 16 != 0) return fmt::format("channels = {}: wants a multiple of 16", s.c);
-  if (s.c < kLeastChannels || s.oc < kLeastOutputs)
-    return fmt::format("channels = {} to {}: wants at least {} to {}", s.c, s.oc, kLeastChannels,
-                       kLeastOutputs);
+  if (s.c < isa.least_channels || s.oc < isa.least_outputs)
+    return fmt::format("channels = {} to {}: wants at least {} to {}", s.c, s.oc, isa.least_channels,
+                       isa.least_outputs);
   if (const int64_t bytes = kS8WinogradPoints * s.c * s.oc * 2; bytes > kMostBytes)
     return fmt::format("{:.1f} MB of transformed weights: wants at most {:.1f}",
                        static_cast<double>(bytes) / 1e6, static_cast<double>(kMostBytes) / 1e6);
-  if (const Patches patches(s); patches.all < least_patches)
-    return fmt::format("{} patches of 4 x 4 outputs: wants at least {}", patches.all, least_patches);
+  if (const Patches patches(s); patches.all < isa.least_patches)
+    return fmt::format("{} patches of 4 x 4 outputs: wants at least {}", patches.all, isa.least_patches);
   return {};
 }
 
 template <const WinogradIsa& kIsa>
 ConvCandidate candidate() {
-  return {kIsa.name, kIsa.isa, [](const ConvSpec& spec) { return unsupported(spec, kIsa.least_patches); },
+  return {kIsa.name, kIsa.isa, [](const ConvSpec& spec) { return unsupported(spec, kIsa); },
           [](const ConvSpec& spec, const ConvWeights& weights) -> std::shared_ptr<const PackedWeights> {
             return std::make_shared<S8WinogradWeights>(spec, weights, kIsa.columns);
           },
