@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import onnx
 
+import cap_isa
 import quantizers
 import samples
 
@@ -65,14 +66,8 @@ def environment(options) -> dict[str, str]:
 
 
 def others_environment(options) -> dict[str, str]:
-    """Of the other runtimes' processes, which know no such variable: the processor denies what it has (cap_isa.cpp)."""
-    if not options.isa:
-        return dict(os.environ)
-    options.work.mkdir(parents=True, exist_ok=True)
-    library = options.work.resolve() / "cap_isa.so"
-    subprocess.run([os.environ.get("CXX", "c++"), "-std=c++20", "-O2", "-shared", "-fPIC", "-o", library,
-                    HERE / "cap_isa.cpp"], check=True)
-    return {**os.environ, "CAP_ISA": options.isa, "LD_PRELOAD": str(library)}
+    """Of the other runtimes' processes, which know no such variable: the processor denies what it has."""
+    return cap_isa.environment(options.isa, options.work) if options.isa else dict(os.environ)
 
 
 def narrow_builds(narrow: str, model: pathlib.Path, folder: pathlib.Path, options) -> list[Build]:

@@ -1,8 +1,9 @@
 // Hides instruction sets from a whole program, so that others can be measured on an older processor's:
 // preloaded (LD_PRELOAD) with CAP_ISA set, every CPUID instruction faults (arch_prctl(2), ARCH_SET_CPUID) and
-// is answered here without the bits beyond that. Ends the program where kernel or processor cannot do that,
-// or CAP_ISA is none of avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16. Threads and children of the
-// program inherit it.
+// is answered here without the bits beyond that. Where kernel or processor cannot do that, those are answered
+// that stand as UD2 in the program's libraries (cap_isa.py), if CAP_PATCHED says so; else it ends the
+// program, as where CAP_ISA is none of avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16. Threads and
+// children of the program inherit it.
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -44,20 +45,21 @@ constexpr Hidden kHidden[] = {
     {"avx512_bf16", 0, 0, kAmxEdx, kAmxEax, bits(8)}};
 
 const Hidden* hidden = nullptr;
+bool patched = false;  // UD2 stands where CPUID was
 
-void answer(int, siginfo_t*, void* context) {
+void answer(int signal, siginfo_t*, void* context) {
   greg_t* registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
   const auto* code = reinterpret_cast<const uint8_t*>(registers[REG_RIP]);
-  if (code[0] != 0x0f || code[1] != 0xa2) {  // a fault of the program's own
-    std::signal(SIGSEGV, SIG_DFL);
+  if (code[0] != 0x0f || code[1] != (patched ? 0x0b : 0xa2)) {  // a fault of the program's own
+    std::signal(signal, SIG_DFL);
     return;
   }
   const auto leaf = static_cast<uint32_t>(registers[REG_RAX]),
              subleaf = static_cast<uint32_t>(registers[REG_RCX]);
   uint32_t a = leaf, b = 0, c = subleaf, d = 0;
-  syscall(SYS_arch_prctl, kSetCpuid, 1);
+  if (!patched) syscall(SYS_arch_prctl, kSetCpuid, 1);
   __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-  syscall(SYS_arch_prctl, kSetCpuid, 0);
+  if (!patched) syscall(SYS_arch_prctl, kSetCpuid, 0);
   if (leaf == 7 && subleaf == 0) b &= ~hidden->ebx7, c &= ~hidden->ecx7, d &= ~hidden->edx7;
   if (leaf == 7 && subleaf == 1) a &= ~hidden->eax71, d &= ~hidden->edx71;
   registers[REG_RAX] = a, registers[REG_RBX] = b, registers[REG_RCX] = c, registers[REG_RDX] = d;
@@ -76,8 +78,9 @@ __attribute__((constructor)) void cap() {
   struct sigaction action {};
   action.sa_sigaction = answer;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
-  sigaction(SIGSEGV, &action, nullptr);
-  if (syscall(SYS_arch_prctl, kSetCpuid, 0) != 0) {
+  patched = std::getenv("CAP_PATCHED") != nullptr;
+  sigaction(patched ? SIGILL : SIGSEGV, &action, nullptr);
+  if (!patched && syscall(SYS_arch_prctl, kSetCpuid, 0) != 0) {
     std::fprintf(
         stderr,
         "instruction sets cannot be hidden here: neither this processor nor its host lets CPUID fault\n");
