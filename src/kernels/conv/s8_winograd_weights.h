@@ -9,7 +9,7 @@
 namespace narrow::kernels {
 
 /// Transformed filters [panel][36][c / 2][columns][2]. Eight times the bytes of the filters, so files keep
-/// these and they are transformed at each start: a million in a hundredth of a second.
+/// these and they are transformed at each start.
 class S8WinogradWeights final : public PackedWeights {
  public:
   /// `columns`: of a panel, 16 or 32.
