@@ -50,7 +50,7 @@ class Pooling {
   /// Whether whole rows can be run_bytes(): maxima of bytes, a row of which fits L1 beside its sources.
   bool is_bytes() const {
     return spec_.kind == PoolKind::max && is_int8(spec_.src.type) && same_format(spec_.src, spec_.dst) &&
-           isa_ >= Isa::avx512 && s_.w * s_.c <= kLine;
+           isa_ >= Isa::avx2 && s_.w * s_.c <= kLine;
   }
 
   /// Output row `row` of n * oh.
@@ -60,15 +60,17 @@ class Pooling {
     if (v.count == 0) return run_row(row, 0, s_.c);
     alignas(64) uint8_t line[kLine];
     const bool is_signed = spec_.src.type == DType::s8;
-    max_of_rows_avx512(is_signed, src_ + (n * s_.h + v.first) * line_bytes, s_.dilation_h * line_bytes,
-                       v.count, line_bytes, line);
+    const auto max_of_rows = isa_ >= Isa::avx512 ? max_of_rows_avx512 : max_of_rows_avx2;
+    const auto max_of_columns = isa_ >= Isa::avx512 ? max_of_columns_avx512 : max_of_columns_avx2;
+    max_of_rows(is_signed, src_ + (n * s_.h + v.first) * line_bytes, s_.dilation_h * line_bytes, v.count,
+                line_bytes, line);
     // Windows [begin, end) lie inside the image.
     const int64_t reach = (s_.kw - 1) * s_.dilation_w, last = s_.w - 1 - reach + s_.pad_left;
     const int64_t begin = std::min(div_up(std::max<int64_t>(s_.pad_left, 0), s_.stride_w), s_.ow),
                   end = last < 0 ? begin : std::clamp(last / s_.stride_w + 1, begin, s_.ow);
     const auto columns = [&](int64_t x, int64_t pixels, int64_t first, int64_t taps) {
-      max_of_columns_avx512(is_signed, {s_.c, pixels, s_.stride_w * s_.c, taps, s_.dilation_w * s_.c},
-                            line + first * s_.c, dst_ + (row * s_.ow + x) * s_.c);
+      max_of_columns(is_signed, {s_.c, pixels, s_.stride_w * s_.c, taps, s_.dilation_w * s_.c},
+                     line + first * s_.c, dst_ + (row * s_.ow + x) * s_.c);
     };
     for (int64_t x = 0; x < s_.ow; ++x) {
       if (x == begin && end > begin) {
