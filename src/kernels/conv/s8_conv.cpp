@@ -24,6 +24,8 @@ struct S8Isa {
   void (*widen)(bool is_signed, const uint8_t* from, int64_t count, int16_t* to) = nullptr;
   /// Why it takes less than others.
   std::string (*refuses)(const ConvSpec& spec) = nullptr;
+  /// What the task wants to know of the weights.
+  void (*largest)(const int8_t* weights, int64_t panels, int64_t depth, uint8_t* largest) = nullptr;
 };
 
 /// Bytes whose zero is small are mostly small: s8_bytes_avx2.cpp.
@@ -46,9 +48,9 @@ constexpr S8Isa kVnni{
     "conv_int8_avx512vnni", Isa::avx512_vnni, {{14, 32, 4}, 32, true, false, 1}, s8_task_avx512vnni, true};
 constexpr S8Isa kAvxVnni{
     "conv_int8_avx2vnni", Isa::avx2_vnni, {{6, 16, 4}, 16, true, false, 1}, s8_task_avx2vnni, false};
-constexpr S8Isa kAvx2Bytes{"conv_int8_bytes_avx2", Isa::avx2, {{6, 16, 4}, 16, false, false, 1},
-                           s8_bytes_task_avx2,     false,     nullptr,
-                           refused_by_bytes};
+constexpr S8Isa kAvx2Bytes{"conv_int8_bytes_avx2", Isa::avx2,      {{6, 16, 4}, 16, false, false, 1},
+                           s8_bytes_task_avx2,     false,          nullptr,
+                           refused_by_bytes,       s8_largest_avx2};
 constexpr S8Isa kAvx2{"conv_int8_avx2", Isa::avx2, {{6, 16, 4}, 16, false, false, 2},
                       s8_task_avx2,     false,     s8_widen_avx2};
 constexpr S8Isa kPlain{
@@ -74,7 +76,12 @@ class S8Conv : public ConvKernel, private ConvWalker {
         finish_(s8_finish_of(spec, packed_->columns(), isa.on_float)),
         interleave_(interleave_plan(packed_->layout().rows_per_segment, spec.shape.c)),
         plan_(in_bytes(spec.shape, packed_->layout()), packed_->layout(),
-              spec.shape.is_pointwise() && isa.widen == nullptr, threads) {}
+              spec.shape.is_pointwise() && isa.widen == nullptr, threads) {
+    if (isa.largest == nullptr) return;
+    const ConvLayout& layout = packed_->layout();
+    largest_ = AlignedBuffer::zeroed(layout.depth() + 32);  // read 32 at a time
+    isa.largest(packed_->weights(), layout.panels, layout.depth(), largest_.as<uint8_t>());
+  }
 
   int64_t scratch_bytes() const override { return plan_.scratch_bytes(); }
   WeightStream weights() const override { return plan_.stream(packed_->weights()); }
@@ -88,7 +95,7 @@ class S8Conv : public ConvKernel, private ConvWalker {
     S8Finish finish = finish_;
     finish.residual = buffers.residual;
     finish.dst = buffers.dst;
-    task_({walk, is_signed_, finish}, range);
+    task_({walk, is_signed_, finish, largest_.as<uint8_t>()}, range);
   }
 
   void copy_row(const void* src, int64_t n, int64_t y, uint8_t* to) const override {
@@ -176,6 +183,7 @@ class S8Conv : public ConvKernel, private ConvWalker {
   S8Finish finish_;
   Interleave interleave_;
   ConvWalkPlan plan_;
+  AlignedBuffer largest_;
 };
 
 template <const S8Isa& kIsa>

@@ -15,18 +15,62 @@ NARROW_INLINE __m256i load_residual(DType type, const uint8_t* p) {
   return type == DType::u8 ? _mm256_cvtepu8_epi32(bytes) : _mm256_cvtepi8_epi32(bytes);
 }
 
-/// Eight sums of pixel element `at` to integers, not yet bounded; all scales are one factor.
-NARROW_INLINE __m256i finish_eight(const S8Finish& f, const int32_t* c, const float* scale, int64_t at) {
+/// Eight sums to integers, not yet bounded; all scales are one factor.
+NARROW_INLINE __m256i scaled(const int32_t* c, const float* scale) {
   const __m256 sum = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(c)));
-  const __m256 r = _mm256_mul_ps(sum, _mm256_loadu_ps(scale));
-  if (f.residual_type == DType::undefined) return _mm256_cvtps_epi32(r);
+  return _mm256_cvtps_epi32(_mm256_mul_ps(sum, _mm256_loadu_ps(scale)));
+}
+
+/// The same with the residual of pixel element `at`.
+NARROW_INLINE __m256i finish_eight(const S8Finish& f, const int32_t* c, const float* scale, int64_t at) {
+  if (f.residual_type == DType::undefined) return scaled(c, scale);
+  const __m256 sum = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(c)));
   const __m256i added = load_residual(f.residual_type, static_cast<const uint8_t*>(f.residual) + at);
   const __m256 x = _mm256_cvtepi32_ps(_mm256_sub_epi32(added, _mm256_set1_epi32(f.residual_zero)));
+  const __m256 r = _mm256_mul_ps(sum, _mm256_loadu_ps(scale));
   return _mm256_cvtps_epi32(_mm256_fmadd_ps(x, _mm256_set1_ps(f.residual_scale), r));
+}
+
+/// The same with a residual of u8 without a zero point, or with none.
+template <bool kResidual>
+NARROW_INLINE __m256i finish_eight_u8(const S8Finish& f, const int32_t* c, const float* scale, int64_t at) {
+  if (!kResidual) return scaled(c, scale);
+  const __m256 sum = _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(c)));
+  const uint8_t* residual = static_cast<const uint8_t*>(f.residual) + at;
+  const __m256 x =
+      _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(residual))));
+  return _mm256_cvtps_epi32(
+      _mm256_fmadd_ps(x, _mm256_set1_ps(f.residual_scale), _mm256_mul_ps(sum, _mm256_loadu_ps(scale))));
+}
+
+/// Sixteen columns of u8 without a zero point or bounds of its own, two pixels at a time.
+template <bool kResidual>
+void finish_u8(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);  // packing goes by halves
+  const float* scale = f.scale + s.at;
+  auto* dst = static_cast<uint8_t*>(f.dst);
+  const auto words = [&](int64_t i) __attribute__((always_inline)) {
+    const int64_t at = rows.element[i] + s.channel;
+    const int32_t* c = s.c + rows.sums[i];
+    return _mm256_packs_epi32(finish_eight_u8<kResidual>(f, c, scale, at),
+                              finish_eight_u8<kResidual>(f, c + 8, scale + 8, at + 8));
+  };
+  for (int64_t i = 0; i < rows.count; i += 2) {
+    const int64_t j = i + 1 < rows.count ? i + 1 : i;
+    const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words(i), words(j)), order);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + rows.element[i] + s.channel),
+                     _mm256_castsi256_si128(bytes));
+    if (j > i)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + rows.element[j] + s.channel),
+                       _mm256_extracti128_si256(bytes, 1));
+  }
 }
 
 /// Sixteen columns, integer dst, bounds only; the order of saturations as in s8_finish_avx512.h.
 inline void finish_bytes(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
+  const bool plain = f.dst_type == DType::u8 && f.out_zero == 0 && f.low == 0 && f.high == 255;
+  if (plain && f.residual_type == DType::undefined) return finish_u8<false>(f, rows, s);
+  if (plain && f.residual_type == DType::u8 && f.residual_zero == 0) return finish_u8<true>(f, rows, s);
   const __m256i zero = _mm256_set1_epi16(static_cast<int16_t>(f.out_zero));
   const __m128i low = _mm_set1_epi8(static_cast<char>(f.low)),
                 high = _mm_set1_epi8(static_cast<char>(f.high));
