@@ -50,7 +50,6 @@ struct ConvSpec {
       DType::f32;  // f32 bf16 f16, s8 when src is u8 or s8; with bf16 an f32 src may be rounded to bf16
   DType dst = DType::f32;             // f32 bf16 f16 u8 s8
   DType residual = DType::undefined;  // undefined: none; else as dst's choices, [n,oh,ow,oc]
-  bool src_is_crowded = false;        // many elements are expected at an upper bound
   bool bias = false;                  // f32, or s32 in units of x_scale * w_scale when src is an integer
   Activation activation;              // after the residual
   TensorQuant src_quant, dst_quant, residual_quant;  // where the type is u8 or s8

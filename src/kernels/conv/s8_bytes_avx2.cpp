@@ -127,7 +127,8 @@ void multiply(const ByteRows& block, int64_t rows, const int8_t* b, const int32_
 
 class Bytes {
  public:
-  explicit Bytes(const S8Args& g) : g_(g), block_(g.largest) {}
+  Bytes(const S8Args& g, int64_t group)
+      : g_(g), group_(group), block_(g.largest + group * g.segments * g.segment_bytes) {}
 
   void enter(int64_t block) {
     const int64_t first = block * kRows, left = g_.positions - first;
@@ -137,21 +138,24 @@ class Bytes {
     live_ = wanted + first - start;
     const bool in_tail = start >= g_.tail_begin;
     const uint8_t* a = in_tail ? g_.tail + (start - g_.tail_begin) * g_.a_stride : g_.a + start * g_.a_stride;
-    block_.look_at({a, g_.a_stride, g_.offsets, g_.segments, g_.segment_bytes}, live_);
+    block_.look_at({a + group_ * g_.group_bytes, g_.a_stride, g_.offsets, g_.segments, g_.segment_bytes},
+                   live_);
   }
 
-  void compute(int64_t panel, int64_t outputs) {
+  void compute(int64_t panel) {
     alignas(32) int32_t c[kRows * kColumns];
-    const int8_t* b = g_.b + panel * g_.panel_bytes;
-    const int64_t at = panel * kColumns, left = outputs - at;
+    const int64_t place = group_ * g_.panels + panel, at = place * kColumns, column = panel * kColumns,
+                  left = g_.outputs - column;
+    const int8_t* b = g_.b + place * g_.panel_bytes;
     multiply(block_, live_, b, g_.finish.start + at, c);
     add_apart(block_, b, c);
-    s8_finish_avx2(g_.finish, rows_, {c, left < kColumns ? left : kColumns, at, at});
+    s8_finish_avx2(g_.finish, rows_,
+                   {c, left < kColumns ? left : kColumns, group_ * g_.outputs + column, at});
   }
 
  private:
   const S8Args& g_;
-  int64_t live_ = 0;
+  int64_t group_, live_ = 0;
   ConvRows rows_;
   ByteRows block_;
 };
@@ -181,12 +185,12 @@ void s8_bytes_task_avx2(const S8Args& g, const ConvRange& r) {
                 panels = !r.panels_outside || stay > all ? all
                          : stay > 0                      ? stay
                                                          : 1;
-  Bytes bytes(g);
+  Bytes bytes(g, r.group);
   for (int64_t panel = r.panel_begin; panel < r.panel_end; panel += panels)
     for (int64_t block = r.block_begin; block < r.block_end; ++block) {
       bytes.enter(block);
       for (int64_t p = panel; p < panel + panels && p < r.panel_end; ++p) {
-        bytes.compute(p, g.outputs);
+        bytes.compute(p);
         fetch_lines(r.fetch);
       }
     }

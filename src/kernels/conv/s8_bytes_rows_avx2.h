@@ -49,13 +49,14 @@ class ByteRows {
     rows_ = rows;
     view_ = source;
     count_ = 0;
-    // Blocks of a layer are alike: what was too much a moment ago is tried again now and then.
-    constexpr int64_t kPatience = 8;
-    if (sums_ != ByteSums::fours && ++blocks_since_ < kPatience) {
+    // Blocks of a layer are alike: what was too much a moment ago is tried again ever less often.
+    constexpr int64_t kMostPatience = 64;
+    if (sums_ != ByteSums::fours && ++blocks_since_ < patience_) {
       copy();
     } else {
-      sums_ = ByteSums::fours;
       blocks_since_ = 0;
+      patience_ = sums_ == ByteSums::fours ? 4 : patience_ < kMostPatience ? patience_ * 2 : patience_;
+      sums_ = ByteSums::fours;
       if (is_clean()) return;
       copy();
       if (part_fours()) return;
@@ -231,10 +232,13 @@ class ByteRows {
     return false;
   }
 
+  /// Sixteen at a time, beyond the last, too.
   void widen() {
-    for (int64_t i = 0; i < rows_ * depth_; i += 4) {
-      words_[i] = copy_[i], words_[i + 1] = copy_[i + 2];
-      words_[i + 2] = copy_[i + 1], words_[i + 3] = copy_[i + 3];
+    const __m128i even_first = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+    for (int64_t i = 0; i < rows_ * depth_; i += 16) {
+      const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(copy_ + i));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(words_ + i),
+                         _mm256_cvtepu8_epi16(_mm_shuffle_epi8(bytes, even_first)));
     }
   }
 
@@ -244,12 +248,12 @@ class ByteRows {
                                             {5, 7}, {1, 5, 7}, {3, 5, 7}, {1, 3, 5, 7}};
 
   const uint8_t* largest_;
-  int64_t depth_ = 0, rows_ = 0, count_ = 0, blocks_since_ = 0;
+  int64_t depth_ = 0, rows_ = 0, count_ = 0, blocks_since_ = 0, patience_ = 0;
   View view_{};
   ByteSums sums_ = ByteSums::fours;
   int32_t bytes_[kMostApart], at_[kMostApart];
   alignas(32) uint8_t copy_[kRows * kS8MostBytesDepth + 32];
-  alignas(32) int16_t words_[kRows * kS8MostBytesDepth];
+  alignas(32) int16_t words_[kRows * kS8MostBytesDepth + 16];
 };
 
 }  // namespace

@@ -19,11 +19,12 @@ const ConvCandidate* bytes_candidate() {
   return nullptr;
 }
 
-ConvSpec spec_of(int64_t pixels, int64_t channels, int64_t window) {
+ConvSpec spec_of(int64_t pixels, int64_t channels, int64_t window, int64_t groups) {
   ConvSpec spec;
   spec.shape = {
       .n = 1, .h = 1, .w = pixels, .c = channels, .oh = 1, .ow = pixels, .oc = 18, .kh = 1, .kw = window};
   spec.shape.pad_left = window / 2;
+  spec.shape.groups = groups;
   spec.src = DType::u8, spec.weights = DType::s8;
   spec.src_quant = {1.0F, 0};
   spec.weight_scale = {1.0F};
@@ -53,6 +54,16 @@ std::vector<uint8_t> pixels_of(const ConvSpec& spec, int crowded_in, Random& ran
   return src;
 }
 
+/// All `weight`, or at random where that is 0: small ones in the first group.
+std::vector<int8_t> weights_of(const ConvSpec& spec, int weight, Random& random) {
+  const ConvShape& s = spec.shape;
+  std::vector<int8_t> weights(static_cast<size_t>(s.oc * s.kw * s.c / s.groups), static_cast<int8_t>(weight));
+  if (weight != 0) return weights;
+  for (size_t i = 0; i < weights.size(); ++i)
+    weights[i] = static_cast<int8_t>(random.integer(-128, 127) / (i < weights.size() / 2 ? 8 : 1));
+  return weights;
+}
+
 struct Answers {
   std::vector<float> expected, actual;
 };
@@ -75,17 +86,17 @@ TEST(S8Bytes, SumsAtTheBoundOf16BitsAreExact) {
   if (!runs_here(candidate->isa)) GTEST_SKIP() << "no AVX2 here";
   Random random(5);
   for (const int64_t channels : {1, 4, 8, 12, 28, 32, 36, 60, 64, 100, 256, 1028})
-    for (const int64_t window : {1, 3})
+    for (const auto& [window, groups] : {std::pair{1, 1}, std::pair{3, 1}, std::pair{1, 2}})
       for (const int crowded_in : {0, 1, 2, 4, 8, 16, 100})
         for (const int weight : {-128, 127, 0}) {
-          const ConvSpec spec = spec_of(13, channels, window);
+          if (channels % groups != 0) continue;
+          const ConvSpec spec = spec_of(13, channels, window, groups);
           ASSERT_EQ(candidate->unsupported(spec), "");
-          std::vector<int8_t> weights(static_cast<size_t>(spec.shape.oc * window * channels));
-          for (int8_t& w : weights) w = static_cast<int8_t>(weight == 0 ? random.integer(-128, 127) : weight);
+          const std::vector<int8_t> weights = weights_of(spec, weight, random);
           const Answers both = answers(*candidate, spec, pixels_of(spec, crowded_in, random), weights);
           ASSERT_EQ(both.actual, both.expected)
-              << channels << " channels, window " << window << ", one four of " << crowded_in
-              << " crowded, weights " << weight;
+              << channels << " channels in " << groups << ", window " << window << ", one four of "
+              << crowded_in << " crowded, weights " << weight;
         }
 }
 

@@ -28,17 +28,16 @@ struct S8Isa {
   void (*largest)(const int8_t* weights, int64_t panels, int64_t depth, uint8_t* largest) = nullptr;
 };
 
-/// Bytes whose zero is small are mostly small: s8_bytes_avx2.cpp.
+constexpr S8Tile kBytesTile{{6, 16, 4}, 16, false, false, 1};
+
+/// Bytes whose zero is small are mostly small: s8_bytes_rows_avx2.h.
 std::string refused_by_bytes(const ConvSpec& spec) {
   constexpr int32_t kMostZero = 64;
-  const int64_t depth = spec.shape.kh * spec.shape.kw * round_up(spec.shape.c, 4);
   if (spec.src != DType::u8) return fmt::format("src = {}: wants u8", to_string(spec.src));
   if (spec.src_quant.zero_point > kMostZero)
-    return fmt::format("zero point {}: wants at most {}, pairs of bytes are to be small",
+    return fmt::format("zero point {}: wants at most {}, bytes beside each other are to be small",
                        spec.src_quant.zero_point, kMostZero);
-  if (spec.src_is_crowded) return "behind an upper bound: pairs of bytes are to be small";
-  if (spec.shape.groups != 1) return fmt::format("groups = {}: wants 1", spec.shape.groups);
-  if (depth > kS8MostBytesDepth)
+  if (const int64_t depth = s8_layout(spec, kBytesTile).depth(); depth > kS8MostBytesDepth)
     return fmt::format("{} products per sum: wants at most {}", depth, kS8MostBytesDepth);
   return {};
 }
@@ -48,7 +47,7 @@ constexpr S8Isa kVnni{
     "conv_int8_avx512vnni", Isa::avx512_vnni, {{14, 32, 4}, 32, true, false, 1}, s8_task_avx512vnni, true};
 constexpr S8Isa kAvxVnni{
     "conv_int8_avx2vnni", Isa::avx2_vnni, {{6, 16, 4}, 16, true, false, 1}, s8_task_avx2vnni, false};
-constexpr S8Isa kAvx2Bytes{"conv_int8_bytes_avx2", Isa::avx2,      {{6, 16, 4}, 16, false, false, 1},
+constexpr S8Isa kAvx2Bytes{"conv_int8_bytes_avx2", Isa::avx2,      kBytesTile,
                            s8_bytes_task_avx2,     false,          nullptr,
                            refused_by_bytes,       s8_largest_avx2};
 constexpr S8Isa kAvx2{"conv_int8_avx2", Isa::avx2, {{6, 16, 4}, 16, false, false, 2},
@@ -79,8 +78,10 @@ class S8Conv : public ConvKernel, private ConvWalker {
               spec.shape.is_pointwise() && isa.widen == nullptr, threads) {
     if (isa.largest == nullptr) return;
     const ConvLayout& layout = packed_->layout();
-    largest_ = AlignedBuffer::zeroed(layout.depth() + 32);  // read 32 at a time
-    isa.largest(packed_->weights(), layout.panels, layout.depth(), largest_.as<uint8_t>());
+    largest_ = AlignedBuffer::zeroed(layout.groups * layout.depth() + 32);  // read 32 at a time
+    for (int64_t group = 0; group < layout.groups; ++group)
+      isa.largest(packed_->weights() + group * layout.panels * layout.panel_bytes(), layout.panels,
+                  layout.depth(), largest_.as<uint8_t>() + group * layout.depth());
   }
 
   int64_t scratch_bytes() const override { return plan_.scratch_bytes(); }

@@ -34,7 +34,7 @@ struct S8Finish {
 struct S8Args : ConvWalk {
   bool is_signed;
   S8Finish finish;
-  const uint8_t* largest = nullptr;  // of s8_bytes_task_avx2: s8_largest_avx2()
+  const uint8_t* largest = nullptr;  // of s8_bytes_task_avx2: s8_largest_avx2() of each group
 };
 
 using S8Sums = ConvSums<int32_t>;
@@ -46,7 +46,7 @@ void s8_task_plain(const S8Args& args, const ConvRange& range);
 void s8_task_avx2(const S8Args& args, const ConvRange& range);
 /// Bytes to 16 bits each, as that task reads them.
 void s8_widen_avx2(bool is_signed, const uint8_t* from, int64_t count, int16_t* to);
-/// u8 of up to kS8MostBytesDepth bytes a sum, one group.
+/// u8 of up to kS8MostBytesDepth bytes a sum.
 constexpr int64_t kS8MostBytesDepth = 4608;
 /// Of each of `depth` bytes of a row the largest magnitude of the weights it meets in all panels, 127 for
 /// -128; to uint8 [depth].

@@ -41,15 +41,6 @@ std::string make_spec(const NodeCase& c, ConvSpec& spec) {
   return finish_spec(c, spec);
 }
 
-/// Behind a clip, and in images, which are bright in places, much of what there is lies at the upper bound.
-bool is_crowded(const ir::Value* value) {
-  const ir::Node* node = value->producer();
-  while (node != nullptr && (node->op() == ir::Op::MaxPool || node->op() == ir::Op::AveragePool))
-    node = node->input(0)->producer();
-  if (node == nullptr || node->op() == ir::Op::QuantizeImage) return true;
-  return node->string_attr("activation", "none") == "clip";
-}
-
 }  // namespace
 
 std::string finish_spec(const NodeCase& c, ConvSpec& spec) {
@@ -67,7 +58,6 @@ std::string finish_spec(const NodeCase& c, ConvSpec& spec) {
       if (zero != 0) return "weights have a zero point";
     if (spec.bias && c.in(2).dtype != DType::s32) return "bias is not s32";
     spec.src_quant = tensor_quant(c.in(0));
-    spec.src_is_crowded = is_crowded(c.node.input(0));
     spec.weight_scale = c.in(1).quant->scale;
   } else {
     if (spec.bias && c.in(2).dtype != DType::f32) return "bias is not f32";
