@@ -1,6 +1,7 @@
 // Planning and applying a recipe: the graph that comes out is sound, standard, and answers like the original.
 #include "quant/apply.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -228,6 +229,34 @@ TEST(PlanInt8, WhatOnlyAConcatReadsTakesItsScale) {
   for (const char* name : {"a", "b", "p"})
     EXPECT_EQ(recipe->activations.at(name), recipe->activations.at("c")) << name;
   EXPECT_NE(recipe->activations.at("x"), recipe->activations.at("c"));
+}
+
+/// Whether a value that `reader` reads, too, is stored with the scale of a Concat `times` as wide as its own.
+bool shares_scale(double times, const std::string& reader) {
+  const ir::Graph graph = graph_from(fmt::format(R"(graph g(%x: f32[1,2,4,4]) {{
+  @w: f32[2,2,1,1] = [1, 2, 3, 4]
+  @u: f32[2,2,1,1] = [{}, {}, {}, {}]
+  %a: f32[1,2,4,4] = Conv(%x, @w)
+  %b: f32[1,2,4,4] = Conv(%x, @u)
+  %r: f32[1,2,4,4] = {}
+  %c: f32[1,4,4,4] = Concat(%a, %b) {{axis=1}}
+  @v: f32[2,4,1,1] = [1, 2, 3, 4, 5, 6, 7, 8]
+  %y: f32[1,2,4,4] = Conv(%c, @v)
+  %z: f32[1,2,4,4] = Conv(%r, @w)
+  return %y as "y", %z as "z"
+}})",
+                                                 times, 2 * times, 3 * times, 4 * times, reader));
+  const auto recipe = plan_int8(graph, profile_of(graph), {}, {});
+  EXPECT_TRUE(recipe.ok());
+  EXPECT_EQ(recipe->activations.at("b"), recipe->activations.at("c"));
+  return recipe->activations.at("a") == recipe->activations.at("c");
+}
+
+TEST(PlanInt8, OthersThanAConcatReadItsScaleWhereItIsHardlyWider) {
+  const std::string layer = "Conv(%a, @w)", moves = "MaxPool(%a) {kernel_shape=[1,1]}";
+  EXPECT_TRUE(shares_scale(1.04, layer));
+  EXPECT_FALSE(shares_scale(1.1, layer));
+  EXPECT_FALSE(shares_scale(1.04, moves));  // what it makes has taken over the scale of `a`
 }
 
 TEST(PlanInt8, AMissingValueIsAnError) {

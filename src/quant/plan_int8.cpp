@@ -121,18 +121,33 @@ Status plan_activations(const ir::Graph& graph, const calib::Profile& profile, c
   return {};
 }
 
-/// `value` is stored with this scale too, and what only moved into it; false: something else reads it, or it
-/// has a scale of its own for another reason.
+/// Whether those who read a value beside a Concat may read it with the Concat's scale: nearly their own, and
+/// nothing that moves the value has taken that over. Along a chain of Concats values are rounded once then,
+/// not at every link.
+bool may_differ(const ir::Value* value, const Quantization& own, const Quantization& scale) {
+  constexpr float kWidest = 1.05F, kNarrowest = 0.95F;
+  const float ratio = scale.scale[0] / own.scale[0];
+  const std::vector<ir::Use>& uses = value->uses();
+  return ratio >= kNarrowest && ratio <= kWidest &&
+         std::all_of(uses.begin(), uses.end(), [](const ir::Use& use) {
+           return use.node->op() == ir::Op::Concat || !keeps_scale(*use.node);
+         });
+}
+
+/// `value` is stored with this scale too, and what only moved into it; false: something else reads it to
+/// which that would matter, or it has a scale of its own for another reason.
 bool take_scale(const ir::Graph& graph, const ir::Value* value, const Quantization& scale,
                 const IntegerRegions& regions, Recipe& recipe) {
   const ir::Node* producer = value->producer();
   const bool is_result = std::any_of(graph.outputs().begin(), graph.outputs().end(),
                                      [&](const ir::GraphOutput& output) { return output.value == value; });
-  if (producer == nullptr || producer->outputs().size() != 1 || is_result || value->uses().size() != 1 ||
+  if (producer == nullptr || producer->outputs().size() != 1 || is_result ||
       !regions.stored.contains(value) || !regions.nodes.contains(producer))
     return false;
+  Quantization& own = recipe.activations[value->name];
+  if (value->uses().size() != 1 && !may_differ(value, own, scale)) return false;
   if (keeps_scale(*producer) && !take_scale(graph, producer->input(0), scale, regions, recipe)) return false;
-  recipe.activations[value->name] = scale;
+  own = scale;
   return true;
 }
 
