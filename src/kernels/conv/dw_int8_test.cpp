@@ -2,6 +2,7 @@
 
 namespace narrow::kernels {
 ConvCandidate dwconv_int8_1x1_avx512vnni();
+ConvCandidate dwconv_int8_1x1_avx2();
 ConvCandidate dwconv_int8_flat_avx512vnni();
 ConvCandidate dwconv_int8_avx512vnni();
 ConvCandidate dwconv_int8_avx2();
@@ -167,7 +168,7 @@ class ScaleInt8 : public DwConvInt8 {};
 TEST_P(ScaleInt8, TypesChannelsAndPixels) {
   for (const DType src : {DType::u8, DType::s8})
     for (const DType dst : {DType::u8, DType::s8})
-      for (const int64_t channels : {2, 15, 63, 64, 65, 130, 1024}) {
+      for (const int64_t channels : {2, 15, 31, 32, 33, 63, 64, 65, 130, 1024}) {
         check(make_case(pointwise(1, 1, 1, channels, src, dst), 10));
         check(make_case(pointwise(2, 5, 7, channels, src, dst), 11));
       }
@@ -209,7 +210,7 @@ TEST_P(ScaleInt8, LeavesTheRestToTheOthers) {
             "window = 1 x 1: wants 1 x 1, no stride, no padding");
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ScaleInt8, testing::Values(dwconv_int8_1x1_avx512vnni),
+INSTANTIATE_TEST_SUITE_P(All, ScaleInt8, testing::Values(dwconv_int8_1x1_avx512vnni, dwconv_int8_1x1_avx2),
                          [](const auto& instance) { return std::string(instance.param().name); });
 INSTANTIATE_TEST_SUITE_P(All, DwConvInt8,
                          testing::Values(dwconv_int8_flat_avx512vnni, dwconv_int8_avx512vnni,

@@ -12,14 +12,14 @@
 
 namespace narrow::kernels {
 
-constexpr int64_t kScaleInt8Chunk = 64;  // channels
+constexpr int64_t kScaleInt8ChunkAvx512 = 64, kScaleInt8ChunkAvx2 = 32;  // channels
 
 struct ScaleInt8Plan {
   int64_t channels = 0;
   int64_t src_pixel = 0, dst_pixel = 0;  // bytes from pixel to pixel
   DType src_type = DType::u8, dst_type = DType::u8;
   int32_t zero_point = 0, low = 0, high = 0;  // of dst
-  const void* weights = nullptr;              // [chunk][v = 4][64 bytes]
+  const void* weights = nullptr;              // [chunk][v = 4][bytes of a chunk]
   const int32_t* bias = nullptr;              // [chunk][v][l], less zero point * weight
   const float* multiplier = nullptr;          // [chunk][v][l] x_scale * w_scale / out_scale
 };
@@ -27,5 +27,6 @@ struct ScaleInt8Plan {
 /// Pixels [begin, end) of src and dst, [pixel][channels].
 void scale_int8_avx512vnni(const ScaleInt8Plan& plan, const uint8_t* src, uint8_t* dst, int64_t begin,
                            int64_t end);
+void scale_int8_avx2(const ScaleInt8Plan& plan, const uint8_t* src, uint8_t* dst, int64_t begin, int64_t end);
 
 }  // namespace narrow::kernels

@@ -69,7 +69,7 @@ void scale(const ScaleInt8Plan& plan, const uint8_t* src, uint8_t* dst, int64_t 
   const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
   for (int64_t block = begin; block < end; block += kPixels) {
     const int64_t stop = block + kPixels < end ? block + kPixels : end;
-    for (int64_t channel = 0; channel < p.channels; channel += kScaleInt8Chunk) {
+    for (int64_t channel = 0; channel < p.channels; channel += kScaleInt8ChunkAvx512) {
       const Chunk c = load_chunk(p, channel);
       const int64_t left = p.channels - channel;
       const __mmask64 live = left >= 64 ? ~__mmask64{0} : (__mmask64{1} << left) - 1;
