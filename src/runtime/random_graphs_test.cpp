@@ -161,6 +161,7 @@ Session session_of(const ir::Graph& graph, const SessionOptions& options, int th
 
 TEST(RandomGraphs, SharingMemoryChangesNothing) {
   std::map<std::string, int> aliases;
+  int plans = 0;
   for (uint64_t seed = 1; seed <= 600; ++seed) {
     const bool bytes = seed % 4 != 0;
     const std::string text = Writer(seed, bytes).text();
@@ -188,11 +189,12 @@ TEST(RandomGraphs, SharingMemoryChangesNothing) {
       }
       const auto info = session.plan_info({{"x", inputs.at("x").shape()}});
       ASSERT_TRUE(info.ok());
+      ++plans;
       for (const StepChoice& step : info->steps)
         if (step.kernel == "alias") ++aliases[step.op];
     }
   }
-  for (const char* op : {"Concat", "Split", "Slice"}) EXPECT_GT(aliases[op], 50) << op;
+  for (const char* op : {"Concat", "Split", "Slice"}) EXPECT_GT(aliases[op], plans / 40) << op << " in " << plans << " plans";
 }
 
 }  // namespace
