@@ -194,7 +194,8 @@ TEST(RandomGraphs, SharingMemoryChangesNothing) {
         if (step.kernel == "alias") ++aliases[step.op];
     }
   }
-  for (const char* op : {"Concat", "Split", "Slice"}) EXPECT_GT(aliases[op], plans / 40) << op << " in " << plans << " plans";
+  for (const char* op : {"Concat", "Split", "Slice"})
+    EXPECT_GT(aliases[op], plans / 40) << op << " in " << plans << " plans";
 }
 
 }  // namespace

@@ -40,12 +40,13 @@ NARROW_INLINE void interleave_group(const DwInt8Plan& p, const uint8_t* const ro
   }
 }
 
-void interleave_rows(const DwInt8Plan& p, const DwInt8Task& t, int64_t y, int64_t columns) {
+/// `count` rows from the first one that output row y reads.
+void interleave_rows(const DwInt8Plan& p, const DwInt8Task& t, int64_t y, int64_t count, int64_t columns) {
   const int64_t left = p.c - t.channel;
   const uint8_t* image = t.src + t.image * p.h * p.w * p.src_pixel + t.channel;
   for (int64_t g = 0; g < p.groups; ++g) {
     const uint8_t* rows[2] = {};
-    for (int64_t k = 0; k < 2 && g * 2 + k < p.kh; ++k) {
+    for (int64_t k = 0; k < 2 && g * 2 + k < count; ++k) {
       const int64_t source = y * p.stride_h - p.pad_top + (g * 2 + k) * p.dilation_h;
       if (source >= 0 && source < p.h) rows[k] = image + source * p.w * p.src_pixel;
     }
@@ -74,15 +75,11 @@ NARROW_INLINE __m256i round_lanes(const DwInt8Plan& p, __m256 r) {
   return _mm256_min_epi32(_mm256_max_epi32(q, _mm256_set1_epi32(p.low)), _mm256_set1_epi32(p.high));
 }
 
-/// Two vectors in lane order (or in memory order when `natural`) to 16 bytes of dst.
+/// Two vectors in the order of memory to 16 bytes of dst.
 NARROW_INLINE void store_bytes(const DwInt8Plan& p, void* dst, int64_t at, int64_t live, __m256i q0,
-                               __m256i q1, bool natural) {
-  if (natural) {
-    const __m256i first = _mm256_permute2x128_si256(q0, q1, 0x20);
-    q1 = _mm256_permute2x128_si256(q0, q1, 0x31);
-    q0 = first;
-  }
-  const __m256i words = _mm256_packs_epi32(q0, q1);
+                               __m256i q1) {
+  const __m256i words =
+      _mm256_packs_epi32(_mm256_permute2x128_si256(q0, q1, 0x20), _mm256_permute2x128_si256(q0, q1, 0x31));
   const __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1);
   const __m128i bytes = p.dst_type == DType::u8 ? _mm_packus_epi16(low, high) : _mm_packs_epi16(low, high);
   uint8_t* out = static_cast<uint8_t*>(dst) + at;
@@ -138,7 +135,45 @@ void finish_real(const DwInt8Plan& p, const DwInt8Task& t, const float* scale, c
   const __m256 inverse = _mm256_set1_ps(1.0F / p.dst_quant.scale);
   const __m256i q0 = round_lanes(p, _mm256_mul_ps(r[0], inverse)),
                 q1 = round_lanes(p, _mm256_mul_ps(r[1], inverse));
-  store_bytes(p, t.dst, at, live, q0, q1, true);
+  store_bytes(p, t.dst, at, live, q0, q1);
+}
+
+/// What one strip's sums become, in registers.
+struct Store {
+  __m256 multiplier[2];
+  __m256i zero_point;
+  __m128i low, high;
+  bool is_unsigned;
+};
+
+NARROW_INLINE Store load_store(const DwInt8Plan& p, int64_t channel) {
+  return {{_mm256_loadu_ps(p.multiplier + channel), _mm256_loadu_ps(p.multiplier + channel + 8)},
+          _mm256_set1_epi16(static_cast<int16_t>(p.dst_quant.zero_point)),
+          _mm_set1_epi8(static_cast<char>(p.low)),
+          _mm_set1_epi8(static_cast<char>(p.high)),
+          p.dst_type == DType::u8};
+}
+
+/// clamp(round(sum * multiplier) + zero_point). Saturation to 16 bits is harmless: the bounds are far inside.
+NARROW_INLINE void requantize(const Store& store, const Sums& s, int64_t live, uint8_t* out) {
+  const __m256 limit = _mm256_set1_ps(16777216.0F);
+  __m256i q[2];
+  NARROW_UNROLL(2)
+  for (int v = 0; v < 2; ++v)  // NaN and what is below -2^31 give -2^31
+    q[v] = _mm256_cvtps_epi32(
+        _mm256_min_ps(limit, _mm256_mul_ps(_mm256_cvtepi32_ps(s.v[v]), store.multiplier[v])));
+  const __m256i words = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), store.zero_point);
+  const __m128i first = _mm256_castsi256_si128(words), second = _mm256_extracti128_si256(words, 1);
+  const __m128i bytes =
+      store.is_unsigned ? _mm_min_epu8(_mm_max_epu8(_mm_packus_epi16(first, second), store.low), store.high)
+                        : _mm_min_epi8(_mm_max_epi8(_mm_packs_epi16(first, second), store.low), store.high);
+  if (live >= 16) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
+    return;
+  }
+  alignas(16) uint8_t tail[16];
+  _mm_store_si128(reinterpret_cast<__m128i*>(tail), bytes);
+  for (int64_t i = 0; i < live; ++i) out[i] = tail[i];
 }
 
 NARROW_INLINE void output_row(const DwInt8Plan& plan, const DwInt8Task& task, int64_t at, int64_t kw,
@@ -148,20 +183,45 @@ NARROW_INLINE void output_row(const DwInt8Plan& plan, const DwInt8Task& task, in
   const __m256i* weights = static_cast<const __m256i*>(p.weights) + t.channel / 16 * kw * groups * 2;
   const __m256i* bias = reinterpret_cast<const __m256i*>(p.bias + t.channel);
   const Sums start = {{bias[0], bias[1]}};
-  const __m256 m0 = _mm256_loadu_ps(p.multiplier + t.channel),
-               m1 = _mm256_loadu_ps(p.multiplier + t.channel + 8);
+  const Store store = load_store(p, t.channel);
   const int64_t live = p.c - t.channel, step = p.dilation_w * groups * 2;
   const __m256i* lanes = static_cast<const __m256i*>(t.buffer);
   for (int64_t x = t.column_begin; x < t.column_end;
        ++x, lanes += p.stride_w * groups * 2, at += p.dst_pixel) {
     const Sums s = convolve(weights, start, lanes, kw, groups, step);
-    if (!p.clamps) {
+    if (p.clamps)
+      requantize(store, s, live, static_cast<uint8_t*>(t.dst) + at);
+    else
       finish_real(p, t, p.scale + t.channel, s, at, live);
-      continue;
+  }
+}
+
+/// Whether two output rows can be made of the same two groups of source rows: those one below the other of
+/// 3x3 windows.
+bool rows_share(const DwInt8Plan& p) {
+  return p.kh == 3 && p.kw == 3 && p.stride_h == 1 && p.dilation_h == 1 && p.clamps;
+}
+
+/// Output rows y and y + 1 of four interleaved source rows: weights (w0 w1) (w2 0) and (0 w0) (w1 w2).
+void output_two_rows(const DwInt8Plan& plan, const DwInt8Task& task, int64_t at) {
+  const DwInt8Plan p = plan;  // copies, which stores to dst cannot change
+  const DwInt8Task t = task;
+  const __m256i* upper = static_cast<const __m256i*>(p.weights) + t.channel / 16 * 12;
+  __m256i lower[12];
+  for (int i = 0; i < 12; i += 4)
+    for (int v = i; v < i + 2; ++v) {
+      lower[v] = _mm256_slli_epi32(upper[v], 16);
+      lower[v + 2] = _mm256_or_si256(_mm256_srli_epi32(upper[v], 16), _mm256_slli_epi32(upper[v + 2], 16));
     }
-    const __m256i q0 = round_lanes(p, _mm256_mul_ps(_mm256_cvtepi32_ps(s.v[0]), m0));
-    const __m256i q1 = round_lanes(p, _mm256_mul_ps(_mm256_cvtepi32_ps(s.v[1]), m1));
-    store_bytes(p, t.dst, at, live, q0, q1, false);
+  const __m256i* bias = reinterpret_cast<const __m256i*>(p.bias + t.channel);
+  const Sums start = {{bias[0], bias[1]}};
+  const Store store = load_store(p, t.channel);
+  const int64_t live = p.c - t.channel, step = p.dilation_w * 4, next_row = p.ow * p.dst_pixel;
+  const __m256i* lanes = static_cast<const __m256i*>(t.buffer);
+  uint8_t* out = static_cast<uint8_t*>(t.dst) + at;
+  for (int64_t x = t.column_begin; x < t.column_end; ++x, lanes += p.stride_w * 4, out += p.dst_pixel) {
+    requantize(store, convolve(upper, start, lanes, 3, 2, step), live, out);
+    requantize(store, convolve(lower, start, lanes, 3, 2, step), live, out + next_row);
   }
 }
 
@@ -169,9 +229,16 @@ NARROW_INLINE void output_row(const DwInt8Plan& plan, const DwInt8Task& task, in
 
 void dw_int8_avx2(const DwInt8Plan& p, const DwInt8Task& t) {
   const int64_t columns = (t.column_end - t.column_begin - 1) * p.stride_w + (p.kw - 1) * p.dilation_w + 1;
+  const bool share = rows_share(p);
   for (int64_t y = t.row_begin; y < t.row_end; ++y) {
-    interleave_rows(p, t, y, columns);
     const int64_t at = ((t.image * p.oh + y) * p.ow + t.column_begin) * p.dst_pixel + t.channel;
+    if (share && y + 1 < t.row_end) {
+      interleave_rows(p, t, y, 4, columns);
+      output_two_rows(p, t, at);
+      ++y;
+      continue;
+    }
+    interleave_rows(p, t, y, p.kh, columns);
     if (p.kw == 3 && p.groups == 2)
       output_row(p, t, at, 3, 2);
     else
