@@ -54,6 +54,13 @@ struct ConvSpec {
   Activation activation;              // after the residual
   TensorQuant src_quant, dst_quant, residual_quant;  // where the type is u8 or s8
   std::vector<float> weight_scale;                   // s8 weights: 1 or oc entries; zero point 0
+  /// Empty, or oc entries: scales of dst that stand for dst_quant's, output by output. Of integers out of
+  /// integers, behind none or relu, without residual.
+  std::vector<float> dst_scales = {};
+
+  float dst_scale(int64_t o) const {
+    return dst_scales.empty() ? dst_quant.scale : dst_scales[static_cast<size_t>(o)];
+  }
 };
 
 struct ConvWeights {

@@ -1,5 +1,7 @@
 #include "kernels/conv/conv_clamp.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -25,6 +27,17 @@ IntegerBounds integer_bounds(const ConvSpec& spec) {
 bool is_one_factor(const ConvSpec& spec) {
   return is_int8(spec.src) && is_int8(spec.dst) && spec.activation.is_clamp() &&
          (spec.residual == DType::undefined || is_int8(spec.residual));
+}
+
+std::string unsupported_dst_scales(const ConvSpec& spec) {
+  if (spec.dst_scales.empty()) return {};
+  if (static_cast<int64_t>(spec.dst_scales.size()) != spec.shape.oc)
+    return fmt::format("{} scales of dst: wants {}", spec.dst_scales.size(), spec.shape.oc);
+  // The bounds of a clip would be another code in each of them.
+  const bool one_bound = spec.activation.kind == Act::none || spec.activation.kind == Act::relu;
+  if (!is_one_factor(spec) || !one_bound || spec.residual != DType::undefined || spec.shape.groups != 1)
+    return "scales of dst per output want integers, none or relu, no residual, groups = 1";
+  return {};
 }
 
 float residual_multiplier(const ConvSpec& spec) {

@@ -1,6 +1,8 @@
 // Bounds that clamp-like activations set, decided once per kernel.
 #pragma once
 
+#include <string>
+
 #include "kernels/conv/conv.h"
 
 namespace narrow::kernels {
@@ -18,6 +20,9 @@ IntegerBounds integer_bounds(const ConvSpec& spec);
 bool is_one_factor(const ConvSpec& spec);
 /// The factor of an integer residual then.
 float residual_multiplier(const ConvSpec& spec);
+/// Why outputs cannot have the scales of their own that ConvSpec::dst_scales gives; empty when they can, or
+/// there are none.
+std::string unsupported_dst_scales(const ConvSpec& spec);
 
 /// none and relu as the clip that does the same, so that kernels bound with two constants; others unchanged.
 Activation as_clip(const Activation& activation);

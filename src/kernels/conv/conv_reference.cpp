@@ -57,7 +57,7 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
       scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(o)];
       const bool added = is_int8(spec.residual);
       if (is_int8(spec.dst) && (added || spec.residual == DType::undefined) && spec.activation.is_clamp()) {
-        const double out_scale = spec.dst_quant.scale;
+        const double out_scale = spec.dst_scale(o);
         r = static_cast<float>(acc) *
             requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / out_scale);
         if (added)

@@ -56,7 +56,7 @@ S8Columns::S8Columns(const ConvSpec& spec, const int32_t* bias, const int32_t* s
     const int64_t own = bias != nullptr ? bias[o] : 0, sum = sums[at];
     const float w_scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(o)];
     const float factor =
-        requantize_factor(static_cast<double>(spec.src_quant.scale) * w_scale / spec.dst_quant.scale);
+        requantize_factor(static_cast<double>(spec.src_quant.scale) * w_scale / spec.dst_scale(o));
     const auto start = static_cast<uint32_t>(static_cast<uint64_t>(own - zero * sum));
     ints[at] = static_cast<int32_t>(start);
     floats[count_ + at] = spec.src_quant.scale * w_scale;
@@ -116,7 +116,7 @@ std::string s8_unsupported(const ConvSpec& spec) {
   if (std::string reason = s8_unsupported_shape(spec); !reason.empty()) return reason;
   if (spec.weight_scale.size() != 1 && static_cast<int64_t>(spec.weight_scale.size()) != spec.shape.oc)
     return fmt::format("{} weight scales: wants 1 or {}", spec.weight_scale.size(), spec.shape.oc);
-  return {};
+  return unsupported_dst_scales(spec);
 }
 
 }  // namespace narrow::kernels

@@ -280,6 +280,36 @@ TEST_P(S8ConvTest, ExtremesDoNotOverflowOrSaturate) {
       }
 }
 
+/// As several convolutions beside each other, each with a scale of its own.
+TEST_P(S8ConvTest, OutputsOfTheirOwnScales) {
+  uint64_t seed = 50;
+  for (const Act act : {Act::none, Act::relu})
+    for (const DType dst : {DType::u8, DType::s8}) {
+      ConvSpec spec = spec_of(shape_of(1, 5, 7, 40, 45, 1, 1, 1, 0), DType::u8, dst, DType::undefined, true);
+      spec.activation.kind = act;
+      spec.weight_scale.resize(2);
+      spec.dst_quant.zero_point = dst == DType::u8 ? 55 : -20;
+      const Case one = make_case(spec, Fill::random, ++seed);
+      Case own = one;
+      for (int64_t o = 0; o < 45; ++o) own.spec.dst_scales.push_back(o < 20 ? 0.03F : 0.07F);
+      expect_equal(own);
+      Case other = one;
+      other.spec.dst_quant.scale = 0.07F;
+      const Bytes codes = run_candidate(GetParam(), own, 1, false), first = run_reference(one),
+                  second = run_reference(other);
+      for (size_t i = 0; i < codes.size(); ++i) ASSERT_EQ(codes[i], (i % 45 < 20 ? first : second)[i]) << i;
+    }
+  ConvSpec spec = spec_of(shape_of(1, 5, 7, 40, 4, 1, 1, 1, 0), DType::u8, DType::u8, DType::undefined, true);
+  spec.weight_scale = {1};
+  spec.dst_scales.assign(4, 1);
+  EXPECT_EQ(GetParam().unsupported(spec), "");
+  spec.activation = {Act::clip, 0, 6};
+  EXPECT_NE(GetParam().unsupported(spec), "");
+  spec.activation = {};
+  spec.dst_scales.pop_back();
+  EXPECT_NE(GetParam().unsupported(spec), "");
+}
+
 TEST_P(S8ConvTest, ScalesFarOutSaturate) {
   for (const float out_scale : {1e-30F, 1e-9F, 1e9F, 1e30F})
     for (const DType dst : {DType::u8, DType::s8})
