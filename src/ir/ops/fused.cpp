@@ -25,7 +25,9 @@
 //   The codes' type, that of zero_point, carries the Quantization.
 //
 // out_dtype names what is stored: f32, bf16, ..., or u8/s8, and then the output value's type carries the
-// Quantization. Absent: as X. The same attribute says so on every other op that runs on quantized values.
+// Quantization: per tensor, or of a FusedConv with channels_last per channel, with one zero point, activation
+// none or relu and no R (layers merged into one). Absent: as X. The same attribute says so on every other op
+// that runs on quantized values.
 #include <fmt/format.h>
 
 #include "ir/ops/conv.h"

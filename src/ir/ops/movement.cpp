@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "ir/ops/families.h"
@@ -96,6 +97,19 @@ Result<std::vector<Dim>> split_sizes(const NodeView& view, const Dim& dim) {
   return sizes;
 }
 
+/// Of channels [first, first + count) along the axis of a quantization; per tensor where they are alike.
+std::shared_ptr<const Quantization> part_of(const Quantization& whole, int64_t first, int64_t count) {
+  Quantization part{{}, {}, whole.axis};
+  part.scale.assign(whole.scale.begin() + first, whole.scale.begin() + first + count);
+  part.zero_point.assign(whole.zero_point.begin() + first, whole.zero_point.begin() + first + count);
+  const auto alike = [](const auto& list) {
+    return std::all_of(list.begin(), list.end(), [&](auto x) { return x == list.front(); });
+  };
+  if (count > 0 && alike(part.scale) && alike(part.zero_point))
+    part = {{part.scale[0]}, {part.zero_point[0]}, -1};
+  return std::make_shared<const Quantization>(std::move(part));
+}
+
 Inferred infer_split(const NodeView& view) {
   const size_t parts = view.node().outputs().size();
   const int64_t stated = view.node().int_attr("num_outputs", static_cast<int64_t>(parts));
@@ -108,10 +122,18 @@ Inferred infer_split(const NodeView& view) {
   }
   NARROW_TRY(const int64_t axis, normalize_axis(view, view.node().int_attr("axis", 0), view.type(0).rank()));
   NARROW_TRY(const std::vector<Dim> sizes, split_sizes(view, view.type(0).dims[static_cast<size_t>(axis)]));
+  const Quantization* own = view.type(0).quant.get();  // of each channel, where it is along the axis
+  if (own != nullptr && (own->per_tensor() || own->axis != axis)) own = nullptr;
+  int64_t first = 0,
+          rest = own == nullptr ? 0 : std::min(std::ssize(own->scale), std::ssize(own->zero_point));
   for (const Dim& size : sizes) {
     Dims dims = view.type(0).dims;
     dims[static_cast<size_t>(axis)] = size;
     NARROW_TRY(TensorType part, moved(view, 0, std::move(dims)));
+    if (own != nullptr && size.known() && size.value > 0 && size.value <= rest) {
+      part.quant = part_of(*own, first, size.value);
+      first += size.value, rest -= size.value;
+    }
     out.push_back(std::move(part));
   }
   return out;

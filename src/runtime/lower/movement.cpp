@@ -160,10 +160,11 @@ Result<std::unique_ptr<Kernel>> create_concat(const NodeCase& c) {
       });
 }
 
+/// Codes are copied whatever their scales: those of channels that have their own are their pieces' (ir/ops).
 std::string split_unsupported(const NodeCase& c) {
   if (c.dst_pitch > 0) return "pixels of the output are apart";
-  const std::string reason = moves_unchanged(c);
-  return reason.empty() ? pixels_apart(c) : reason;
+  if (c.in(0).rank() > kernels::kMaxCopyRank) return fmt::format("{} axes", c.in(0).rank());
+  return pixels_apart(c);
 }
 
 Result<std::unique_ptr<Kernel>> create_split(const NodeCase& c) {

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "kernels/conv/conv.h"
+#include "kernels/conv/conv_clamp.h"
 #include "runtime/reference/convolve.h"
 #include "runtime/reference/functions.h"
 #include "runtime/reference/multiply.h"
@@ -28,6 +29,19 @@ Result<kernels::TensorQuant> tensor_quant(const ir::Node& node, const ir::Value*
   if (q == nullptr || !q->per_tensor() || q->scale.size() != 1 || q->zero_point.size() != 1)
     return invalid(node, "integers quantized per tensor", ir::to_string(value->type));
   return kernels::TensorQuant{q->scale[0], q->zero_point[0]};
+}
+
+/// Of the output: one scale, or one for each of its last axis, which are channels then.
+Status set_dst_quant(const ir::Node& node, ConvSpec& s) {
+  const ir::TensorType& type = node.output()->type;
+  const Quantization* q = type.quant.get();
+  if (q == nullptr || q->per_tensor() || q->axis != type.rank() - 1) {
+    NARROW_TRY(s.dst_quant, tensor_quant(node, node.output()));
+    return {};
+  }
+  s.dst_quant.zero_point = q->zero_point[0];
+  s.dst_scales = q->scale;
+  return {};
 }
 
 /// Types, quantizations and activation of inputs x, w, bias, residual and the output.
@@ -59,9 +73,7 @@ Result<ConvSpec> spec_of(const ir::Node& node, Inputs inputs, int64_t channels) 
                      ir::to_string(node.input(1)->type));
     s.weight_scale = w->scale;
   }
-  if (is_int8(s.dst)) {
-    NARROW_TRY(s.dst_quant, tensor_quant(node, node.output()));
-  }
+  if (is_int8(s.dst)) NARROW_DO(set_dst_quant(node, s));
   if (is_int8(s.residual)) {
     NARROW_TRY(s.residual_quant, tensor_quant(node, node.input(3)));
   }
@@ -114,6 +126,8 @@ Outputs eval_fused_conv(const ir::Node& node, Inputs inputs) {
   NARROW_TRY(const ConvGeometry g, conv_geometry(node, first, w.shape(), nullptr));
   NARROW_TRY(ConvSpec spec, spec_of(node, inputs, g.oc));
   spec.shape = conv_shape(g);
+  if (const std::string reason = kernels::unsupported_dst_scales(spec); !reason.empty())
+    return unsupported(node, "one scale of the output", reason);
   Shape shape = g.output_shape();
   if (last) shape = {shape[0], shape[2], shape[3], shape[1]};
   if (residual != nullptr && residual->shape() != shape)
@@ -149,6 +163,8 @@ Outputs eval_fused_matmul(const ir::Node& node, Inputs inputs) {
   NARROW_TRY(const Product p, product_of(node, a.shape(), b.shape()));
   NARROW_TRY(ConvSpec spec, spec_of(node, inputs, p.n));
   spec.shape = {.n = 1, .h = 1, .w = p.m, .c = p.k, .oh = 1, .ow = p.m, .oc = p.n};
+  if (const std::string reason = kernels::unsupported_dst_scales(spec); !reason.empty())
+    return unsupported(node, "one scale of the output", reason);
   if (residual != nullptr && residual->shape() != p.result)
     return invalid(node, "R " + to_string(p.result), to_string(residual->shape()));
   NARROW_TRY(Tensor y, make_tensor(node, spec.dst, p.result));
