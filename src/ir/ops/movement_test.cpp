@@ -16,6 +16,8 @@ NARROW_SCHEMA_CASES(
         {"%a: f32[2,3]", "%y = Concat(%a)", "error: axis"},
         {"%x: f32[N,7]", "%a, %b, %c = Split(%x) {axis=1, num_outputs=3}", "f32[N,3] f32[N,3] f32[N,1]"},
         {"%x: f32[N,7]", "@s: s64[2] = [3,4] %a, %b = Split(%x, @s) {axis=-1}", "f32[N,3] f32[N,4]"},
+        {"%x: u8[N,5]<1;2,2,3,4,4;7,7,7,7,7>", "@s: s64[3] = [2,2,1] %a, %b, %c = Split(%x, @s) {axis=-1}",
+         "u8[N,2]<2,7> u8[N,2]<1;3,4;7,7> u8[N,1]<4,7>"},
         {"%x: f32[N,7], %s: s64[2]", "%a, %b = Split(%x, %s) {axis=-1}", "f32[N,?] f32[N,?]"},
         {"%x: f32[N,7]", "@s: s64[2] = [3,3] %a, %b = Split(%x, @s) {axis=-1}", "error: add up"},
         {"%x: f32[N,7]", "@s: s64[2] = [8,-1] %a, %b = Split(%x, @s) {axis=-1}", "error: sizes >= 0"},
