@@ -45,6 +45,8 @@ NARROW_PASS(widen_half);
 // layout
 NARROW_PASS(channels_last);
 NARROW_PASS(fuse_quantize_image);
+// behind these, where it is faster
+NARROW_PASS(merge_parallel_convs);
 
 #undef NARROW_PASS
 

@@ -63,6 +63,10 @@ const Pass kChannelsLast =
 const Pass kQuantizeImage = NARROW_PASS(
     fuse_quantize_image, "a QuantizeLinear whose result is transposed to NHWC becomes QuantizeImage");
 
+// In no list: runtime/merging.h runs it where the plan is faster so.
+const Pass kMergeConvs =
+    NARROW_PASS(merge_parallel_convs, "convolutions that read the same value become one and a Split");
+
 #undef NARROW_PASS
 
 const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, kFoldParameters,
@@ -104,6 +108,7 @@ std::span<const Pass> given_passes() { return kGiven; }
 std::span<const Pass> original_passes() { return kOriginal; }
 
 const Pass* find_pass(std::string_view name) {
+  if (name == kMergeConvs.name) return &kMergeConvs;
   for (const std::span<const Pass> list :
        {portable_passes(), engine_passes(), observable_passes(), given_passes(), original_passes()})
     for (const Pass& pass : list)

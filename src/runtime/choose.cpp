@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ir/merged.h"
+
 namespace narrow::runtime {
 namespace {
 
@@ -19,6 +21,19 @@ bool is_emulated(const ir::Node& node, Isa isa) {
     if (input != nullptr && input->is_constant() && input->type.dtype == DType::bf16)
       return !has_bf16_products(isa);
   return false;
+}
+
+std::vector<std::pair<std::string, double>> merged_in(const ir::Node& node) {
+  std::vector<std::pair<std::string, double>> layers;
+  const ir::Node* split = ir::split_of_merged(node);
+  if (split == nullptr) return layers;
+  const auto channels = [](const ir::Value* value) {
+    return static_cast<double>(value->type.dims.back().value);
+  };
+  const std::vector<std::string> names = ir::merged_layers(*split);
+  for (size_t i = 0; i < names.size(); ++i)
+    layers.emplace_back(names[i], channels(split->outputs()[i]) / channels(node.output()));
+  return layers;
 }
 
 Error no_kernel(const ir::Node& node, const StepChoice& choice) {
@@ -71,7 +86,8 @@ StepChoice choice_of(const ir::Node& node, Isa isa) {
                     .formats = formats_of(node),
                     .rejected = {},
                     .timed_us = {},
-                    .emulated = is_emulated(node, isa)};
+                    .emulated = is_emulated(node, isa),
+                    .merged = merged_in(node)};
   for (const ir::Value* output : node.outputs()) choice.outputs.push_back(output->name);
   return choice;
 }
@@ -111,7 +127,7 @@ Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& opt
 
 std::vector<Tactic> choices_for_plan(const ir::Graph& graph, const PlanOptions& options) {
   std::vector<Tactic> choices;
-  for (const std::string& key : {bands_key(graph), fetching_key(graph)})
+  for (const std::string& key : {bands_key(graph), fetching_key(graph), merging_key(graph)})
     if (Tactic tactic = choice_for_plan(options, key); !tactic.empty()) choices.push_back(std::move(tactic));
   return choices;
 }
@@ -124,6 +140,11 @@ bool takes_bands(const ir::Graph& graph, const PlanOptions& options) {
 bool fetches_ahead(const ir::Graph& graph, const PlanOptions& options) {
   const Tactic tactic = choice_for_plan(options, fetching_key(graph));
   return !tactic.empty() && tactic[0].kernel == kFetchedAhead;
+}
+
+bool takes_merging(const ir::Graph& graph, const PlanOptions& options) {
+  const Tactic tactic = choice_for_plan(options, merging_key(graph));
+  return !tactic.empty() && tactic[0].kernel == kMerged;
 }
 
 bool reads_and_writes_pitched(const NodeCase& c, const PlanOptions& options) {

@@ -30,6 +30,9 @@ bool takes_bands(const ir::Graph& graph, const PlanOptions& options);
 /// not.
 bool fetches_ahead(const ir::Graph& graph, const PlanOptions& options);
 
+/// Where it was timed: whether parallel convolutions are faster merged. False where it was not.
+bool takes_merging(const ir::Graph& graph, const PlanOptions& options);
+
 /// Whether the kernel that a convolution, Concat, Split or Slice gets anyway serves with the pitches of the
 /// case: another one would cost more than the copies it saves.
 bool reads_and_writes_pitched(const NodeCase& c, const PlanOptions& options);

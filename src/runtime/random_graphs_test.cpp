@@ -7,6 +7,7 @@
 #include "kernels/test_isas.h"
 #include "runtime/session.h"
 #include "runtime/test_graphs.h"
+#include "runtime/test_merging.h"
 
 namespace narrow::runtime {
 namespace {
@@ -49,12 +50,17 @@ class Writer {
   std::string fresh() { return fmt::format("n{}", count_++); }
 
   /// Quantized and back; now and then by another scale.
-  void keep(const std::string& raw, int64_t channels, bool may_rescale) {
-    if (!bytes_) return values_.push_back({raw, channels});
-    const std::string name = fresh(), scale = may_rescale && random_.integer(0, 5) == 0 ? "@other" : "@t";
+  std::string rounded(const std::string& raw, bool may_rescale) {
+    if (!bytes_) return raw;
+    std::string name = fresh();
+    const char* scale = may_rescale && random_.integer(0, 5) == 0 ? "@other" : "@t";
     steps_ +=
         fmt::format("  %{0}q = QuantizeLinear(%{1}, {2}, @z)\n  %{0} = DequantizeLinear(%{0}q, {2}, @z)\n",
                     name, raw, scale);
+    return name;
+  }
+  void keep(const std::string& raw, int64_t channels, bool may_rescale) {
+    const std::string name = rounded(raw, may_rescale);
     values_.push_back({name, channels});
   }
 
@@ -89,6 +95,25 @@ class Writer {
       result = relu;
     }
     keep(result, oc, true);
+  }
+
+  /// Convolutions of one value through one window, each read by another one, and now and then by others.
+  void parallel() {
+    const Value x = any();
+    const int64_t side = random_.integer(0, 1) == 0 ? 3 : 1;
+    const bool relu = random_.integer(0, 1) == 0;
+    for (int64_t count = random_.integer(2, 3); count > 0; --count) {
+      const int64_t inner = random_.integer(1, 20), outer = random_.integer(1, 5);
+      const std::string w = weights(inner, x.channels, side), v = weights(outer, inner, 1), a = fresh(),
+                        r = fresh(), c = fresh();
+      steps_ += fmt::format("  %{} = Conv(%{}, {}) {{pads=[{p},{p},{p},{p}]}}\n", a, x.name, w,
+                            fmt::arg("p", side / 2));
+      if (relu) steps_ += fmt::format("  %{} = Relu(%{})\n", r, a);
+      const std::string read = rounded(relu ? r : a, true);
+      if (random_.integer(0, 3) == 0) values_.push_back({read, inner});
+      steps_ += fmt::format("  %{} = Conv(%{}, {})\n", c, read, v);
+      keep(c, outer, true);
+    }
   }
 
   void split() {
@@ -130,7 +155,7 @@ class Writer {
   }
 
   void add_step() {
-    switch (random_.integer(0, 8)) {
+    switch (random_.integer(0, 9)) {
       case 0:
         return split();
       case 1:
@@ -141,6 +166,8 @@ class Writer {
         return concat();
       case 5:
         return pool();
+      case 6:
+        return parallel();
       default:
         return convolution();
     }
@@ -196,6 +223,33 @@ TEST(RandomGraphs, SharingMemoryChangesNothing) {
   }
   for (const char* op : {"Concat", "Split", "Slice"})
     EXPECT_GT(aliases[op], plans / 40) << op << " in " << plans << " plans";
+}
+
+/// The same bits, of floats too: each output is summed as it was.
+TEST(RandomGraphs, MergingConvolutionsChangesNothing) {
+  std::map<bool, int64_t> merged;  // by whether they compute in bytes
+  for (uint64_t seed = 1; seed <= 600; ++seed) {
+    const bool bytes = seed % 3 != 0;
+    const std::string text = Writer(seed, bytes).text();
+    SCOPED_TRACE(fmt::format("seed {}\n{}", seed, text));
+    const ir::Graph graph = graph_from(text);
+    const TensorMap inputs = inputs_for(graph, seed, seed % 4 == 0 ? 3 : 1);
+    const std::map<std::string, Shape> shapes = {{"x", inputs.at("x").shape()}};
+    for (const Isa isa : {Isa::avx2, Isa::avx512_vnni, usable_isa()}) {
+      if (!runs_here(isa)) continue;
+      SessionOptions options;
+      options.max_isa = isa;
+      Session apart = session_of(graph, options, 1);
+      options.tactics = testing_graphs::merging_tactics(apart, shapes, isa);
+      Session as_one = session_of(graph, options, 2);
+      merged[bytes] += testing_graphs::merged_steps(as_one, shapes);
+      const auto wanted = apart.run(inputs), got = as_one.run(inputs);
+      ASSERT_TRUE(wanted.ok() && got.ok());
+      for (const auto& [name, tensor] : *wanted)
+        ASSERT_TRUE(got->at(name).same_bits(tensor)) << to_string(isa) << " " << name;
+    }
+  }
+  for (const bool bytes : {false, true}) EXPECT_GT(merged[bytes], 20) << bytes;
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "passes/pass.h"
 #include "runtime/executor.h"
 #include "runtime/interpreter.h"
+#include "runtime/merging.h"
 #include "runtime/plan.h"
 #include "runtime/reference/reference.h"
 #include "runtime/split.h"
@@ -132,6 +133,7 @@ Result<std::shared_ptr<const Plan>> Session::State::plan_of(ir::Graph bound, con
   const passes::PassContext context{.evaluate = reference::evaluate};
   const auto list = options.observe_all ? passes::observable_passes() : passes::engine_passes();
   NARROW_DO(passes::run_passes(bound, list, context, options.disabled_passes));
+  merge_where_faster(bound, how);
   return make_plan(std::move(bound), how, packs);
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "artifact/artifact.h"
@@ -90,6 +91,8 @@ struct StepChoice {
   bool emulated = false;           // the format is not native here
   int64_t slices = 1;              // of the batch, one after the other
   int64_t bands = 1;               // of each image's rows, likewise
+  /// The layers that one convolution computes together (ir/merged.h), each with its share of the work.
+  std::vector<std::pair<std::string, double>> merged = {};
 };
 
 struct PlanInfo {

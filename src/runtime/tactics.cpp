@@ -41,6 +41,7 @@ std::string graph_key(const ir::Graph& graph) {
 
 std::string bands_key(const ir::Graph& graph) { return "Bands of " + graph_key(graph); }
 std::string fetching_key(const ir::Graph& graph) { return "Weights of " + graph_key(graph); }
+std::string merging_key(const ir::Graph& graph) { return "Convolutions of " + graph_key(graph); }
 
 std::string machine_key(Isa isa) { return cpu_features().model + " " + to_string(isa); }
 

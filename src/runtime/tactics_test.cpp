@@ -8,11 +8,13 @@
 #include <fstream>
 
 #include "artifact/artifact.h"
+#include "artifact/ledger.h"
 #include "base/file.h"
 #include "base/json_text.h"
 #include "runtime/session.h"
 #include "runtime/tactic_cache.h"
 #include "runtime/test_graphs.h"
+#include "runtime/test_merging.h"
 
 namespace narrow::runtime {
 namespace {
@@ -215,6 +217,116 @@ TEST_F(TacticsFolder, WeightsAreFetchedAheadWhereThatWon) {
     const TensorMap outputs = chosen.run(inputs).value();
     for (const auto& [name, tensor] : wanted) EXPECT_TRUE(outputs.at(name).same_bits(tensor)) << name;
   }
+}
+
+/// A model in a format whose parallel convolutions are merged.
+class Merging : public TacticsFolder, public testing::WithParamInterface<const char*> {
+ protected:
+  const std::string format_ = GetParam();
+  const ir::Graph graph_ =
+      graph_from(format_ == "int8" ? testing_graphs::parallel_int8_graph()
+                                   : testing_graphs::parallel_float_graph(format_ == "bf16"));
+  const std::shared_ptr<ThreadPool> pool_ = std::make_shared<ThreadPool>(2);
+  const TensorMap inputs_ = inputs_for(graph_, 4, 1);
+  const std::map<std::string, Shape> shapes_ = {{"x", inputs_.at("x").shape()}};
+
+  Session session(const SessionOptions& options = {}) {
+    return Session::create(graph_, pool_, options).value();
+  }
+  void expect_result_of(Session& other, const TensorMap& inputs) {
+    const TensorMap wanted = session().run(inputs).value(), got = other.run(inputs).value();
+    for (const auto& [name, tensor] : wanted) EXPECT_TRUE(got.at(name).same_bits(tensor)) << name;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Formats, Merging, testing::Values("int8", "bf16", "f32"),
+                         [](const auto& test) { return std::string(test.param); });
+
+/// One convolution, of which a step behind reads each piece where it lies; not one bit is another.
+TEST_P(Merging, ChangesNoBit) {
+  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512_vnni, usable_isa()}) {
+    if (!runs_here(isa)) continue;
+    SCOPED_TRACE(to_string(isa));
+    SessionOptions options;
+    options.max_isa = isa;
+    Session apart = session(options);
+    EXPECT_EQ(testing_graphs::merged_steps(apart, shapes_), 0);
+    options.tactics = testing_graphs::merging_tactics(apart, shapes_, isa);
+    Session as_one = session(options);
+    EXPECT_EQ(testing_graphs::merged_steps(as_one, shapes_), 1);
+    const PlanInfo info = as_one.plan_info(shapes_).value();
+    for (const StepChoice& step : info.steps) {
+      if (step.op == "Split") {
+        EXPECT_EQ(step.kernel, "alias");
+      }
+      if (step.merged.empty()) continue;
+      EXPECT_EQ(step.node, format_ == "int8" ? "one+two+three" : "one+two");
+      EXPECT_EQ(step.merged[0].first, "one");
+      EXPECT_DOUBLE_EQ(step.merged[0].second, 0.5);
+    }
+    const TensorMap wanted = apart.run(inputs_).value(), got = as_one.run(inputs_).value();
+    for (const auto& [name, tensor] : wanted) EXPECT_TRUE(got.at(name).same_bits(tensor)) << name;
+  }
+}
+
+/// The cache decides, whatever the clock would say; without it the clock does, and the cache remembers.
+TEST_P(Merging, IsTakenWhereItWon) {
+  Session timed = session();
+  TacticCache cache(folder_, usable_isa(), 2);
+  ASSERT_TRUE(timed.tune(shapes_, cache).ok());
+  Session apart = session();
+  const std::string key = merging_key(*apart.engine_graph(shapes_).value());
+  ASSERT_TRUE(timed.tactics()->cases.contains(key));
+  ASSERT_NE(cache.find(key), nullptr);
+  ASSERT_EQ(cache.find(key)->size(), 2U);
+  for (const Trial& trial : *cache.find(key)) EXPECT_GT(trial.microseconds, 0);
+  // Of floats, another shape may have another kernel, which sums in another order.
+  if (format_ == "int8") expect_result_of(timed, inputs_);
+  for (const char* won : {kMerged, kApart}) {
+    SCOPED_TRACE(won);
+    cache.add(key, {{won, 1}, {won == std::string(kMerged) ? kApart : kMerged, 2}});
+    Session chosen = session();
+    ASSERT_TRUE(chosen.tune(shapes_, cache).ok());
+    EXPECT_EQ(testing_graphs::merged_steps(chosen, shapes_), won == std::string(kMerged) ? 1 : 0);
+    const PlanInfo info = chosen.plan_info(shapes_).value();
+    EXPECT_TRUE(std::any_of(info.choices.begin(), info.choices.end(),
+                            [&](const Tactic& choice) { return choice[0].kernel == won; }));
+    if (format_ == "int8") expect_result_of(chosen, inputs_);
+  }
+}
+
+/// A file keeps the merged graph and its weights as the kernel reads them; for other shapes there is the
+/// model as it was.
+TEST_P(Merging, StaysInTheArtifact) {
+  Session apart = session();
+  SessionOptions options;
+  options.tactics = testing_graphs::merging_tactics(apart, shapes_, usable_isa());
+  Session as_one = session(options);
+  const fs::path path = folder_ / "a.narrow";
+  fs::create_directories(folder_);
+  auto engine = as_one.engine_image(shapes_).value();
+  ASSERT_TRUE(engine.has_value());
+  ASSERT_TRUE(artifact::write(path, {.graph = graph_.clone(),
+                                     .about = {{"tactics", to_json(*options.tactics)}},
+                                     .packed = as_one.packed_constants(),
+                                     .engine = std::move(engine)})
+                  .ok());
+  const auto package = artifact::read(path);
+  ASSERT_TRUE(package.ok()) << package.error().message();
+  constexpr int64_t kOutputs = 128;
+  EXPECT_TRUE(std::any_of(package->packed.begin(), package->packed.end(), [&](const auto& packed) {
+    return packed.spec.shape.oc == kOutputs && packed.constant.defined();
+  }));
+  Session opened = Session::open(path, pool_).value();
+  EXPECT_EQ(testing_graphs::merged_steps(opened, shapes_), 1);
+  expect_result_of(opened, inputs_);
+  const TensorMap three = inputs_for(graph_, 5, 3);
+  EXPECT_EQ(testing_graphs::merged_steps(opened, {{"x", three.at("x").shape()}}), 0);
+  expect_result_of(opened, three);
+  // Who asks where the bytes are finds all of them.
+  const auto ledger = artifact::read_ledger(path);
+  ASSERT_TRUE(ledger.ok()) << ledger.error().message();
+  EXPECT_GE(ledger->kinds.at(artifact::Bytes::engine), kOutputs * 64);
+  EXPECT_EQ(static_cast<uintmax_t>(ledger->file), fs::file_size(path));
 }
 
 }  // namespace

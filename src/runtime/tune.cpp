@@ -7,6 +7,7 @@
 #include "base/aligned.h"
 #include "base/clock.h"
 #include "runtime/filler.h"
+#include "runtime/merging.h"
 #include "runtime/tune_plan.h"
 
 namespace narrow::runtime {
@@ -111,9 +112,8 @@ bool has_convolutions(const ir::Graph& graph) {
                      [](const ir::Node* node) { return node->op() == ir::Op::FusedConv; });
 }
 
-}  // namespace
-
-Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& pool, TacticCache& cache) {
+/// Kernels of the steps, and the choices made once for this graph.
+Tactics tune_graph(const ir::Graph& graph, const PlanOptions& options, ThreadPool& pool, TacticCache& cache) {
   Tactics tactics{machine_key(options.isa), {}};
   Tuner tuner(options, pool);
   for (const ir::Node* node : graph.nodes()) {
@@ -126,10 +126,13 @@ Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& poo
     tactics.cases[key] = std::move(tactic);
   }
   const auto answer = [&](const std::string& key, const char* usual, const char* other) {
-    PlanOptions tuned = options;
-    tuned.tactics = &tactics;
+    const auto answered = [&](const char* name) {
+      PlanAnswer one{name, graph, tactics};
+      one.tactics.cases[key] = {{name, 0}};
+      return one;
+    };
     const Tactic* known = cache.find(key);
-    Tactic tactic = known != nullptr ? *known : time_plans(graph, tuned, key, usual, other, pool);
+    Tactic tactic = known != nullptr ? *known : time_plans({answered(usual), answered(other)}, options, pool);
     if (tactic.size() < 2) return;
     if (known == nullptr) cache.add(key, tactic);
     tactics.cases[key] = std::move(tactic);
@@ -137,6 +140,27 @@ Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& poo
   if (has_bands(plan_slices(graph, graph.nodes(), options.slices, options.threads)))
     answer(bands_key(graph), kInBands, kWholeImages);
   if (has_convolutions(graph)) answer(fetching_key(graph), kOnDemand, kFetchedAhead);
+  return tactics;
+}
+
+}  // namespace
+
+Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& pool, TacticCache& cache) {
+  const std::optional<ir::Graph> merged = with_merged_convolutions(graph);
+  if (!merged) return tune_graph(graph, options, pool, cache);
+  const std::string key = merging_key(graph);
+  if (cache.find(key) == nullptr) {
+    const PlanAnswer apart{kApart, graph, tune_graph(graph, options, pool, cache)},
+        as_one{kMerged, *merged, tune_graph(*merged, options, pool, cache)};
+    Tactic timed = time_plans({apart, as_one}, options, pool);
+    if (timed.size() < 2) return apart.tactics;
+    cache.add(key, std::move(timed));
+  }
+  const Tactic tactic = *cache.find(key);
+  const bool wins = tactic[0].kernel == kMerged;
+  Tactics tactics = tune_graph(wins ? *merged : graph, options, pool, cache);
+  tactics.cases[key] = tactic;
+  if (wins) tactics.cases[merging_key(*merged)] = tactic;  // for `narrow explain`: the graph before is gone
   return tactics;
 }
 

@@ -14,7 +14,7 @@ namespace narrow::runtime {
 /// timed with each (or found in the cache) as it runs in a model at small batches: weights no longer in L2,
 /// the input still there. Where results are not the same bits (floats), another kernel than the first of the
 /// table has to win by a tenth. Where large images would go through the plan in bands, it is timed whole with
-/// and without them.
+/// and without them; where convolutions can be merged (merging.h), both graphs.
 Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& pool, TacticCache& cache);
 
 }  // namespace narrow::runtime

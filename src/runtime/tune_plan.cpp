@@ -23,25 +23,23 @@ Tensor filled(const ir::TensorType& type) {
 
 }  // namespace
 
-Tactic time_plans(const ir::Graph& graph, const PlanOptions& options, const std::string& key,
-                  const std::string& usual, const std::string& other, ThreadPool& pool) {
+Tactic time_plans(const std::array<PlanAnswer, 2>& answers, const PlanOptions& options, ThreadPool& pool) {
   PackCache packs;
   std::vector<std::shared_ptr<const Plan>> plans;
-  for (const std::string& answer : {usual, other}) {
-    Tactics tactics = options.tactics != nullptr ? *options.tactics : Tactics{};
-    tactics.cases[key] = {{answer, 0}};
+  for (const PlanAnswer& answer : answers) {
     PlanOptions answered = options;
-    answered.tactics = &tactics;
-    auto plan = make_plan(graph.clone(), answered, packs);
+    answered.tactics = &answer.tactics;
+    auto plan = make_plan(answer.graph.clone(), answered, packs);
     if (!plan.ok()) return {};
     plans.push_back(std::move(plan).value());
   }
-  if (has_bands(plans[0]->sections) == has_bands(plans[1]->sections) &&
+  const bool one_graph = &answers[0].graph == &answers[1].graph;
+  if (one_graph && has_bands(plans[0]->sections) == has_bands(plans[1]->sections) &&
       plans[0]->info.fetches_ahead == plans[1]->info.fetches_ahead)
     return {};
   std::vector<Tensor> inputs;
-  for (const ir::Value* input : graph.inputs()) inputs.push_back(filled(input->type));
-  Tactic tactic = {{usual, 0}, {other, 0}};
+  for (const ir::Value* input : answers[0].graph.inputs()) inputs.push_back(filled(input->type));
+  Tactic tactic = {{answers[0].name, 0}, {answers[1].name, 0}};
   Workspace workspace;
   const Stopwatch all;
   for (int round = 0; round < kRounds && (round < 3 || all.milliseconds() < kEnoughMs); ++round)

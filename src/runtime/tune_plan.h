@@ -1,7 +1,8 @@
 // Times what is chosen once for a whole plan: whether large images go through it in bands (bands.h), whether
-// weights are fetched a step ahead.
+// weights are fetched a step ahead, whether parallel convolutions are one (merging.h).
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "ir/graph.h"
@@ -11,10 +12,14 @@
 
 namespace narrow::runtime {
 
-/// The whole plan with one answer to the question `key` and with the other, in turns; the fastest first, the
-/// first given where they are alike. Empty where both are the same plan, or the model refuses the numbers it
-/// is timed on.
-Tactic time_plans(const ir::Graph& graph, const PlanOptions& options, const std::string& key,
-                  const std::string& usual, const std::string& other, ThreadPool& pool);
+struct PlanAnswer {
+  std::string name;
+  const ir::Graph& graph;
+  Tactics tactics;  // with the answer among them, where it is one that plans look up
+};
+
+/// The whole plan with one answer and with the other, in turns; the fastest first, the first given where they
+/// are alike. Empty where both are the same plan, or the model refuses the numbers it is timed on.
+Tactic time_plans(const std::array<PlanAnswer, 2>& answers, const PlanOptions& options, ThreadPool& pool);
 
 }  // namespace narrow::runtime

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "kernels/conv/conv.h"
+#include "kernels/conv/conv_clamp.h"
 #include "runtime/lower/conv_step.h"
 #include "runtime/lower/lower.h"
 
@@ -65,6 +66,16 @@ std::string finish_spec(const NodeCase& c, ConvSpec& spec) {
   if (is_int8(spec.dst) && !c.out().quant) return "integer output without a scale";
   if (is_int8(spec.residual) && !c.in(3).quant) return "integer residual without a scale";
   spec.dst_quant = tensor_quant(c.out());
+  if (is_int8(spec.dst) && !c.out().quant->per_tensor()) {
+    const Quantization& own = *c.out().quant;  // of each channel
+    if (own.axis != c.out().rank() - 1) return "scales of the output are not its channels'";
+    for (const int32_t zero : own.zero_point)
+      if (zero != own.zero_point[0]) return "channels of the output differ in their zero points";
+    spec.dst_quant.zero_point = own.zero_point[0];
+    spec.dst_scales = own.scale;
+    std::string reason = kernels::unsupported_dst_scales(spec);
+    if (!reason.empty()) return reason;
+  }
   if (c.has(3)) spec.residual_quant = tensor_quant(c.in(3));
   return "";
 }
