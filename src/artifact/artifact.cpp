@@ -10,6 +10,7 @@
 #include "artifact/sparse.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "ir/merged.h"
 #include "ir/schema.h"
 #include "ir/text.h"
 
@@ -55,11 +56,15 @@ void append_sparse(const Package& package, ir::Blob& blob, Json& list) {
   }
 }
 
-/// Appends the parts of what is packed to the blob; describes it for the header.
-void append_packed(const Package& package, ir::Blob& blob, Json& list) {
+/// Appends the parts of what is packed to the blob; describes it for the header: constants of the graph, and
+/// the weights of convolutions merged in the engine's graph (null where that is left out), which are its own.
+void append_packed(const Package& package, const ir::Graph* engine, ir::Blob& blob, Json& list) {
   std::set<const void*> constants;
   for (const ir::Value* value : package.graph.values())
     if (value->is_constant()) constants.insert(value->constant().identity());
+  if (engine != nullptr)
+    for (const ir::Node* node : engine->nodes_of(ir::Op::FusedConv))
+      if (ir::split_of_merged(*node) != nullptr) constants.insert(node->input(1)->constant().identity());
   for (const PackedConstant& packed : package.packed) {
     const void* identity = packed.constant.identity();
     if (!constants.contains(identity) || !blob.packed.emplace(identity, list.size()).second) continue;
@@ -73,32 +78,44 @@ void append_packed(const Package& package, ir::Blob& blob, Json& list) {
   }
 }
 
+/// What a file is made of.
+struct Contents {
+  ir::Blob blob;
+  Json packed = Json::array();
+  std::string text, engine;
+};
+
+/// Nothing where the engine's graph would add too much. Packed weights of merged convolutions are not
+/// counted: they were taken because the plan is faster with them.
+std::optional<Contents> contents_of(const Package& package, const ir::Graph* engine) {
+  Contents contents;
+  append_sparse(package, contents.blob, contents.packed);
+  append_packed(package, engine, contents.blob, contents.packed);
+  contents.text = ir::print(package.graph, &contents.blob);
+  if (engine == nullptr) return contents;
+  const size_t shared = contents.blob.bytes.size();
+  contents.engine = ir::print(*engine, &contents.blob);
+  const auto most =
+      static_cast<size_t>(static_cast<double>(shared + contents.text.size()) * package.engine->largest_share);
+  if (contents.blob.bytes.size() - shared + contents.engine.size() > most) return std::nullopt;
+  return contents;
+}
+
 }  // namespace
 
 Status write(const std::filesystem::path& path, const Package& package) {
-  ir::Blob blob;
-  Json packed = Json::array();
-  append_sparse(package, blob, packed);
-  append_packed(package, blob, packed);
-  const std::string text = ir::print(package.graph, &blob);
-  Json header = {{"format", "narrow"}, {"about", package.about}, {"metadata", metadata_json(package.graph)}};
-  if (!packed.empty()) header["packed"] = packed;
-  std::string engine;
+  std::optional<Contents> contents;
   if (package.engine) {
-    NARROW_TRY(const ir::Graph graph, package.engine->load());
-    const size_t shared = blob.bytes.size(),
-                 most = static_cast<size_t>(static_cast<double>(shared + text.size()) *
-                                            package.engine->largest_share);
-    engine = ir::print(graph, &blob);
-    if (blob.bytes.size() - shared + engine.size() > most) {
-      blob.bytes.resize(shared);
-      engine.clear();
-    }
+    NARROW_TRY(const ir::Graph engine, package.engine->load());
+    contents = contents_of(package, &engine);
   }
-  if (!engine.empty()) {
+  if (!contents) contents = contents_of(package, nullptr);
+  Json header = {{"format", "narrow"}, {"about", package.about}, {"metadata", metadata_json(package.graph)}};
+  if (!contents->packed.empty()) header["packed"] = contents->packed;
+  if (!contents->engine.empty()) {
     for (const auto& [name, shape] : package.engine->shapes) header["engine"]["shapes"][name] = shape;
   }
-  return write_file(path, pack(blob.bytes, text, std::move(header), engine));
+  return write_file(path, pack(contents->blob.bytes, contents->text, std::move(header), contents->engine));
 }
 
 namespace {
@@ -191,6 +208,13 @@ Result<Package> from_sections(Sections sections, const std::shared_ptr<const Map
   NARROW_TRY(package.graph, parse_verified(sections.graph, sections.blob, file, source, path));
   for (size_t i = 0; i < packed.size(); ++i) {
     if (!packed[i].packed) continue;
+    if (!constants->at(i).defined()) {  // the engine's graph alone reads it
+      const kernels::ConvSpec& spec = packed[i].packed->spec;
+      const kernels::ConvShape& s = spec.shape;
+      const Shape shape =
+          packed[i].packed->transposed ? Shape{s.c, s.oc} : Shape{s.oc, s.c / s.groups, s.kh, s.kw};
+      NARROW_DO(constants->get(static_cast<int64_t>(i), spec.weights, shape, &packed));
+    }
     packed[i].packed->constant = constants->at(i);
     package.packed.push_back(std::move(*packed[i].packed));
   }

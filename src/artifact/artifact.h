@@ -28,15 +28,16 @@ struct EngineGraph {
   std::map<std::string, Shape> shapes;
   /// Gives the graph, verified. It shares packed constants with the portable one. Errors: invalid_model.
   std::function<Result<ir::Graph>()> load;
-  /// write() leaves it out where it would add more than this share to the file.
+  /// write() leaves it out where it would add more than this share to the file, weights of merged
+  /// convolutions not counted.
   double largest_share = 1e9;
 };
 
 struct Package {
   ir::Graph graph;  // portable: standard ops, Q/DQ and casts
   Json about;       // precision, model and data hash, tool version, calibration sketch, tactics
-  /// Weights to keep as a kernel reads them. write(): those whose `constant` is one of the graph's; read():
-  /// all.
+  /// Weights to keep as a kernel reads them. write(): those whose `constant` is one of the graph's, or of a
+  /// convolution merged in the engine's (ir/merged.h); read(): all.
   std::vector<PackedConstant> packed;
   std::optional<EngineGraph> engine;
 };

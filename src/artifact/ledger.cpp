@@ -178,8 +178,13 @@ Result<Ledger> ledger_of(const std::shared_ptr<const MappedFile>& file, const st
   }
   if (!sections.engine.empty()) {
     NARROW_TRY(const Placed engine, placed_by(sections.engine, sections, packed, subject));
+    const Role role{Bytes::engine, nullptr};  // of what is not the portable graph's too
     for (const ir::Placement& placement : engine.list)
-      if (placement.packed < 0) regions.add(placement.offset, placement.bytes, Bytes::engine, nullptr);
+      if (placement.packed >= 0)
+        NARROW_DO(add_packed(packed[static_cast<size_t>(placement.packed)], role, sections, file, subject,
+                             regions));
+      else
+        regions.add(placement.offset, placement.bytes, role.kind, role.node);
   }
   regions.add_section(Bytes::graphs, sections.graph.size() + sections.engine.size());
   regions.add_section(Bytes::header, header_bytes(bytes));
