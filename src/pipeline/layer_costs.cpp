@@ -38,6 +38,12 @@ class StepOwners {
       if (const auto layer = by_value_.find(value); layer != by_value_.end()) return layer->second;
     return nullptr;
   }
+  /// Of a name that a node or the value it makes has.
+  const search::MixLayer* named(const std::string& name) const {
+    runtime::StepChoice step;
+    step.node = name, step.outputs = {name};
+    return find(step);
+  }
 
  private:
   std::map<std::string, const search::MixLayer*> by_node_, by_value_;
@@ -125,6 +131,10 @@ std::map<std::string, double> layer_times(const bench::Profile& profile,
   std::string current = layers.front().node;
   double rows_ms = 0;  // of rows scaled for the layer to come
   for (const bench::StepProfile& step : profile.steps) {
+    for (const auto& [name, share] : step.choice.merged)
+      if (const search::MixLayer* layer = owners.named(name))
+        current = layer->node, times[current] += share * step.ms;
+    if (!step.choice.merged.empty()) continue;
     if (const search::MixLayer* layer = owners.find(step.choice))
       current = layer->node, times[current] += std::exchange(rows_ms, 0);
     if (step.choice.op == "QuantizeRows")

@@ -326,5 +326,17 @@ TEST(LayerTimes, StepsOfAnAttentionInPrimitiveOpsAreAddedUp) {
   EXPECT_EQ(times, (std::map<std::string, double>{{"first", 1}, {"named", 30}, {"second", 32}}));
 }
 
+/// What one convolution computes for several layers is shared out.
+TEST(LayerTimes, LayersMergedIntoOneStepShareItsTime) {
+  bench::Profile profile;
+  profile.steps = {step("first", "FusedConv", 1), step("left+right_out", "FusedConv", 8),
+                   step("", "Split", 0), step("last", "FusedConv", 2)};
+  profile.steps[1].choice.merged = {{"left", 0.75}, {"right_out", 0.25}};
+  profile.steps[2].choice.outputs = {"left_out", "right_out"};
+  const auto times = layer_times(
+      profile, {{"a", "first"}, {"b", "left"}, {"c", "right", {}, {"right_out"}, {}}, {"d", "last"}});
+  EXPECT_EQ(times, (std::map<std::string, double>{{"first", 1}, {"left", 6}, {"right", 2}, {"last", 2}}));
+}
+
 }  // namespace
 }  // namespace narrow::pipeline

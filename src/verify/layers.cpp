@@ -7,6 +7,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "ir/merged.h"
 #include "runtime/states.h"
 #include "verify/capture.h"
 #include "verify/channel_fit.h"
@@ -86,10 +87,11 @@ class Compare final : public runtime::Observer {
   }
 
   void after(const ir::Node& node, std::span<const runtime::ValueView> outputs) override {
-    for (const runtime::ValueView& view : outputs) {
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const runtime::ValueView& view = outputs[i];
       const Tensor* wanted = find(view);
       if (wanted == nullptr) continue;
-      Entry& entry = entry_for(node, view);
+      Entry& entry = entry_for(node, view, i);
       const Tensor actual = view.to_reference();
       LayerFigures& figures = force_ ? entry.report.isolated : entry.report.accumulated;
       figures.distortion.add(wanted->data<float>(), actual.data<float>());
@@ -105,7 +107,7 @@ class Compare final : public runtime::Observer {
     return it != reference_.end() && it->second.elements() == elements_of(view.shape) ? &it->second : nullptr;
   }
 
-  Entry& entry_for(const ir::Node& node, const runtime::ValueView& view) {
+  Entry& entry_for(const ir::Node& node, const runtime::ValueView& view, size_t output) {
     const auto [it, fresh] = index_.try_emplace(view.value, entries_.size());
     if (fresh) {
       Entry entry;
@@ -113,6 +115,10 @@ class Compare final : public runtime::Observer {
       entry.report.op = ir::to_string(node.op());
       entry.report.value = view.value->origin;
       entry.report.format = to_string(view.value->type.dtype);
+      if (const auto layers = ir::merged_layers(node); !layers.empty()) {
+        entry.report.node = layers[output];
+        entry.report.op = ir::to_string(ir::Op::FusedConv);
+      }
       switch (node.op()) {
         case ir::Op::Transpose:
         case ir::Op::Reshape:

@@ -9,6 +9,7 @@
 
 #include "data/test_samples.h"
 #include "runtime/test_graphs.h"
+#include "runtime/test_merging.h"
 #include "verify/evaluate.h"
 #include "verify/figures.h"
 #include "verify/rescaled.h"
@@ -152,6 +153,42 @@ TEST_F(Layers, DeadChannelsLayersAndNaNAreFindings) {
   reports = compare(with_other_weights([](std::span<float> w) { std::fill(w.begin(), w.end(), NAN); }));
   EXPECT_TRUE(reports.at("c").accumulated.distortion.has_non_finite());
   EXPECT_THAT(findings(list_), testing::Contains(testing::HasSubstr("'two' (f32) makes NaN or Inf")));
+}
+
+/// Layers that one convolution computes are each told of, as if they were alone.
+TEST_F(Layers, MergedConvolutionsAreComparedApart) {
+  const ir::Graph graph = graph_from(testing_graphs::parallel_int8_graph());
+  const data::Samples samples{testing_graphs::inputs_for(graph, 1, 4)};
+  const std::map<std::string, Shape> shapes = {{"x", {1, 64, 7, 5}}};
+  runtime::SessionOptions options;
+  options.observe_all = true;
+  runtime::Session fp32 = runtime::Session::create(graph, pool_, options).value();
+  options.observe_all = false;
+  runtime::Session apart = runtime::Session::create(graph, pool_, options).value();
+  options.tactics = testing_graphs::merging_tactics(apart, shapes, usable_isa());
+  runtime::Session as_one = runtime::Session::create(graph, pool_, options).value();
+  ASSERT_EQ(testing_graphs::merged_steps(as_one, shapes), 1);
+  const auto first = compare_layers(fp32, apart, samples, 4, *pool_, {}),
+             second = compare_layers(fp32, as_one, samples, 4, *pool_, {});
+  ASSERT_TRUE(first.ok() && second.ok());
+  std::map<std::string, LayerReport> wanted;
+  for (const LayerReport& report : *first) wanted[report.value] = report;
+  int told = 0;
+  for (const LayerReport& report : *second) {
+    SCOPED_TRACE(report.node + " " + report.value);
+    ASSERT_TRUE(wanted.contains(report.value));
+    const LayerReport& other = wanted.at(report.value);
+    told += report.node == "one" || report.node == "two" || report.node == "three" ? 1 : 0;
+    EXPECT_EQ(report.node, other.node);
+    EXPECT_EQ(report.op, other.op);
+    EXPECT_EQ(report.computes, other.computes);
+    EXPECT_EQ(report.isolated.distortion.sqnr_db(), other.isolated.distortion.sqnr_db());
+    EXPECT_EQ(report.accumulated.distortion.sqnr_db(), other.accumulated.distortion.sqnr_db());
+    EXPECT_EQ(report.accumulated.saturated, other.accumulated.saturated);
+    wanted.erase(report.value);
+  }
+  EXPECT_EQ(told, 3);
+  EXPECT_TRUE(wanted.empty());
 }
 
 TEST_F(Layers, EvaluateScoresEverySampleAndShowsEveryBatch) {
