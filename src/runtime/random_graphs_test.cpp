@@ -239,6 +239,7 @@ TEST(RandomGraphs, MergingConvolutionsChangesNothing) {
       if (!runs_here(isa)) continue;
       SessionOptions options;
       options.max_isa = isa;
+      if (seed % 2 == 0) options.slices = {.cache_bytes = 3 << 10, .step = 10, .pass = 1, .bands_from = 1e-3};
       Session apart = session_of(graph, options, 1);
       options.tactics = testing_graphs::merging_tactics(apart, shapes, isa);
       Session as_one = session_of(graph, options, 2);
