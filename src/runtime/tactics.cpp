@@ -41,7 +41,18 @@ std::string graph_key(const ir::Graph& graph) {
 
 std::string bands_key(const ir::Graph& graph) { return "Bands of " + graph_key(graph); }
 std::string fetching_key(const ir::Graph& graph) { return "Weights of " + graph_key(graph); }
-std::string merging_key(const ir::Graph& graph) { return "Convolutions of " + graph_key(graph); }
+std::string merging_key(const ir::Graph& graph) {
+  std::string formats;  // which go together depends on them, too: passes/merge_parallel_convs.cpp
+  for (const ir::Node* node : graph.nodes_of(ir::Op::FusedConv)) {
+    const Quantization* quant = node->output()->type.quant.get();
+    if (quant == nullptr || !quant->per_tensor()) continue;
+    const std::string activation = node->string_attr("activation", "none");
+    const bool any_scale = activation == "none" || activation == "relu";
+    formats += fmt::format(" {}", quant->zero_point[0]);
+    if (!any_scale) formats += fmt::format("/{}", quant->scale[0]);
+  }
+  return "Convolutions of " + graph_key(graph) + " " + hash_hex(formats);
+}
 
 std::string machine_key(Isa isa) { return cpu_features().model + " " + to_string(isa); }
 

@@ -1,5 +1,6 @@
 #include "runtime/tactics.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -43,6 +44,23 @@ TEST(Tactics, ComeBackFromJson) {
   const Tactics back = tactics_from_json(to_json(tactics));
   EXPECT_EQ(back.machine, tactics.machine);
   EXPECT_EQ(to_json(back), to_json(tactics));
+}
+
+/// Which convolutions go together depends on zero points, and on scales behind what is neither none nor relu.
+TEST(Tactics, MergingIsAskedOfFormatsToo) {
+  const auto key = [](const char* scale, int zero, const char* activation) {
+    return merging_key(graph_from(fmt::format(R"(graph g(%x: u8[1,2,2,2]<0.5,3>) {{
+  @w: s8[1,2,1,1]<0.25,0> = [7, 8]
+  %y: u8[1,2,2,1]<{},{}> = FusedConv(%x, @w) {{activation="{}", channels_last=1, out_dtype="u8"}}
+  return %y as "y"
+}}
+)",
+                                              scale, zero, activation)));
+  };
+  EXPECT_EQ(key("0.5", 1, "relu"), key("0.25", 1, "relu"));
+  EXPECT_NE(key("0.5", 1, "relu"), key("0.5", 2, "relu"));
+  EXPECT_NE(key("0.5", 1, "silu"), key("0.25", 1, "silu"));
+  EXPECT_EQ(key("0.5", 1, "silu"), key("0.5", 1, "silu"));
 }
 
 TEST(Tactics, WhatIsNoTacticIsPassedOver) {
