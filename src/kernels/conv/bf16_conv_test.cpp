@@ -223,6 +223,34 @@ TEST_P(ConvBf16, PixelsDoNotSeeTheirBlock) {
     }
 }
 
+/// Sums leave in 16 bits by other ways than in 32, from registers or memory: the same numbers, rounded.
+TEST_P(ConvBf16, HalvesAreRoundedFloats) {
+  for (const int64_t m : {1, 3, 4, 7, 11, 14, 28, 45})
+    for (const int64_t n : {8, 16, 17, 32, 44, 64})
+      for (const DType half : {DType::bf16, DType::f16})
+        for (const bool residual : {false, true})
+          for (const Activation act : {Activation{Act::relu}, Activation{Act::clip, -0.5F, 1}}) {
+            ConvSpec spec = bf16_spec(shape(1, 1, m, 22, n, 1, 1, 1, 0));
+            spec.residual = residual ? half : DType::undefined;
+            spec.activation = act;
+            Case c = make_case(spec, 15);
+            c.spec.dst = DType::f32;
+            const Bytes floats = run(c, 1);
+            c.spec.dst = half;
+            const Bytes halves = run(c, 1);
+            for (int64_t i = 0; i < c.outputs(); ++i) {
+              Bytes rounded(2);
+              put(half, rounded.data(), 0, get(DType::f32, floats.data(), i));
+              ASSERT_EQ(get(half, halves.data(), i), get(half, rounded.data(), 0))
+                  << text(c.spec) << " " << i;
+            }
+            EXPECT_EQ(run(c, 3), halves) << text(c.spec);
+            if (residual) {
+              EXPECT_EQ(run(c, 1, true), halves) << text(c.spec);
+            }
+          }
+}
+
 /// Numbers below 2^-126 count as zero, as operands and as results; infinities and NaN pass.
 TEST_P(ConvBf16, SubnormalsAreZero) {
   ConvSpec spec = bf16_spec(shape(1, 1, 6, 2, 3, 1, 1, 1, 0));

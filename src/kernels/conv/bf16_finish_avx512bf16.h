@@ -30,34 +30,55 @@ class HalfPairs : public RowPairs<HalfPairs<kF16, kResidual, kBare>> {
         c_(s.c),
         rows_(rows) {}
 
-  /// Both rows are read before either is written: dst may be the memory of the residual.
   NARROW_BF16_INLINE void finish_pair() {
     const RowPair pair = rows_.take();
-    const int64_t at0 = pair.element0, at1 = pair.element1;
-    const __m512i first = row(c_ + pair.sums0, at0), second = row(c_ + pair.sums1, at1);
-    if constexpr (kBare) {
-      _mm512_storeu_si512(dst_ + at0, first);
-      _mm512_storeu_si512(dst_ + at1, second);
-    } else {
-      _mm512_mask_storeu_epi16(dst_ + at0, live_, first);
-      _mm512_mask_storeu_epi16(dst_ + at1, live_, second);
-    }
+    finish_sums(pair.element0, pair.element1, sums_at(pair.sums0), sums_at(pair.sums1));
+  }
+
+  /// 32 sums of a row; those of the right half may be none: not computed, nor stored.
+  struct Sums {
+    __m512 left, right;
+  };
+
+  /// Two rows that are still in registers. Both are read before either is written: dst may be the memory of
+  /// the residual.
+  template <bool kRight = true>
+  NARROW_BF16_INLINE void finish_sums(int64_t at0, int64_t at1, Sums sums0, Sums sums1) {
+    const __m512i first = row<kRight>(sums0, at0), second = row<kRight>(sums1, at1);
+    store<kRight>(at0, first);
+    store<kRight>(at1, second);
   }
 
  private:
-  NARROW_BF16_INLINE __m512i row(const float* sums, int64_t at) const {
-    __m512 r0 = _mm512_add_ps(_mm512_load_ps(sums), bias0_),
-           r1 = _mm512_add_ps(_mm512_load_ps(sums + 16), bias1_);
-    if constexpr (kResidual) {
-      r0 = _mm512_add_ps(r0, load(residual_ + at, static_cast<__mmask16>(live_)));
-      r1 = _mm512_add_ps(r1, load(residual_ + at + 16, static_cast<__mmask16>(live_ >> 16)));
-    }
-    r0 = _mm512_max_ps(low_, r0), r1 = _mm512_max_ps(low_, r1);
-    if constexpr (!kBare) r0 = _mm512_min_ps(high_, r0), r1 = _mm512_min_ps(high_, r1);
-    if constexpr (kF16)
-      return _mm512_inserti64x4(_mm512_castsi256_si512(Simd512::to_f16(r0)), Simd512::to_f16(r1), 1);
+  NARROW_BF16_INLINE Sums sums_at(int64_t at) const {
+    return {_mm512_load_ps(c_ + at), _mm512_load_ps(c_ + at + 16)};
+  }
+
+  template <bool kRight>
+  NARROW_BF16_INLINE __m512i row(Sums sums, int64_t at) const {
+    const __m512 r0 = bounded(sums.left, bias0_, residual_ + at, static_cast<__mmask16>(live_));
+    if constexpr (!kRight) return _mm512_castsi256_si512(half_of(r0));
+    const __m512 r1 = bounded(sums.right, bias1_, residual_ + at + 16, static_cast<__mmask16>(live_ >> 16));
+    if constexpr (kF16) return _mm512_inserti64x4(_mm512_castsi256_si512(half_of(r0)), half_of(r1), 1);
+    return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(r1, r0));
+  }
+  NARROW_BF16_INLINE __m512 bounded(__m512 sum, __m512 bias, const uint16_t* residual, __mmask16 live) const {
+    __m512 r = _mm512_add_ps(sum, bias);
+    if constexpr (kResidual) r = _mm512_add_ps(r, load(residual, live));
+    r = _mm512_max_ps(low_, r);
+    return kBare ? r : _mm512_min_ps(high_, r);
+  }
+  NARROW_BF16_INLINE static __m256i half_of(__m512 r) {
+    return kF16 ? Simd512::to_f16(r) : reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(r));
+  }
+  template <bool kRight>
+  NARROW_BF16_INLINE void store(int64_t at, __m512i row) const {
+    if constexpr (kBare)
+      _mm512_storeu_si512(dst_ + at, row);
+    else if constexpr (kRight)
+      _mm512_mask_storeu_epi16(dst_ + at, live_, row);
     else
-      return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(r1, r0));
+      _mm256_mask_storeu_epi16(dst_ + at, static_cast<__mmask16>(live_), _mm512_castsi512_si256(row));
   }
   NARROW_BF16_INLINE static __m512 load(const uint16_t* from, __mmask16 live) {
     return kF16 ? Simd512::load_f16(from, live) : Simd512::load_bf16(from, live);
@@ -114,8 +135,6 @@ void bf16_finish_any(const Bf16Finish& f, const ConvRows& rows, const Bf16Sums& 
       store_lanes(f.dst_type, f.dst, i, live, vapply(f.activation, r), integer);
     }
 }
-
-#undef NARROW_BF16_INLINE
 
 }  // namespace
 }  // namespace narrow::kernels
