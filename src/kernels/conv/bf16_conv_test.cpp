@@ -196,9 +196,6 @@ TEST_P(ConvBf16, NotANumberStaysInItsWindow) {
 TEST_P(ConvBf16, SaysWhyNot) {
   ConvSpec spec = bf16_spec(shape(1, 4, 4, 8, 8, 3, 3, 1, 1));
   EXPECT_EQ(GetParam().unsupported(spec), "");
-  spec.shape.groups = 2;
-  EXPECT_EQ(GetParam().unsupported(spec), "groups = 2: wants 1");
-  spec.shape.groups = 1;
   spec.weights = DType::f32;
   EXPECT_EQ(GetParam().unsupported(spec), "weights are f32: wants bf16");
 }
@@ -280,6 +277,92 @@ TEST_P(ConvBf16, SubnormalsAreZero) {
 
 INSTANTIATE_TEST_SUITE_P(All, ConvBf16, testing::Values(conv_bf16_amx(), conv_bf16_avx512bf16()),
                          [](const auto& test) { return std::string(test.param.name); });
+
+// ---------------------------------------------------------------- groups
+
+class ConvBf16Groups : public ConvBf16 {
+ protected:
+  static ConvSpec grouped(int64_t groups, ConvShape s) {
+    s.c *= groups, s.oc *= groups, s.groups = groups;
+    return bf16_spec(s);
+  }
+};
+
+TEST_P(ConvBf16Groups, ChannelsOutputsWindows) {
+  for (const int64_t groups : {2, 5})
+    for (const int64_t channels : {2, 8, 17, 34, 70})
+      for (const int64_t outputs : {1, 16, 20, 33})
+        for (const int64_t kernel : {1, 3})
+          for (const int64_t stride : {1, 2})
+            check(grouped(groups, shape(1, 7, 6, channels, outputs, kernel, kernel, stride, kernel / 2)), 16);
+}
+
+TEST_P(ConvBf16Groups, BatchDilationTypesResiduals) {
+  for (const int64_t channels : {12, 19})
+    for (const DType src : {DType::bf16, DType::f32})
+      for (const DType dst : {DType::f32, DType::bf16, DType::u8}) {
+        ConvSpec spec = grouped(3, shape(3, 8, 9, channels, 21, 3, 2, 1, 2, 2));
+        spec.src = src;
+        spec.dst = spec.residual = dst;
+        spec.dst_quant = spec.residual_quant = {0.05F, 128};
+        spec.activation = {Act::relu};
+        check(spec, 17);
+      }
+}
+
+/// Bit for bit what a convolution without groups makes of one group's channels and filters.
+TEST_P(ConvBf16Groups, AreConvolutionsOfTheirOwn) {
+  constexpr int64_t kGroups = 3, kChannels = 24, kOutputs = 20;
+  for (const int64_t kernel : {1, 3}) {
+    const ConvShape one = shape(1, 6, 9, kChannels, kOutputs, kernel, kernel, 1, kernel / 2);
+    const Case all = make_case(grouped(kGroups, one), 18);
+    const Bytes got = run(all, 1);
+    for (int64_t g = 0; g < kGroups; ++g) {
+      Case c = make_case(bf16_spec(one), 18);
+      for (int64_t i = 0; i < one.h * one.w * kChannels; ++i)
+        put(DType::bf16, c.src.data(), i,
+            get(DType::bf16, all.src.data(), (i / kChannels * kGroups + g) * kChannels + i % kChannels));
+      const int64_t weights = kOutputs * kChannels * kernel * kernel;
+      std::copy_n(all.weights.begin() + g * weights * 2, weights * 2, c.weights.begin());
+      std::copy_n(all.bias.begin() + g * kOutputs * 4, kOutputs * 4, c.bias.begin());
+      const Bytes want = run(c, 1);
+      for (int64_t i = 0; i < c.outputs(); ++i)
+        ASSERT_EQ(get(DType::f32, got.data(), (i / kOutputs * kGroups + g) * kOutputs + i % kOutputs),
+                  get(DType::f32, want.data(), i))
+            << text(all.spec) << " group " << g << " at " << i;
+    }
+  }
+}
+
+TEST_P(ConvBf16Groups, NotANumberStaysInItsGroup) {
+  constexpr int64_t kGroups = 3, kOutputs = 5;
+  for (const int64_t channels : {2, 17, 24, 34})
+    for (const int64_t kernel : {1, 3}) {
+      Case c =
+          make_case(grouped(kGroups, shape(1, 5, 5, channels, kOutputs, kernel, kernel, 1, kernel / 2)), 19);
+      for (int64_t pixel = 0; pixel < 25; ++pixel)
+        for (int64_t i = 0; i < channels; ++i)
+          put(DType::bf16, c.src.data(), (pixel * kGroups + 1) * channels + i, NAN);
+      const Bytes got = run(c, 1);
+      for (int64_t i = 0; i < c.outputs(); ++i)
+        EXPECT_EQ(std::isnan(get(DType::f32, got.data(), i)), i / kOutputs % kGroups == 1)
+            << text(c.spec) << " " << i;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ConvBf16Groups, testing::Values(conv_bf16_avx512bf16()),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(ConvBf16GroupsRefused, SayWhyNot) {
+  ConvSpec spec = bf16_spec(shape(1, 4, 4, 8, 8, 3, 3, 1, 1));
+  spec.shape.groups = 2;
+  EXPECT_EQ(conv_bf16_avx512bf16().unsupported(spec), "");
+  EXPECT_EQ(conv_bf16_avx512bf16().storage.refuses(spec), "groups = 2: wants 1");
+  EXPECT_EQ(conv_bf16_amx().unsupported(spec), "groups = 2: wants 1");
+  spec.shape.c = 6;
+  EXPECT_EQ(conv_bf16_avx512bf16().unsupported(spec),
+            "groups of 3 channels: wants an even number or at least 16");
+}
 
 /// What a file keeps serves both.
 TEST(ConvBf16Storage, IsOneOrder) {

@@ -6,7 +6,7 @@
 namespace narrow::kernels {
 namespace {
 
-__mmask32 first_lanes(int64_t n) { return n >= 32 ? 0xffffffffU : (1U << n) - 1; }
+__mmask32 first_lanes(int64_t n) { return n >= 32 ? 0xffffffffU : n <= 0 ? 0U : (1U << n) - 1U; }
 
 /// In both planes of f16.
 void zero(const Bf16Row& row, uint16_t* dst, int64_t n) {
@@ -31,21 +31,22 @@ Parts split(__m256i half) {
   return {high, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(rest))};
 }
 
-/// n f16 elements of src at `offset`, as both parts.
-void copy_split(const Bf16Row& row, int64_t offset, int64_t n, uint16_t* dst) {
+/// n f16 elements of src at `offset`, as both parts, zeros up to `stored`.
+void copy_split(const Bf16Row& row, int64_t offset, int64_t n, int64_t stored, uint16_t* dst) {
   const uint16_t* src = static_cast<const uint16_t*>(row.src) + offset;
-  for (int64_t i = 0; i < n; i += 16) {
-    const auto live = static_cast<__mmask16>(first_lanes(n - i));
+  for (int64_t i = 0; i < stored; i += 16) {
+    const auto live = static_cast<__mmask16>(first_lanes(n - i)),
+               kept = static_cast<__mmask16>(first_lanes(stored - i));
     const Parts parts = split(_mm256_maskz_loadu_epi16(live, src + i));
-    _mm256_mask_storeu_epi16(dst + i, live, parts.high);
-    _mm256_mask_storeu_epi16(dst + row.plane + i, live, parts.low);
+    _mm256_mask_storeu_epi16(dst + i, kept, parts.high);
+    _mm256_mask_storeu_epi16(dst + row.plane + i, kept, parts.low);
   }
 }
 
-/// n elements of src at `offset`, as bf16.
-void copy(const Bf16Row& row, int64_t offset, int64_t n, uint16_t* dst) {
-  if (row.type == DType::f16) return copy_split(row, offset, n, dst);
-  for (int64_t i = 0; i < n; i += 32) {
+/// n elements of src at `offset`, as bf16, zeros up to `stored`.
+void copy(const Bf16Row& row, int64_t offset, int64_t n, int64_t stored, uint16_t* dst) {
+  if (row.type == DType::f16) return copy_split(row, offset, n, stored, dst);
+  for (int64_t i = 0; i < stored; i += 32) {
     const __mmask32 live = first_lanes(n - i);
     __m512i v;
     if (row.type == DType::f32) {
@@ -56,7 +57,7 @@ void copy(const Bf16Row& row, int64_t offset, int64_t n, uint16_t* dst) {
     } else {
       v = _mm512_maskz_loadu_epi16(live, static_cast<const uint16_t*>(row.src) + offset + i);
     }
-    _mm512_mask_storeu_epi16(dst + i, live, v);
+    _mm512_mask_storeu_epi16(dst + i, first_lanes(stored - i), v);
   }
 }
 
@@ -98,19 +99,19 @@ int64_t copy_c3_as_c4(const Bf16Row& row, uint16_t* dst) {
 }  // namespace
 
 void bf16_copy_row(const Bf16Row& row, uint16_t* dst) {
-  if (row.src == nullptr) return zero(row, dst, row.total * row.stored_c);
-  zero(row, dst, row.left * row.stored_c);
-  dst += row.left * row.stored_c;
-  if (row.c == row.stored_c && row.c == row.src_pixel) {
-    copy(row, 0, row.count * row.c, dst);
+  const int64_t stored = row.groups * row.stored_c;
+  if (row.src == nullptr) return zero(row, dst, row.total * stored);
+  zero(row, dst, row.left * stored);
+  dst += row.left * stored;
+  if (row.c == row.stored_c && row.groups * row.c == row.src_pixel) {
+    copy(row, 0, row.count * row.src_pixel, row.count * row.src_pixel, dst);
   } else {
     const bool image = row.c == 3 && row.stored_c == 4 && row.src_pixel == 3;
-    for (int64_t x = image ? copy_c3_as_c4(row, dst) : 0; x < row.count; ++x) {
-      copy(row, x * row.src_pixel, row.c, dst + x * row.stored_c);
-      zero(row, dst + x * row.stored_c + row.c, row.stored_c - row.c);
-    }
+    for (int64_t x = image ? copy_c3_as_c4(row, dst) : 0; x < row.count; ++x)
+      for (int64_t g = 0; g < row.groups; ++g)
+        copy(row, x * row.src_pixel + g * row.c, row.c, row.stored_c, dst + x * stored + g * row.stored_c);
   }
-  zero(row, dst + row.count * row.stored_c, (row.total - row.left - row.count) * row.stored_c);
+  zero(row, dst + row.count * stored, (row.total - row.left - row.count) * stored);
 }
 
 }  // namespace narrow::kernels

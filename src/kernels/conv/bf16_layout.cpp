@@ -20,6 +20,12 @@ int64_t steps_for(int64_t length) {
 
 Bf16K bf16_k(const ConvShape& s) {
   Bf16K k;
+  if (s.groups > 1) {
+    k.taps = s.kh * s.kw;
+    k.steps_per_tap = 1;
+    k.stored_c = k.k_block = round_up(s.c / s.groups, 2);
+    return k;
+  }
   k.merged = s.dilation_w == 1 || s.kw == 1;
   k.taps = k.merged ? s.kh : s.kh * s.kw;
   const int64_t width = k.merged ? s.kw : 1;
@@ -36,9 +42,10 @@ Bf16K bf16_k(const ConvShape& s) {
 ConvLayout bf16_layout(const ConvShape& s, const Bf16K& k, int64_t planes, int64_t rows) {
   ConvLayout l;
   l.tile = {rows, 32, k.k_block * 2};
+  l.groups = s.groups;
   l.group_bytes = k.stored_c * 2;
-  l.outputs = s.oc;
-  l.panels = div_up(s.oc, l.tile.columns);
+  l.outputs = s.oc / s.groups;
+  l.panels = div_up(l.outputs, l.tile.columns);
   l.taps_per_segment = k.merged ? s.kw : 1;
   l.segments = k.taps;
   l.planes = planes;

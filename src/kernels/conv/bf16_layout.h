@@ -12,7 +12,8 @@ namespace narrow::kernels {
 /// K = taps x steps_per_tap x k_block. Depends on channels and kernel only, so packed weights fit every
 /// spatial size.
 struct Bf16K {
-  int64_t stored_c = 0;  // channels per pixel in the source copy: c, or padded so that steps are long
+  int64_t stored_c =
+      0;  // channels per pixel and group in the source copy: c, or padded so that steps are long
   bool merged =
       false;  // a tap is a whole kernel row (kw * stored_c adjacent elements): any kw with dilation_w = 1
   int64_t taps = 0, steps_per_tap = 0, k_block = 0;
@@ -21,7 +22,8 @@ struct Bf16K {
   int64_t panel_elements() const { return steps() * k_block * 32; }
 };
 
-/// No step reads beyond its tap: neighbouring memory may hold NaN, and 0 * NaN is NaN.
+/// No step reads beyond its tap: neighbouring memory may hold NaN, and 0 * NaN is NaN. Of a convolution with
+/// groups a tap is one step of any even length, for registers alone: tiles want at most 32 channels.
 Bf16K bf16_k(const ConvShape& shape);
 
 /// The same for a walk over bytes, in blocks of `rows` positions.

@@ -37,6 +37,7 @@ struct Bf16Row {
   const void* src = nullptr;  // first source pixel; null: a row of zeros
   DType type = DType::bf16;   // of the source: bf16, f32, f16
   int64_t plane = 0;          // f16: elements from where high parts are written to the low ones
+  int64_t groups = 1;         // of a pixel, `c` channels each, which take `stored_c`
   int64_t c = 0, stored_c = 0;
   int64_t src_pixel = 0;  // elements of src from pixel to pixel
   int64_t left = 0, count = 0, total = 0;
@@ -44,8 +45,8 @@ struct Bf16Row {
 
 void bf16_task_amx(const Bf16Args& args, const ConvRange& range);
 void bf16_task_avx512bf16(const Bf16Args& args, const ConvRange& range);  // not split
-/// Writes row.total * row.stored_c elements, of f16 twice. FP32 rounds to nearest even; FP32 subnormals
-/// become zero, as they do in the products.
+/// Writes row.total * row.groups * row.stored_c elements, of f16 twice. FP32 rounds to nearest even; FP32
+/// subnormals become zero, as they do in the products.
 void bf16_copy_row(const Bf16Row& row, uint16_t* dst);
 
 }  // namespace narrow::kernels
