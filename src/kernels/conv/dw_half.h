@@ -20,20 +20,15 @@ struct DwHalfPlan : DwWindow {
   Activation activation;
   const float* weights = nullptr;  // [chunk][kh][kw][32]
   const float* bias = nullptr;     // [chunk][32]; bf16 source: even channels of a chunk, then odd ones
-  int64_t ring_rows = 0;           // (kh - 1) * dilation_h + 1: source rows kept as floats
-  int64_t columns = 0;             // source columns per ring row
 };
 
-/// One chunk's strip of dst. Ring row r holds padded source row y with y % ring_rows == r, as [columns][32]
-/// floats.
+/// Channels [channel_begin, channel_end), from a multiple of 32 on, of a rectangle of dst.
 struct DwHalfTask {
   const void* src = nullptr;
   const void* residual = nullptr;
   void* dst = nullptr;
-  int64_t image = 0, channel = 0, column_begin = 0, column_end = 0, row_begin = 0, row_end = 0;
-  float* ring = nullptr;
-  int64_t* ring_tags = nullptr;  // [ring_rows] which padded row lies there
-  int64_t* window = nullptr;     // [kh] offsets of the current output row's source rows in the ring
+  int64_t image = 0, channel_begin = 0, channel_end = 0;
+  int64_t column_begin = 0, column_end = 0, row_begin = 0, row_end = 0;
 };
 
 void dw_half_avx512(const DwHalfPlan& plan, const DwHalfTask& task);

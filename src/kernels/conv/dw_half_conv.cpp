@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kernels/conv/conv_clamp.h"
 #include "kernels/conv/dw_split.h"
 
@@ -71,8 +73,16 @@ DwHalfPlan make_plan(const ConvSpec& spec, const Packed& packed) {
   p.activation = as_clip(spec.activation);
   p.weights = packed.weights.as<float>();
   p.bias = packed.bias.as<float>();
-  p.ring_rows = (s.kh - 1) * s.dilation_h + 1;
   return p;
+}
+
+/// Channels a task walks over before it goes on to the next outputs: lines of a pixel one after the other,
+/// as long as their weights stay in L1.
+int64_t channels_of(const ConvShape& s, int threads) {
+  constexpr int64_t kWeightBytes = 12 << 10;
+  if (!DwSplit::deals_rows(s, threads)) return kDwHalfChunk;
+  return std::clamp(kWeightBytes / (s.kh * s.kw * kDwHalfChunk * 4) * kDwHalfChunk, kDwHalfChunk,
+                    round_up(s.c, kDwHalfChunk));
 }
 
 class Kernel : public ConvKernel {
@@ -80,32 +90,24 @@ class Kernel : public ConvKernel {
   Kernel(const ConvSpec& spec, std::shared_ptr<const Packed> packed, int threads)
       : packed_(std::move(packed)),
         plan_(make_plan(spec, *packed_)),
-        split_(spec.shape, kDwHalfChunk, plan_.ring_rows * kDwHalfChunk * 4, threads) {
-    plan_.columns = split_.columns();
-    ring_bytes_ = plan_.ring_rows * plan_.columns * kDwHalfChunk * 4;
-    task_bytes_ = apart(ring_bytes_ + (plan_.ring_rows + spec.shape.kh) * 8);
-  }
+        channels_(channels_of(spec.shape, threads)),
+        split_(spec.shape, channels_, 1, threads) {}
 
-  int64_t scratch_bytes() const override { return split_.tasks() * task_bytes_; }
+  int64_t scratch_bytes() const override { return 0; }
 
   void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
     pool.run(split_.tasks(), [&](int64_t index) {
-      char* scratch = static_cast<char*>(buffers.scratch) + index * task_bytes_;
-      DwHalfTask task;
-      task.src = buffers.src;
-      task.residual = buffers.residual;
-      task.dst = buffers.dst;
-      task.ring = reinterpret_cast<float*>(scratch);
-      task.ring_tags = reinterpret_cast<int64_t*>(scratch + ring_bytes_);
-      task.window = task.ring_tags + plan_.ring_rows;
       split_.for_each_strip(index, [&](const DwStrip& strip) {
-        task.image = strip.image;
-        task.channel = strip.channel;
-        task.column_begin = strip.column_begin;
-        task.column_end = strip.column_end;
-        task.row_begin = strip.row_begin;
-        task.row_end = strip.row_end;
-        dw_half_avx512(plan_, task);
+        dw_half_avx512(plan_, {.src = buffers.src,
+                               .residual = buffers.residual,
+                               .dst = buffers.dst,
+                               .image = strip.image,
+                               .channel_begin = strip.channel,
+                               .channel_end = strip.channel + channels_,
+                               .column_begin = strip.column_begin,
+                               .column_end = strip.column_end,
+                               .row_begin = strip.row_begin,
+                               .row_end = strip.row_end});
       });
     });
   }
@@ -113,8 +115,8 @@ class Kernel : public ConvKernel {
  private:
   std::shared_ptr<const Packed> packed_;
   DwHalfPlan plan_;
+  int64_t channels_;
   DwSplit split_;
-  int64_t ring_bytes_ = 0, task_bytes_ = 0;
 };
 
 std::unique_ptr<ConvKernel> create(const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,

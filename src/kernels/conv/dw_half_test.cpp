@@ -40,8 +40,12 @@ TEST(DwConvHalf, BatchDilationStripsAndUnevenPadding) {
   NEEDS_AVX512();
   for (const int64_t dilation : {1, 2, 5})
     check(half_spec(shape(3, 13, 12, 40, 0, 3, 3, 1, 4, dilation), DType::bf16), 2);
-  check(half_spec(shape(1, 4, 301, 33, 0, 3, 3, 1, 1), DType::bf16), 3);    // wider than one strip
-  check(half_spec(shape(2, 40, 200, 3, 0, 9, 3, 2, 4, 3), DType::f16), 4);  // a ring of 25 rows
+  for (int64_t width = 1; width <= 18; ++width)  // strips of every width
+    for (const int64_t stride : {1, 2})
+      for (const int64_t kernel : {3, 5})
+        check(half_spec(shape(1, 6, width + kernel, 33, 0, kernel, kernel, stride, 2), DType::bf16), 3);
+  check(half_spec(shape(1, 2, 3, 33, 0, 5, 5, 1, 40), DType::bf16), 3);  // most outputs see padding alone
+  check(half_spec(shape(2, 40, 200, 3, 0, 9, 3, 2, 4, 3), DType::f16), 4);
   ConvShape s = shape(1, 10, 9, 20, 0, 3, 2, 1, 0);
   s.pad_top = 2, s.stride_h = 4, s.stride_w = 2;
   s.oh = 4, s.ow = 6;  // beyond the input on the far side
@@ -63,6 +67,40 @@ TEST(DwConvHalf, TypesResidualsActivations) {
         spec.residual_quant = {0.01F, residual == DType::u8 ? 100 : -5};
         check(spec, 6);
       }
+}
+
+/// Outputs of the source's type that are only bounded leave by a way of their own: the same numbers, rounded;
+/// NaN stays NaN.
+TEST(DwConvHalf, HalvesAreRoundedFloats) {
+  NEEDS_AVX512();
+  for (const DType type : {DType::bf16, DType::f16})
+    for (const int64_t kernel : {2, 3, 5})
+      for (const int64_t stride : {1, 2})
+        for (const Activation act : {Activation{}, Activation{Act::relu}, Activation{Act::clip, -0.5F, 1}}) {
+          ConvSpec spec = half_spec(shape(1, 9, 19, 50, 0, kernel, kernel, stride, kernel / 2), type);
+          spec.activation = act;
+          Case c = make_case(spec, 8);
+          for (const float x : {NAN, INFINITY, -INFINITY})
+            put(type, c.src.data(),
+                static_cast<int64_t>(c.src.size()) / 4 + (std::isnan(x) ? 0
+                                                          : x > 0       ? 70
+                                                                        : 131),
+                x);
+          c.spec.dst = DType::f32;
+          const Bytes floats = run(dwconv_half_avx512(), c, 1);
+          c.spec.dst = type;
+          const Bytes halves = run(dwconv_half_avx512(), c, 2);
+          int64_t nans = 0;
+          for (int64_t i = 0; i < c.outputs(); ++i) {
+            const float x = get(DType::f32, floats.data(), i), is = get(type, halves.data(), i);
+            Bytes rounded(2);
+            put(type, rounded.data(), 0, x);
+            nans += std::isnan(x) ? 1 : 0;
+            ASSERT_TRUE(is == get(type, rounded.data(), 0) || (std::isnan(is) && std::isnan(x)))
+                << text(c.spec) << " at " << i << ": " << is << " for " << x;
+          }
+          EXPECT_GT(nans, 0) << text(c.spec);
+        }
 }
 
 TEST(DwConvHalf, ResidualMayBeDst) {

@@ -22,6 +22,9 @@ struct DwStrip {
 
 class DwSplit {
  public:
+  /// Whether a task takes whole rows, all chunks of them.
+  static bool deals_rows(const ConvShape& s, int threads) { return s.n * s.oh >= 4 * threads; }
+
   /// chunk: channels per chunk; column_bytes: buffer needed per source column of a strip.
   DwSplit(const ConvShape& s, int64_t chunk, int64_t column_bytes, int threads)
       : oh_(s.oh), ow_(s.ow), chunk_(chunk), chunks_(div_up(s.c, chunk)) {
@@ -36,7 +39,7 @@ class DwSplit {
     // About 20 us a task; too little work for the team's wake-up stays on one thread.
     const int64_t lanes = s.n * s.oh * s.ow * round_up(s.c, chunk) / 64 * s.kh * s.kw;
     tasks_ = lanes < 1'000 ? 1 : std::clamp<int64_t>(lanes / 10'000, 1, 4) * threads;
-    by_rows_ = rows_ >= 4 * threads;
+    by_rows_ = deals_rows(s, threads);
     tasks_ = std::min(tasks_, by_rows_ ? std::max<int64_t>(threads, rows_ / 4) : units_);
   }
 
