@@ -1,8 +1,7 @@
 // A permutation of channels behind a convolution becomes an order of its filters:
 //   Gather(FusedConv(x, W, b), p; axis = 1)   ->   FusedConv(x, W[p], b[p])
-// With groups, W becomes dense first, zeros between the groups: on a matrix unit, groups of a few dozen
-// channels cost what the dense product costs. Only for weights of 8 and 16 bits, whose units those are; FP32
-// keeps its groups.
+// With groups, W becomes dense first, zeros between the groups, where the engine wants it: on a matrix unit,
+// groups of a few dozen channels cost what the dense product costs. FP32 keeps its groups everywhere.
 #include <cstring>
 
 #include "passes/list.h"
@@ -48,7 +47,7 @@ std::vector<T> in_order(const std::vector<T>& values, const std::vector<int64_t>
   return ordered;
 }
 
-bool is_foldable(const Node* conv, const std::vector<int64_t>& p) {
+bool is_foldable(const Node* conv, const std::vector<int64_t>& p, int64_t dense_group_bytes) {
   const Value *w = conv->input(1), *b = conv->input(2);
   if (!w->is_constant() || w->constant().rank() < 3 || (b != nullptr && !b->is_constant())) return false;
   if (conv->input(3) != nullptr) return false;  // the residual would have to move, too
@@ -57,14 +56,15 @@ bool is_foldable(const Node* conv, const std::vector<int64_t>& p) {
   if (b != nullptr && b->constant().shape() != Shape{weights.dim(0)}) return false;
   const int64_t groups = conv->int_attr("group", 1);
   if (groups == 1) return true;
-  return bytes_of(weights.dtype()) <= 2 && groups <= kMostGroups && weights.elements() * groups <= kMostDense;
+  return bytes_of(weights.dtype()) <= dense_group_bytes && groups <= kMostGroups &&
+         weights.elements() * groups <= kMostDense;
 }
 
-bool fold(Graph& graph, Node* gather) {
+bool fold(Graph& graph, Node* gather, const PassContext& context) {
   const auto p = int_constant(gather->input(1));
   Node* conv = ir::producer_if_only_use(graph, gather->input(0), Op::FusedConv);
   if (!p || conv == nullptr || gather->int_attr("axis", 0) != 1 || gather->input(1)->constant().rank() != 1 ||
-      !is_foldable(conv, *p))
+      !is_foldable(conv, *p, context.dense_group_bytes))
     return false;
   const Value *w = conv->input(1), *b = conv->input(2);
   const std::string name = gather->output()->name;
@@ -88,10 +88,9 @@ bool fold(Graph& graph, Node* gather) {
 }  // namespace
 
 Result<int64_t> fold_shuffle(Graph& graph, const PassContext& context) {
-  (void)context;
   int64_t folded = 0;
   for (Node* gather : graph.nodes_of(Op::Gather))
-    if (!graph.is_dead(gather) && fold(graph, gather)) ++folded;
+    if (!graph.is_dead(gather) && fold(graph, gather, context)) ++folded;
   return folded;
 }
 

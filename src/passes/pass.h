@@ -20,6 +20,8 @@ using Evaluator =
 
 struct PassContext {
   Evaluator evaluate;
+  /// Groups of weights of at most so many bytes may become one dense product (fold_shuffle.cpp).
+  int64_t dense_group_bytes = 2;
 };
 
 struct Pass {

@@ -63,6 +63,37 @@ TEST(RunPasses, DefectNamesThePass) {
   EXPECT_EQ(records.error().subject, "pass mistype");
 }
 
+/// A shuffle behind groups is folded for weights of as many bytes as the engine says, and for no wider ones.
+TEST(FoldShuffle, GroupsBecomeDenseUpToSomeBytes) {
+  constexpr const char* kShuffle[] = {R"(
+graph g(%x: u8[1,4,2,2]<0.5,3>) {
+  @w: s8[4,2,1,1]<0;0.1,0.2,0.3,0.4;0,0,0,0> = [1, 2, 3, 4, 5, 6, 7, 8]
+  @p: s64[4] = [0, 2, 1, 3]
+  %c: u8[1,4,2,2]<2,1> = FusedConv(%x, @w) {group=2, out_dtype="u8"}
+  %y: u8[1,4,2,2]<2,1> = Gather(%c, @p) {axis=1}
+  return %y as "y"
+})",
+                                      R"(
+graph g(%x: bf16[1,4,2,2]) {
+  @w: bf16[4,2,1,1] = [1, 2, 3, 4, 5, 6, 7, 8]
+  @p: s64[4] = [0, 2, 1, 3]
+  %c: bf16[1,4,2,2] = FusedConv(%x, @w) {group=2, out_dtype="bf16"}
+  %y: bf16[1,4,2,2] = Gather(%c, @p) {axis=1}
+  return %y as "y"
+})"};
+  for (const int64_t weight_bytes : {1, 2})
+    for (const int64_t dense : {0, 1, 2}) {
+      auto graph = ir::parse(kShuffle[weight_bytes - 1]);
+      ASSERT_TRUE(graph.ok()) << graph.error().message();
+      PassContext context;
+      context.dense_group_bytes = dense;
+      const auto records = run_passes(*graph, std::span(find_pass("fold_shuffle"), 1), context);
+      ASSERT_TRUE(records.ok()) << records.error().message();
+      EXPECT_EQ(graph->nodes_of(ir::Op::Gather).empty(), weight_bytes <= dense)
+          << weight_bytes << ' ' << dense;
+    }
+}
+
 TEST(ChannelsLast, ValuesKeepTheirOrigin) {
   auto graph = ir::parse(R"(
 graph g(%x: f32[1,2,3,4]) {

@@ -35,25 +35,35 @@ void gather_some(const GatherSpec& s, void* dst, const void* src, const Index* i
   }
 }
 
-/// Windows that hold the words of every 16 indices; false: some want more than four.
-template <class Index>
-bool find_windows(const GatherSpec& s, const Index* indices, WordWindows* windows) {
-  constexpr int64_t kLanes = 16;
-  if (s.row_bytes != 4 || s.extent < kLanes || s.count > kMostWordWindows * kLanes) return false;
+/// Windows that hold the elements of every register of indices; false: some want more than four.
+template <class Lane, class Index>
+bool find_windows(const GatherSpec& s, const Index* indices, GatherWindows<Lane>* windows) {
+  constexpr int32_t kLanes = GatherWindows<Lane>::kLanes;
+  if (s.row_bytes != sizeof(Lane) || s.extent < kLanes || s.count > kMostGatherWindows * kLanes) return false;
   for (int64_t first = 0; first < s.count; first += kLanes) {
-    WordWindows& w = windows[first / kLanes] = {};
+    GatherWindows<Lane>& w = windows[first / kLanes] = {};
     int32_t used = 0;
-    for (int64_t l = 0; l < std::min(kLanes, s.count - first); ++l) {
+    for (int64_t l = 0; l < std::min<int64_t>(kLanes, s.count - first); ++l) {
       const auto at = static_cast<int32_t>(indices[first + l] < 0 ? indices[first + l] + s.extent
                                                                   : int64_t{indices[first + l]});
       int32_t i = 0;
       while (i < used && (at < w.begin[i] || at >= w.begin[i] + kLanes)) ++i;
       if (i == 4) return false;
-      if (i == used) w.begin[used++] = std::min(at, static_cast<int32_t>(s.extent - kLanes));
-      w.lane[l] = i * static_cast<int32_t>(kLanes) + at - w.begin[i];
-      w.upper = static_cast<uint16_t>(w.upper | (i >= 2 ? 1U << l : 0U));
+      if (i == used) w.begin[used++] = std::min(at, static_cast<int32_t>(s.extent) - kLanes);
+      w.lane[l] = static_cast<Lane>(i * kLanes + at - w.begin[i]);
+      w.upper |= i >= 2 ? 1U << l : 0U;
     }
   }
+  return true;
+}
+
+/// Whether windows served.
+template <class Lane, class Index, class Kernel>
+bool gather_windows(const GatherSpec& s, const Index* indices, ThreadPool& pool, const Kernel& kernel) {
+  GatherWindows<Lane> windows[kMostGatherWindows];
+  if (!find_windows(s, indices, windows)) return false;
+  parallel_for(pool, s.outer, std::max<int64_t>(1, kTaskBytes / std::max<int64_t>(1, s.count)),
+               [&](int64_t begin, int64_t end) { kernel(windows, begin, end); });
   return true;
 }
 
@@ -73,11 +83,15 @@ int64_t gather(const GatherSpec& s, void* dst, const void* src, const Index* ind
                  });
     return -1;
   }
-  WordWindows windows[kMostWordWindows];
-  if (isa >= Isa::avx512 && s.outer > 1 && find_windows(s, indices, windows)) {
-    parallel_for(pool, s.outer, std::max<int64_t>(1, kTaskBytes / std::max<int64_t>(1, s.count)),
-                 [&](int64_t begin, int64_t end) { gather_words_avx512(s, dst, src, windows, begin, end); });
-    return -1;
+  if (isa >= Isa::avx512 && s.outer > 1) {
+    const auto halves = [&](const HalfWindows* windows, int64_t begin, int64_t end) {
+      gather_halves_avx512(s, dst, src, windows, begin, end);
+    };
+    const auto words = [&](const WordWindows* windows, int64_t begin, int64_t end) {
+      gather_words_avx512(s, dst, src, windows, begin, end);
+    };
+    if (gather_windows<int16_t>(s, indices, pool, halves) || gather_windows<int32_t>(s, indices, pool, words))
+      return -1;
   }
   parallel_for(pool, s.outer * s.count, std::max<int64_t>(1, kTaskBytes / std::max<int64_t>(1, s.row_bytes)),
                [&](int64_t begin, int64_t end) { gather_some(s, dst, src, indices, begin, end); });

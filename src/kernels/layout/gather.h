@@ -29,16 +29,22 @@ constexpr int64_t kMostGatheredBytes = 256;
 void gather_bytes_avx512vnni(const GatherSpec& spec, uint8_t* dst, const uint8_t* src, const uint8_t* order,
                              int64_t begin, int64_t end);
 
-/// Where 16 words of an outer index come from: lane l is word lane[l] % 16 of the window that begins at
-/// begin[lane[l] / 16]; `upper`: lanes of the last two windows.
-struct WordWindows {
-  alignas(64) int32_t lane[16];
+/// Where the elements of an outer index come from, a register of them: lane l is element lane[l] % kLanes of
+/// the window that begins at begin[lane[l] / kLanes]; `upper`: lanes of the last two windows.
+template <class Lane>
+struct GatherWindows {
+  static constexpr int32_t kLanes = 64 / sizeof(Lane);
+  alignas(64) Lane lane[kLanes];
   int32_t begin[4];
-  uint16_t upper;
+  uint32_t upper;
 };
-constexpr int64_t kMostWordWindows = 128;
+using HalfWindows = GatherWindows<int16_t>;
+using WordWindows = GatherWindows<int32_t>;
+constexpr int64_t kMostGatherWindows = 128;
 
-/// Rows of four bytes; `windows` for each 16 of `count`. Outer indices [begin, end).
+/// Rows of two and of four bytes; `windows` for each register of `count`. Outer indices [begin, end).
+void gather_halves_avx512(const GatherSpec& spec, void* dst, const void* src, const HalfWindows* windows,
+                          int64_t begin, int64_t end);
 void gather_words_avx512(const GatherSpec& spec, void* dst, const void* src, const WordWindows* windows,
                          int64_t begin, int64_t end);
 
