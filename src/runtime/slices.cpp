@@ -161,7 +161,7 @@ class Planner {
     const double rounds = static_cast<double>(slices), threads = threads_;
     const double alive = static_cast<double>(alive_at_once) / threads;
     const double weights = static_cast<double>(t.weights);
-    const bool fits = alive + weights <= static_cast<double>(options_.cache_bytes);
+    const bool fits = alive + weights <= options_.fits * static_cast<double>(options_.cache_bytes);
     const double activations = fits ? 0 : static_cast<double>(t.image * batch_) / threads;
     return activations + rounds * (weights + options_.step);
   }

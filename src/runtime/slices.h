@@ -24,6 +24,7 @@ struct Section {
 /// What counts, in bytes that a core could have read from L3 meanwhile; measured on networks at batch 32.
 struct SliceOptions {
   int64_t cache_bytes = 0;  // of one core that its share of a slice has to fit; 0: nothing is sliced
+  double fits = 1;          // up to how many times cache_bytes
   double step = 250e3;      // starting a step
   double pass = 8;          // each byte that one section writes, into lines no cache holds, for another
   /// Bands only where what is alive of an image is that many times the cores' caches: with less, what comes
