@@ -67,7 +67,7 @@ def test_attention_and_its_norms_are_half_beside_an_int8_feed_forward(narrow, en
     assert {name: formats[name] for name in halves} == {name: half for name in halves}
     assert set(named({"fc1", "fc2"}, manifest).values()) == {"int8"}
     mixed = next(b for b in manifest["builds"] if b["name"] == "mixed")
-    assert mixed["gates"][0]["verdict"] == "passed" and manifest["decision"]["chosen"] == "mixed"
+    assert mixed["gates"][0]["verdict"] == "passed"  # whether it is chosen is a matter of time: the uniform half build passes, too
     reasons = {n.get("node"): n["reason"] for n in mixed["recipe"]["nodes"].values() if "reason" in n}
     assert all(f"int8 builds compute it in FP32; {half} saves" in reasons[name] for name in named({"norm1", "mix"}, manifest))
     text = narrow("explain", tmp_path / "out").stdout
