@@ -56,13 +56,15 @@ Result<Record> begin(const Streamed& build, const Pools& pools) {
   return record;
 }
 
-/// One visit: two inferences each that do not count, then together for `seconds`.
+/// One visit: two inferences each that do not count, then together for `seconds` from when the last has
+/// begun, whenever the system lets each of them run: every stream has an inference within the time all share.
 Result<Together> run_together(const Streamed& build, const Pools& pools, double seconds) {
   const auto count = static_cast<std::ptrdiff_t>(pools.size());
   std::barrier start(count);
-  std::atomic<std::ptrdiff_t> running{count};  // streams that have time left
+  std::atomic<std::ptrdiff_t> to_begin{count}, running{count};  // streams that have not begun, have time left
   std::atomic<bool> failed{false};
   const Stopwatch clock;
+  std::vector<double> begins(pools.size());
   std::vector<std::vector<Inference>> streams(pools.size());
   const auto stream = [&](size_t s) -> Status {
     Status warm;
@@ -71,13 +73,19 @@ Result<Together> run_together(const Streamed& build, const Pools& pools, double 
     if (!warm.ok()) failed = true;
     start.arrive_and_wait();
     NARROW_DO(warm);
-    const double deadline = clock.seconds() + seconds;
     bool has_time = true;
-    while (running > 0 && !failed) {
+    for (bool last = false; !last && !failed;) {
+      last = running == 0;  // begun when none has time left, it ends when none's time goes on
       const double begun = clock.seconds();
+      if (streams[s].empty()) {
+        begins[s] = begun;
+        --to_begin;
+      }
       NARROW_DO(build.sessions[s]->run(build.inputs));
       streams[s].push_back({begun, clock.seconds()});
-      if (!has_time || streams[s].back().end < deadline) continue;
+      if (!has_time || to_begin > 0) continue;
+      const double all_run = *std::max_element(begins.begin(), begins.end());
+      if (begun < all_run || streams[s].back().end < all_run + seconds) continue;
       has_time = false;
       --running;
     }
