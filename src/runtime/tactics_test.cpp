@@ -331,9 +331,15 @@ TEST_P(Merging, StaysInTheArtifact) {
   const auto package = artifact::read(path);
   ASSERT_TRUE(package.ok()) << package.error().message();
   constexpr int64_t kOutputs = 128;
-  EXPECT_TRUE(std::any_of(package->packed.begin(), package->packed.end(), [&](const auto& packed) {
-    return packed.spec.shape.oc == kOutputs && packed.constant.defined();
-  }));
+  const auto has_merged = [](const std::vector<artifact::PackedConstant>& list) {
+    return std::any_of(list.begin(), list.end(), [](const artifact::PackedConstant& packed) {
+      return packed.spec.shape.oc == kOutputs && packed.constant.defined();
+    });
+  };
+  EXPECT_EQ(has_merged(package->packed), has_merged(as_one.packed_constants()));
+  if (std::string(GetParam()) == "int8") {  // kernels of half formats keep them on newer processors only
+    EXPECT_TRUE(has_merged(package->packed) || usable_isa() == Isa::plain);
+  }
   Session opened = Session::open(path, pool_).value();
   EXPECT_EQ(testing_graphs::merged_steps(opened, shapes_), 1);
   expect_result_of(opened, inputs_);
