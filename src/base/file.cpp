@@ -40,7 +40,7 @@ Status write_all(int fd, std::string_view content, const fs::path& path) {
 
 }  // namespace
 
-Result<std::shared_ptr<const MappedFile>> MappedFile::open(const fs::path& path, bool whole) {
+Result<std::shared_ptr<const MappedFile>> MappedFile::open(const fs::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return io_error(path, "a readable file", errno);
   struct stat info {};
@@ -54,7 +54,7 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const fs::path& path,
   std::shared_ptr<MappedFile> file(new MappedFile);
   file->size_ = static_cast<size_t>(info.st_size);
   if (file->size_ > 0) {
-    void* memory = ::mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE | (whole ? MAP_POPULATE : 0), fd, 0);
+    void* memory = ::mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, fd, 0);
     const int error = errno;
     ::close(fd);
     if (memory == MAP_FAILED) return io_error(path, "a file that can be mapped", error);

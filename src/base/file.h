@@ -15,10 +15,8 @@ namespace narrow {
 /// A file mapped read-only; the mapping lives as long as any copy of the pointer open() gave.
 class MappedFile {
  public:
-  /// Errors: not_found, io (a directory, no permission). An empty file maps to an empty span. `whole`: all of
-  /// it is going to be read, page tables are made at once.
-  static Result<std::shared_ptr<const MappedFile>> open(const std::filesystem::path& path,
-                                                        bool whole = false);
+  /// Errors: not_found, io (a directory, no permission). An empty file maps to an empty span.
+  static Result<std::shared_ptr<const MappedFile>> open(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;

@@ -41,8 +41,13 @@ const artifact::PackedConstant* PackCache::stored(const PackRequest& request) co
   return nullptr;
 }
 
+PackCache::Entry& PackCache::entry_of(const PackRequest& request) {
+  const std::scoped_lock lock(mutex_);
+  return entries_[{request.node, &request.candidate, request.weights.identity()}];
+}
+
 std::shared_ptr<const kernels::PackedWeights> PackCache::get(const PackRequest& request) {
-  Entry& entry = entries_[{request.node, &request.candidate, request.weights.identity()}];
+  Entry& entry = entry_of(request);
   if (entry.packed) return entry.packed;
   entry.weights = request.weights;
   entry.spec = request.spec;
@@ -59,6 +64,11 @@ std::shared_ptr<const kernels::PackedWeights> PackCache::get(const PackRequest& 
 
 void PackCache::add(artifact::PackedConstant packed) {
   if (packed.constant.defined()) stored_.push_back(std::move(packed));
+}
+
+void PackCache::clear() {
+  entries_.clear();
+  stored_.clear();
 }
 
 std::vector<artifact::PackedConstant> PackCache::storable() const {

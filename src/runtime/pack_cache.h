@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,11 @@ struct PackRequest {
 
 class PackCache {
  public:
+  /// From any thread, for different nodes at the same time.
   std::shared_ptr<const kernels::PackedWeights> get(const PackRequest& request);
   /// Weights an artifact keeps packed: get() takes them instead of packing.
   void add(artifact::PackedConstant packed);
+  void clear();
   /// What an artifact may keep of what was packed: that which unpacks to the constant bit for bit and is at
   /// most an eighth larger.
   std::vector<artifact::PackedConstant> storable() const;
@@ -47,7 +50,9 @@ class PackCache {
     std::shared_ptr<const kernels::PackedWeights> packed;
   };
   const artifact::PackedConstant* stored(const PackRequest& request) const;
+  Entry& entry_of(const PackRequest& request);
 
+  std::mutex mutex_;  // guards the map, not what is in it
   std::map<Key, Entry> entries_;
   std::vector<artifact::PackedConstant> stored_;
 };

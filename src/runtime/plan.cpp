@@ -31,8 +31,8 @@ Status check_static(const ir::Graph& graph) {
 
 class Planner {
  public:
-  Planner(Plan& plan, const PlanOptions& options, PackCache& packs)
-      : plan_(plan), options_(options), packs_(packs), order_(plan.graph.nodes()) {}
+  Planner(Plan& plan, const PlanOptions& options, PackCache& packs, ThreadPool& pool)
+      : plan_(plan), options_(options), packs_(packs), pool_(pool), order_(plan.graph.nodes()) {}
 
   Status make() {
     plan_.sections = plan_slices(plan_.graph, order_, options_.slices, options_.threads);
@@ -61,7 +61,11 @@ class Planner {
     const ir::Node* node = nullptr;  // null: nothing to do
     BandStep rows = {};              // in bands
   };
-  using Kernels = std::map<const ir::Node*, std::shared_ptr<const Kernel>>;
+  /// The kernels of the nodes that are one step in bands of different heights; empty where it does nothing.
+  struct StepKernels {
+    Status status = {};
+    std::map<const ir::Node*, std::shared_ptr<const Kernel>> of = {};
+  };
 
   NodeCase case_of(const ir::Node& node) const {
     return {.node = node, .isa = options_.isa, .threads = options_.threads, .packs = &packs_};
@@ -151,20 +155,26 @@ class Planner {
   }
 
   Status add_steps(const Section& section) {
-    const size_t first = plan_.steps.size();
+    const size_t first = plan_.steps.size(), count = section.end - section.first;
     std::vector<StepChoice> choices;
     for (size_t k = section.first; k < section.end; ++k) {
       choices.push_back(choice_of(*order_[k], options_.isa));
       choices.back().slices = section.count;
       choices.back().bands = section.bands;
     }
-    Kernels kernels;
+    std::vector<StepKernels> made(count);  // packing weights takes long: all at once
+    pool_.run(static_cast<int64_t>(count), [&](int64_t task) {
+      const auto i = static_cast<size_t>(task);
+      made[i].status = make_kernels(section, i, made[i], choices[i]);
+    });
+    for (const StepKernels& step : made) NARROW_DO(step.status);
+    for (const StepKernels& step : made) account_for(step);
     const std::vector<std::vector<Part>>& parts = parts_.at(section.first);
     for (size_t band = 0; band < parts.size(); ++band) {
       std::vector<Move> moves = section.is_banded() ? moves_before(band, section) : std::vector<Move>();
       for (size_t i = 0; i < parts[band].size(); ++i) {
         if (parts[band][i].node == nullptr) continue;
-        NARROW_DO(add_step(section, *order_[section.first + i], band, parts[band][i], kernels, choices[i]));
+        add_step(section, *order_[section.first + i], band, parts[band][i], made[i]);
         plan_.steps.back().moves = std::exchange(moves, {});
       }
       NARROW_CHECK(moves.empty());
@@ -174,19 +184,34 @@ class Planner {
     return {};
   }
 
-  Status add_step(const Section& section, const ir::Node& whole, size_t band, const Part& part,
-                  Kernels& kernels, StepChoice& choice) {
-    const ir::Node& node = *part.node;
-    Step step{.node = &node, .kernel = nullptr, .inputs = {}, .outputs = {}};
+  /// Of step i of the section; `choice` tells of the first. Steps know nothing of each other here.
+  Status make_kernels(const Section& section, size_t i, StepKernels& made, StepChoice& choice) {
+    const ir::Node& whole = *order_[section.first + i];
     if (storage_.is_alias(whole)) {
       choice.kernel = "alias";
-    } else {
-      std::shared_ptr<const Kernel>& kernel = kernels[&node];
-      if (kernel == nullptr) {
-        NARROW_TRY(kernel, make_kernel_of(section, whole, node, choice));
-      }
-      step.kernel = kernel;
+      return {};
     }
+    for (const std::vector<Part>& band : parts_.at(section.first)) {
+      const ir::Node* node = band[i].node;
+      if (node == nullptr || made.of.contains(node)) continue;
+      StepChoice later;
+      const NodeCase c = stored_case(section, whole, *node);
+      NARROW_TRY(made.of[node], choose(c, options_, made.of.empty() ? choice : later));
+    }
+    return {};
+  }
+
+  void account_for(const StepKernels& step) {
+    for (const auto& [node, kernel] : step.of)
+      plan_.scratch_bytes = std::max(plan_.scratch_bytes, kernel->scratch_bytes());
+    if (!step.of.empty()) plan_.info.weight_bytes += step.of.begin()->second->packed_bytes();
+  }
+
+  void add_step(const Section& section, const ir::Node& whole, size_t band, const Part& part,
+                const StepKernels& made) {
+    const ir::Node& node = *part.node;
+    Step step{.node = &node, .kernel = nullptr, .inputs = {}, .outputs = {}};
+    if (!made.of.empty()) step.kernel = made.of.at(&node);
     for (size_t i = 0; i < node.inputs().size(); ++i) {
       const bool read =
           node.inputs()[i] != nullptr && (!step.kernel || step.kernel->reads(static_cast<int>(i)));
@@ -197,12 +222,10 @@ class Planner {
     for (const ir::Value* output : whole.outputs())
       step.outputs.push_back(location_of(section, output, band, part.rows.out));
     plan_.steps.push_back(std::move(step));
-    return {};
   }
 
-  /// The kernel of a node of a slice; `choice` tells of the first.
-  Result<std::shared_ptr<const Kernel>> make_kernel_of(const Section& section, const ir::Node& whole,
-                                                       const ir::Node& node, StepChoice& choice) {
+  /// Of a node of a slice, with where its values are stored.
+  NodeCase stored_case(const Section& section, const ir::Node& whole, const ir::Node& node) const {
     NodeCase c = case_of_part(section, whole, node);
     if (whole.op() != ir::Op::Split) c.dst_pitch = storage_.pitch_of(whole.output());
     if (whole.op() != ir::Op::Concat) c.src_pitch = storage_.pitch_of(whole.input(0));
@@ -210,12 +233,7 @@ class Planner {
       for (const ir::Value* input : whole.inputs()) c.src_pitches.push_back(storage_.pitch_of(input));
     if (const auto found = storage_.placed.find(&whole); found != storage_.placed.end())
       c.placed = found->second;
-    const bool first = choice.kernel.empty();
-    StepChoice later;
-    NARROW_TRY(const std::shared_ptr<const Kernel> kernel, choose(c, options_, first ? choice : later));
-    plan_.scratch_bytes = std::max(plan_.scratch_bytes, kernel->scratch_bytes());
-    if (first) plan_.info.weight_bytes += kernel->packed_bytes();
-    return kernel;
+    return c;
   }
 
   /// Where a step finds one of its values, in a band `rows` of it.
@@ -263,6 +281,7 @@ class Planner {
   Plan& plan_;
   const PlanOptions& options_;
   PackCache& packs_;
+  ThreadPool& pool_;
   std::vector<ir::Node*> order_;
   std::map<int64_t, std::vector<ir::Node*>> of_images_;
   std::map<size_t, std::vector<std::vector<Part>>> parts_;  // of the section that begins there: [band][step]
@@ -271,11 +290,12 @@ class Planner {
 
 }  // namespace
 
-Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions& options, PackCache& packs) {
+Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions& options, PackCache& packs,
+                                              ThreadPool& pool) {
   NARROW_DO(check_static(graph));
   auto plan = std::make_shared<Plan>();
   plan->graph = std::move(graph);
-  NARROW_DO(Planner(*plan, options, packs).make());
+  NARROW_DO(Planner(*plan, options, packs, pool).make());
   return std::shared_ptr<const Plan>(std::move(plan));
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "ir/graph.h"
+#include "parallel/thread_pool.h"
 #include "runtime/kernel.h"
 #include "runtime/session.h"
 #include "runtime/slices.h"
@@ -70,8 +71,9 @@ struct PlanOptions {
   SliceOptions slices = {};          // of large batches and images
 };
 
-/// `graph`: what the engine passes left, all types static. Errors: unsupported, naming the node, its types
-/// and why each candidate refused.
-Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions& options, PackCache& packs);
+/// `graph`: what the engine passes left, all types static. `pool` packs weights; what is made does not depend
+/// on it. Errors: unsupported, naming the node, its types and why each candidate refused.
+Result<std::shared_ptr<const Plan>> make_plan(ir::Graph graph, const PlanOptions& options, PackCache& packs,
+                                              ThreadPool& pool);
 
 }  // namespace narrow::runtime

@@ -118,7 +118,7 @@ Result<Engine> Session::State::engine_for(const EngineKey& key) {
 Result<Engine> Session::State::make_engine(const ShapeMap& shapes, const PlanOptions& how) {
   if (has_image_for(shapes)) {
     NARROW_TRY(ir::Graph ready, image->load());
-    NARROW_TRY(std::shared_ptr<const Plan> plan, make_plan(std::move(ready), how, packs));
+    NARROW_TRY(std::shared_ptr<const Plan> plan, make_plan(std::move(ready), how, packs, *pool));
     return Engine{.plan = std::move(plan), .interpreter = nullptr};
   }
   ir::Graph bound = graph.clone();
@@ -143,7 +143,7 @@ Result<std::shared_ptr<const Plan>> Session::State::plan_of(ir::Graph bound, con
   const auto list = options.observe_all ? passes::observable_passes() : passes::engine_passes();
   NARROW_DO(passes::run_passes(bound, list, context, options.disabled_passes));
   merge_where_faster(bound, how);
-  return make_plan(std::move(bound), how, packs);
+  return make_plan(std::move(bound), how, packs, *pool);
 }
 
 PlanOptions Session::State::plan_options() const {
@@ -236,7 +236,7 @@ Status Session::tune(const std::map<std::string, Shape>& shapes, TacticCache& ca
       std::make_shared<Tactics>(runtime::tune(bound, state.plan_options(), *state.pool, cache));
   state.engines.clear();
   state.last.reset();
-  state.packs = {};
+  state.packs.clear();
   return {};
 }
 

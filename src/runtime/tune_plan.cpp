@@ -29,7 +29,7 @@ Tactic time_plans(const std::array<PlanAnswer, 2>& answers, const PlanOptions& o
   for (const PlanAnswer& answer : answers) {
     PlanOptions answered = options;
     answered.tactics = &answer.tactics;
-    auto plan = make_plan(answer.graph.clone(), answered, packs);
+    auto plan = make_plan(answer.graph.clone(), answered, packs, pool);
     if (!plan.ok()) return {};
     plans.push_back(std::move(plan).value());
   }
