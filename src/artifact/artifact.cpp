@@ -232,8 +232,8 @@ Result<Package> from_sections(Sections sections, const std::shared_ptr<const Map
   return package;
 }
 
-/// The sum is computed while the graph is read, by threads of its own, which bring the file's pages in as they
-/// meet them; a file that is damaged is that, whatever else is wrong with it.
+/// The sum is computed while the graph is read, by threads of its own, which bring the file's pages in as
+/// they meet them; a file that is damaged is that, whatever else is wrong with it.
 Result<Package> read_any(const std::filesystem::path& path) {
   NARROW_TRY(const auto file, MappedFile::open(path));
   NARROW_TRY(Sections sections, unpack(file->bytes(), path.string()));

@@ -7,10 +7,8 @@
 //
 // Source rows are interleaved four at a time into planes. Of 64 positions from p on, plane v holds p + 16 l +
 // 4 v .. p + 16 l + 4 v + 3 for l = 0 .. 3, each as a lane of four rows' bytes: the order unpacking leaves
-// them in, and one in which what lies a multiple of four positions away is an unaligned load. With a
-// horizontal stride, columns that differ by a multiple of it follow each other (a phase); the phases of a row
-// lie one behind the other. Two output rows share what is interleaved where four source rows hold both
-// windows.
+// them in, and one in which what lies a multiple of four positions away is an unaligned load. Two output rows
+// share what is interleaved where four source rows hold both windows.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +17,7 @@
 
 namespace narrow::kernels {
 
-/// Bytes from plane to plane: positions of all phases, with slack behind each.
+/// Bytes from plane to plane: positions of a row, with slack behind.
 constexpr int64_t kDwFlatPlane = 8'896;
 /// Columns of a window, and most of its rows.
 constexpr int64_t kDwFlatTaps = 3, kDwFlatGroup = 4;
@@ -29,13 +27,11 @@ struct DwFlatPlan : DwWindow, DwInt8Finish {
   int64_t patterns = 1;  // tiles of 64 positions after which channels repeat
   DType src_type = DType::u8;
   int32_t src_zero = 0;
-  bool lean =
-      false;  // clamps; u8, its bounds 0 and 255, its zero point 0, and no sum times factor reaches 2^31
+  bool lean = false;                  // dw_int8_is_lean()
   const int8_t* weights = nullptr;    // [pattern][row][tap][plane][16 lanes] of 4 bytes
   const int32_t* bias = nullptr;      // [pattern][plane][16 lanes], less zero point * sum of weights
   const float* multiplier = nullptr;  // the same of x_scale * w_scale / out_scale
   const float* scale = nullptr;       // [pattern][64] in the order of positions: factors of finish_real
-  int64_t phase_bytes = 0;            // within a plane
 };
 
 /// Output rows [row_begin, row_end), columns [column_begin, column_end) of one image.

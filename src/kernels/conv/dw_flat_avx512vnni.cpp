@@ -93,7 +93,7 @@ __mmask64 inside(int64_t from, int64_t end) {
   return first_lanes64(high) & ~first_lanes64(low);
 }
 
-/// No horizontal stride: the row as it lies.
+/// The row as it lies.
 template <bool kSigned>
 void fill_line(const DwFlatPlan& p, const Filler<kSigned>& filler, int64_t first, int64_t columns) {
   const int64_t from = first * p.c, end = p.w * p.c, positions = columns * p.c;
@@ -110,38 +110,11 @@ void fill_line(const DwFlatPlan& p, const Filler<kSigned>& filler, int64_t first
   for (; at < positions; at += 64) filler.tile(from + at, inside(from + at, end), at);
 }
 
-/// Columns first + phase, first + phase + stride and so on behind each other. Tiles of a pixel may read on
-/// into the next one: what they bring is overwritten, or belongs to no output.
-template <bool kSigned>
-void fill_phases(const DwFlatPlan& p, const Filler<kSigned>& filler, int64_t first, int64_t columns) {
-  const int64_t tiles = (p.c + 63) / 64, beyond_first = p.w * p.c - tiles * 64;
-  const int64_t whole_columns = filler.is_whole() && beyond_first >= 0 ? beyond_first / p.c + 1 : 0;
-  for (int64_t phase = 0; phase < p.stride_w; ++phase) {
-    int64_t to = phase * p.phase_bytes;
-    for (int64_t i = phase; i < columns; i += p.stride_w, to += p.c) {
-      const int64_t x = first + i;
-      if (x >= 0 && x < whole_columns) {
-        filler.tiles(x * p.c, tiles, to);
-        continue;
-      }
-      const bool is_padding = x < 0 || x >= p.w;
-      for (int64_t channel = 0; channel < p.c; channel += 64)
-        filler.tile(is_padding ? 0 : x * p.c + channel, is_padding ? 0 : first_lanes64(p.c - channel),
-                    to + channel);
-    }
-  }
-}
-
 template <bool kSigned>
 void fill(const DwFlatPlan& p, const DwFlatTask& t, int64_t y) {
-  const int64_t first = t.column_begin * p.stride_w - p.pad_left,
-                columns =
-                    (t.column_end - t.column_begin - 1) * p.stride_w + (kDwFlatTaps - 1) * p.dilation_w + 1;
-  const Filler<kSigned> filler(p, rows_of(p, t, y), t.planes);
-  if (p.stride_w == 1)
-    fill_line(p, filler, first, columns);
-  else
-    fill_phases(p, filler, first, columns);
+  const int64_t first = t.column_begin - p.pad_left,
+                columns = t.column_end - t.column_begin + (kDwFlatTaps - 1) * p.dilation_w;
+  fill_line(p, Filler<kSigned>(p, rows_of(p, t, y), t.planes), first, columns);
 }
 
 /// Where the lanes of the first tile begin, for every tap.
@@ -153,22 +126,12 @@ struct Taps {
 Taps taps_of(const DwFlatPlan& p, const uint8_t* planes) {
   Taps taps;
   for (int64_t j = 0; j < kDwFlatTaps; ++j) {
-    const int64_t column = j * p.dilation_w, shift = column / p.stride_w * p.c, turn = shift / 4 % 4;
-    const uint8_t* phase = planes + column % p.stride_w * p.phase_bytes;
+    const int64_t shift = j * p.dilation_w * p.c, turn = shift / 4 % 4;
     for (int64_t v = 0; v < 4; ++v)
-      taps.at[j][v] = phase + (v + turn) % 4 * kDwFlatPlane + (shift / 16 + (v + turn) / 4) * 16;
+      taps.at[j][v] = planes + (v + turn) % 4 * kDwFlatPlane + (shift / 16 + (v + turn) / 4) * 16;
     taps.turned |= turn != 0;
   }
   return taps;
-}
-
-/// requantize_lanes() where the packing leaves nothing to do.
-NARROW_INLINE __m512i lean_lanes(const __m512 multiplier[4], const Sums& s) {
-  __m512i q[4];
-  NARROW_UNROLL(4)
-  for (int v = 0; v < 4; ++v)
-    q[v] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(s.v[v]), multiplier[v]));
-  return _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
 }
 
 /// The constants of tiles whose channels are the same.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "kernels/conv/conv_clamp.h"
@@ -17,7 +16,7 @@ ConvCandidate dwconv_int8_avx512vnni();  // refuses what types and windows have 
 namespace {
 
 constexpr int64_t kTile = 64;   // positions
-constexpr int64_t kSlack = 64;  // positions behind a phase that are written or read
+constexpr int64_t kSlack = 64;  // positions behind a row that are written or read
 
 /// Two where the rows interleaved hold the window of the next output row too.
 int64_t rows_of(const ConvShape& s) {
@@ -25,14 +24,9 @@ int64_t rows_of(const ConvShape& s) {
 }
 int64_t patterns_of(const ConvShape& s) { return s.c / std::gcd(s.c, kTile); }
 /// Source columns that `columns` outputs read.
-int64_t source_columns(const ConvShape& s, int64_t columns) {
-  return (columns - 1) * s.stride_w + (s.kw - 1) * s.dilation_w + 1;
-}
-int64_t phase_bytes(const ConvShape& s, int64_t columns) {
-  return round_up(div_up(source_columns(s, columns), s.stride_w) * s.c, kTile) + kSlack;
-}
+int64_t source_columns(const ConvShape& s, int64_t columns) { return columns + (s.kw - 1) * s.dilation_w; }
 bool fits(const ConvShape& s, int64_t columns) {
-  return phase_bytes(s, columns) * s.stride_w <= kDwFlatPlane;
+  return round_up(source_columns(s, columns) * s.c, kTile) + kSlack <= kDwFlatPlane;
 }
 
 std::string unsupported(const ConvSpec& spec) {
@@ -40,6 +34,7 @@ std::string unsupported(const ConvSpec& spec) {
   std::string reason = dwconv_int8_avx512vnni().unsupported(spec);
   if (!reason.empty()) return reason;
   if (s.src_pixel() != s.c || s.dst_pixel() != s.c) return "pixels are apart";
+  if (s.stride_w != 1) return fmt::format("horizontal stride = {}: wants 1", s.stride_w);
   if (s.c % 4 != 0) return fmt::format("c = {}: wants a multiple of 4", s.c);
   if (s.kw != kDwFlatTaps || s.kh > kDwFlatGroup)
     return fmt::format("window = {} x {}: wants up to {} x {}", s.kh, s.kw, kDwFlatGroup, kDwFlatTaps);
@@ -49,7 +44,7 @@ std::string unsupported(const ConvSpec& spec) {
 
 struct Packed : PackedWeights {
   AlignedBuffer weights, bias, multiplier, scale;  // as in DwFlatPlan
-  bool stays_in_range = true;                      // no sum times its factor reaches 2^31
+  bool lean = false;
   int64_t bytes() const override {
     return weights.bytes() + bias.bytes() + multiplier.bytes() + scale.bytes();
   }
@@ -66,11 +61,10 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
   for (int64_t p = 0; p < positions; ++p) {
     const int64_t c = p % s.c, tile = p / kTile, plane = p % 16 / 4, lane = p % kTile / 16 * 4 + p % 4;
     const int8_t* taps = static_cast<const int8_t*>(weights.weights) + c * s.kh * s.kw;
-    int64_t sum = 0, most = 0;
+    int64_t sum = 0;
     for (int64_t i = 0; i < s.kh; ++i)
       for (int64_t j = 0; j < s.kw; ++j) {
         sum += taps[i * s.kw + j];
-        most += 255 * std::abs(int64_t{taps[i * s.kw + j]});
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t at = (((tile * rows + r) * s.kw + j) * 4 + plane) * 16 + lane;
           packed->weights.as<int8_t>()[at * kDwFlatGroup + i + r] = taps[i * s.kw + j];
@@ -84,10 +78,8 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
     packed->bias.as<int32_t>()[at] = static_cast<int32_t>(static_cast<uint32_t>(bias - zero * sum));
     packed->multiplier.as<float>()[at] = multiplier;
     packed->scale.as<float>()[p] = is_one_factor(spec) ? multiplier : spec.src_quant.scale * scale;
-    // A sum that wrapped may be any integer.
-    const double sums = static_cast<double>(most + std::abs(bias - zero * sum));
-    packed->stays_in_range &= sums < 0x1p31 && sums * std::fabs(multiplier) < 0x1p30;
   }
+  packed->lean = dw_int8_is_lean(spec, weights);
   return packed;
 }
 
@@ -100,8 +92,7 @@ DwFlatPlan make_plan(const ConvSpec& spec, const Packed& packed) {
   p.patterns = patterns_of(s);
   p.src_type = spec.src;
   p.src_zero = spec.src_quant.zero_point;
-  p.lean = p.clamps && packed.stays_in_range && spec.dst == DType::u8 && p.dst_quant.zero_point == 0 &&
-           p.low == 0 && p.high == 255;
+  p.lean = packed.lean;
   p.weights = packed.weights.as<int8_t>();
   p.bias = packed.bias.as<int32_t>();
   p.multiplier = packed.multiplier.as<float>();
@@ -118,7 +109,6 @@ class Kernel : public ConvKernel {
     strips_ = std::min(s.ow, div_up(threads, std::max<int64_t>(1, s.n * bands_)));
     while (strips_ < s.ow && !fits(s, div_up(s.ow, strips_))) ++strips_;
     width_ = div_up(s.ow, std::max<int64_t>(1, strips_));
-    plan_.phase_bytes = phase_bytes(s, width_);
     units_ = s.n * bands_ * strips_;
     // Several tasks a thread: cores are not equally fast. Too little work for the team's wake-up stays on
     // one.

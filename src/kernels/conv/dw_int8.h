@@ -17,6 +17,7 @@
 namespace narrow::kernels {
 
 struct ConvSpec;
+struct ConvWeights;
 
 /// Channels per chunk and kernel rows per group of an instruction set.
 constexpr int64_t kDwInt8ChunkVnni = 64, kDwInt8RowsVnni = 4;
@@ -33,6 +34,10 @@ struct DwInt8Finish {
 
 /// The one of a spec.
 DwInt8Finish dw_int8_finish(const ConvSpec& spec);
+
+/// Whether packing alone clamps: u8 with bounds 0 and 255, zero point 0, one multiplier per channel, and no
+/// sum times its multiplier reaches 2^31 (lean_lanes() of dw_int8_finish_avx512.h).
+bool dw_int8_is_lean(const ConvSpec& spec, const ConvWeights& weights);
 
 struct DwInt8Plan : DwWindow, DwInt8Finish {
   int64_t groups = 0;

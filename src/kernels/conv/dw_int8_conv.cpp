@@ -2,6 +2,9 @@
 // leave bit for bit as kernels/requantize.h says.
 #include <fmt/format.h>
 
+#include <cmath>
+#include <cstdlib>
+
 #include "kernels/conv/conv_clamp.h"
 #include "kernels/conv/dw_int8.h"
 #include "kernels/conv/dw_split.h"
@@ -25,6 +28,30 @@ DwInt8Finish dw_int8_finish(const ConvSpec& spec) {
     f.residual_quant.scale = residual_multiplier(spec);
   }
   return f;
+}
+
+bool dw_int8_is_lean(const ConvSpec& spec, const ConvWeights& weights) {
+  const DwInt8Finish f = dw_int8_finish(spec);
+  if (!f.clamps || spec.dst != DType::u8 || f.dst_quant.zero_point != 0 || f.low != 0 || f.high != 255)
+    return false;
+  const int64_t taps = spec.shape.kh * spec.shape.kw,
+                zero = spec.src_quant.zero_point + (spec.src == DType::s8 ? 128 : 0);
+  for (int64_t c = 0; c < spec.shape.c; ++c) {
+    int64_t sum = 0, most = 0;
+    for (int64_t i = 0; i < taps; ++i) {
+      const int64_t w = static_cast<const int8_t*>(weights.weights)[c * taps + i];
+      sum += w;
+      most += 255 * std::abs(w);
+    }
+    const int64_t bias = spec.bias ? static_cast<const int32_t*>(weights.bias)[c] : 0;
+    const float scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(c)];
+    const double multiplier =
+        requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
+    // A sum that wrapped may be any integer.
+    const auto sums = static_cast<double>(most + std::abs(bias - zero * sum));
+    if (sums >= 0x1p31 || sums * std::fabs(multiplier) >= 0x1p30) return false;
+  }
+  return true;
 }
 
 namespace {

@@ -46,6 +46,15 @@ NARROW_INLINE __m512i requantize_lanes(const DwInt8Finish& p, const __m512 multi
                          _mm512_set1_epi8(static_cast<char>(p.high)));
 }
 
+/// requantize_lanes() where the packing leaves nothing to do.
+NARROW_INLINE __m512i lean_lanes(const __m512 multiplier[4], const Sums& s) {
+  __m512i q[4];
+  NARROW_UNROLL(4)
+  for (int v = 0; v < 4; ++v)
+    q[v] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(s.v[v]), multiplier[v]));
+  return _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
+}
+
 /// Residual, any activation, any type: elements at .. at + live, 16 at a time in the order of memory.
 void finish_real(const DwInt8Finish& p, const void* residual, void* dst, const float* scale, const Sums& s,
                  int64_t at, int64_t live) {

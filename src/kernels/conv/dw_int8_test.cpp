@@ -4,6 +4,7 @@ namespace narrow::kernels {
 ConvCandidate dwconv_int8_1x1_avx512vnni();
 ConvCandidate dwconv_int8_1x1_avx2();
 ConvCandidate dwconv_int8_flat_avx512vnni();
+ConvCandidate dwconv_int8_pairs_avx512vnni();
 ConvCandidate dwconv_int8_avx512vnni();
 ConvCandidate dwconv_int8_avx2();
 
@@ -17,13 +18,16 @@ class DwConvInt8 : public testing::TestWithParam<ConvCandidate (*)()> {
   }
   static ConvCandidate candidate() { return GetParam()(); }
 
-  /// Whether rows are taken as one line, which wants three columns, few rows and channels in fours.
-  static bool is_flat() { return GetParam() == dwconv_int8_flat_avx512vnni; }
+  /// Rows as one line want three columns side by side, few rows and channels in fours; pairs of taps 3x3.
+  static bool takes(const ConvShape& s) {
+    if (GetParam() == dwconv_int8_flat_avx512vnni)
+      return s.c % 4 == 0 && s.kw == 3 && s.kh <= 4 && s.stride_w == 1;
+    return GetParam() != dwconv_int8_pairs_avx512vnni || (s.kh == 3 && s.kw == 3);
+  }
 
   /// Equal to the reference, on 1, 2 and 3 threads.
   static void check(const Case& c) {
-    const ConvShape& s = c.spec.shape;
-    if (is_flat() && (s.c % 4 != 0 || s.kw != 3 || s.kh > 4)) {
+    if (!takes(c.spec.shape)) {
       ASSERT_NE(candidate().unsupported(c.spec), "") << text(c.spec);
       return;
     }
@@ -49,7 +53,7 @@ ConvSpec int8_spec(ConvShape s, DType src, DType dst) {
 }
 
 TEST_P(DwConvInt8, Windows) {
-  for (const int64_t channels : {2, 3, 4, 15, 16, 17, 33, 36, 64, 100, 144})
+  for (const int64_t channels : {2, 3, 4, 15, 16, 17, 32, 33, 36, 64, 96, 100, 144})
     for (const int64_t kernel : {1, 2, 3, 4, 5, 7})
       for (const int64_t stride : {1, 2, 3})
         for (const int64_t pad : {0, 3})
@@ -74,6 +78,13 @@ TEST_P(DwConvInt8, BatchDilationStripsAndUnevenPadding) {
   s.pad_top = 2, s.stride_h = 4, s.stride_w = 2;
   s.oh = 4, s.ow = 6;  // beyond the input on the far side
   check(make_case(int8_spec(s, DType::u8, DType::u8), 5));
+  for (const int64_t channels : {20, 32})
+    for (const int64_t columns : {1, 2, 3, 9}) {  // as wide as the window, and less
+      ConvShape narrow = shape(2, 5, columns, channels, 0, 3, 3, 1, 2);
+      narrow.stride_h = 2, narrow.stride_w = 2;
+      narrow.oh = 4, narrow.ow = columns / 2 + 3;
+      check(make_case(int8_spec(narrow, DType::s8, DType::u8), 17));
+    }
 }
 
 TEST_P(DwConvInt8, Extremes) {
@@ -97,22 +108,24 @@ TEST_P(DwConvInt8, Extremes) {
 /// Integers and clamp-like activations leave no room for rounding; so does everything without a curved
 /// activation.
 TEST_P(DwConvInt8, TypesResidualsClamps) {
-  for (const DType dst : {DType::f32, DType::bf16, DType::f16, DType::u8, DType::s8})
-    for (const DType residual : {DType::undefined, DType::f32, DType::bf16, DType::f16, DType::u8, DType::s8})
-      for (const Activation act : {Activation{}, Activation{Act::relu}, Activation{Act::clip, -0.5F, 60},
-                                   Activation{Act::hard_swish}}) {
-        ConvSpec spec = int8_spec(shape(1, 6, 7, 36, 0, 3, 3, 1, 1), DType::u8, dst);
-        spec.residual = residual;
-        spec.activation = act;
-        spec.residual_quant = {0.1F, residual == DType::u8 ? 100 : -5};
-        check(make_case(spec, 7));
-      }
+  for (const int64_t channels : {36, 96})
+    for (const DType dst : {DType::f32, DType::bf16, DType::f16, DType::u8, DType::s8})
+      for (const DType residual :
+           {DType::undefined, DType::f32, DType::bf16, DType::f16, DType::u8, DType::s8})
+        for (const Activation act : {Activation{}, Activation{Act::relu}, Activation{Act::clip, -0.5F, 60},
+                                     Activation{Act::hard_swish}}) {
+          ConvSpec spec = int8_spec(shape(1, 6, 7, channels, 0, 3, 3, 1, 1), DType::u8, dst);
+          spec.residual = residual;
+          spec.activation = act;
+          spec.residual_quant = {0.1F, residual == DType::u8 ? 100 : -5};
+          check(make_case(spec, 7));
+        }
 }
 
 /// The commonest finish, and what it must not be used for: factors or sums that leave the integers.
 TEST_P(DwConvInt8, ReluWithoutZeroPoint) {
   for (const float scale : {0.9F, 1e-3F, 1e-9F, 1e-45F})
-    for (const int64_t channels : {32, 65, 68}) {
+    for (const int64_t channels : {32, 64, 65, 68}) {
       ConvSpec spec = int8_spec(shape(1, 9, 9, channels, 0, 3, 3, 1, 1), DType::u8, DType::u8);
       spec.activation = {Act::relu};
       spec.dst_quant = {scale, 0};
@@ -154,6 +167,7 @@ TEST(DwConvInt8Flat, LeavesOtherWindowsToTheOthers) {
   EXPECT_EQ(reason(shape(1, 9, 9, 8, 0, 3, 3, 1, 1)), "");
   EXPECT_EQ(reason(shape(1, 9, 9, 6, 0, 3, 3, 1, 1)), "c = 6: wants a multiple of 4");
   EXPECT_EQ(reason(shape(1, 9, 9, 8, 0, 5, 3, 1, 1)), "window = 5 x 3: wants up to 4 x 3");
+  EXPECT_EQ(reason(shape(1, 9, 9, 8, 0, 3, 3, 2, 1)), "horizontal stride = 2: wants 1");
   EXPECT_EQ(reason(shape(1, 9, 9, 4096, 0, 3, 3, 1, 1)), "c = 4096, dilation = 1: a window does not fit");
 }
 
@@ -213,8 +227,8 @@ TEST_P(ScaleInt8, LeavesTheRestToTheOthers) {
 INSTANTIATE_TEST_SUITE_P(All, ScaleInt8, testing::Values(dwconv_int8_1x1_avx512vnni, dwconv_int8_1x1_avx2),
                          [](const auto& instance) { return std::string(instance.param().name); });
 INSTANTIATE_TEST_SUITE_P(All, DwConvInt8,
-                         testing::Values(dwconv_int8_flat_avx512vnni, dwconv_int8_avx512vnni,
-                                         dwconv_int8_avx2),
+                         testing::Values(dwconv_int8_flat_avx512vnni, dwconv_int8_pairs_avx512vnni,
+                                         dwconv_int8_avx512vnni, dwconv_int8_avx2),
                          [](const auto& instance) { return std::string(instance.param().name); });
 
 }  // namespace

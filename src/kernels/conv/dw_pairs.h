@@ -1,0 +1,44 @@
+// Depthwise 3x3 convolution of u8 and s8 without a buffer: plain data between front (dw_pairs_conv.cpp) and
+// ISA file.
+//
+// Two taps of 64 channels, unpacked, are two vectors of 32-bit lanes that hold two channels' bytes of both.
+// vpdpbusd sums them into one channel's lane where the other's weights are 0: four dot products for two taps
+// of 64 channels, 20 for a window, with all weights in registers. Nothing is stored but results, whatever
+// the strides are.
+//
+// Lane 4 * l + k of the four vectors of sums is channel 16 * l + 2 * k, that + 1, that + 8, that + 9. Where
+// the last chunk has 32 channels, its vectors hold those of two pixels.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/conv/dw_int8.h"
+
+namespace narrow::kernels {
+
+constexpr int64_t kDwPairsTaps = 9, kDwPairs = 5;  // the last tap with itself
+constexpr int64_t kDwPairsChunk = 64, kDwPairsTwin = 32;
+
+struct DwPairsPlan : DwWindow, DwInt8Finish {
+  DType src_type = DType::u8;
+  int32_t src_zero = 0;
+  bool lean = false;                // dw_int8_is_lean()
+  const int8_t* weights = nullptr;  // [chunk][pair][vector of sums][lane] of 4 bytes
+  const int32_t* bias = nullptr;    // [chunk][vector of sums][lane], less zero point * sum of weights
+  // Lane 4 * l + e of vector v: channel 16 * l + 4 * v + e (dw_int8_finish_avx512.h); `scale` by channel.
+  const float* multiplier = nullptr;  // [chunk][v][lane] x_scale * w_scale / out_scale
+  const float* scale = nullptr;       // [chunk][channel] x_scale * w_scale
+};
+
+/// One chunk's strip of dst.
+struct DwPairsTask {
+  const uint8_t* src = nullptr;
+  const void* residual = nullptr;
+  void* dst = nullptr;
+  int64_t image = 0, channel = 0, column_begin = 0, column_end = 0, row_begin = 0, row_end = 0;
+  const uint8_t* padding = nullptr;  // zero points as far as a row of taps and 64 channels reach
+};
+
+void dw_pairs_avx512vnni(const DwPairsPlan& plan, const DwPairsTask& task);
+
+}  // namespace narrow::kernels
