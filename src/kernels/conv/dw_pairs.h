@@ -16,15 +16,15 @@
 
 namespace narrow::kernels {
 
-constexpr int64_t kDwPairsTaps = 9, kDwPairs = 5;  // the last tap with itself
-constexpr int64_t kDwPairsChunk = 64, kDwPairsTwin = 32;
+constexpr int64_t kDwPairsTaps = 9, kDwPairs = 5;         // the last tap with itself
+constexpr int64_t kDwPairsChunk = 64, kDwPairsTwin = 32;  // channels
 
 struct DwPairsPlan : DwWindow, DwInt8Finish {
   DType src_type = DType::u8;
-  int32_t src_zero = 0;
-  bool lean = false;                // dw_int8_is_lean()
-  const int8_t* weights = nullptr;  // [chunk][pair][vector of sums][lane] of 4 bytes
-  const int32_t* bias = nullptr;    // [chunk][vector of sums][lane], less zero point * sum of weights
+  bool lean = false;                 // dw_int8_is_lean()
+  const uint8_t* padding = nullptr;  // zero points: a row of the image
+  const int8_t* weights = nullptr;   // [chunk][pair][vector of sums][lane] of 4 bytes
+  const int32_t* bias = nullptr;     // [chunk][vector of sums][lane], less zero point * sum of weights
   // Lane 4 * l + e of vector v: channel 16 * l + 4 * v + e (dw_int8_finish_avx512.h); `scale` by channel.
   const float* multiplier = nullptr;  // [chunk][v][lane] x_scale * w_scale / out_scale
   const float* scale = nullptr;       // [chunk][channel] x_scale * w_scale
@@ -36,7 +36,6 @@ struct DwPairsTask {
   const void* residual = nullptr;
   void* dst = nullptr;
   int64_t image = 0, channel = 0, column_begin = 0, column_end = 0, row_begin = 0, row_end = 0;
-  const uint8_t* padding = nullptr;  // zero points as far as a row of taps and 64 channels reach
 };
 
 void dw_pairs_avx512vnni(const DwPairsPlan& plan, const DwPairsTask& task);

@@ -1,4 +1,4 @@
-// dwconv_int8_pairs_avx512vnni: depthwise 3x3, u8 or s8 source, s8 weights, anything out (dw_pairs.h).
+// dwconv_int8_pairs_avx512vnni: depthwise, 3x3, u8 or s8 source, s8 weights, anything out (dw_pairs.h).
 // Integers leave bit for bit as kernels/requantize.h says.
 #include <fmt/format.h>
 
@@ -80,13 +80,13 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
   return packed;
 }
 
-DwPairsPlan make_plan(const ConvSpec& spec, const Packed& packed) {
+DwPairsPlan make_plan(const ConvSpec& spec, const Packed& packed, const AlignedBuffer& padding) {
   DwPairsPlan p;
   static_cast<DwInt8Finish&>(p) = dw_int8_finish(spec);
   static_cast<DwWindow&>(p) = dw_window(spec.shape);
   p.src_type = spec.src;
-  p.src_zero = spec.src_quant.zero_point;
   p.lean = packed.lean;
+  p.padding = padding.as<uint8_t>();
   p.weights = packed.weights.as<int8_t>();
   p.bias = packed.bias.as<int32_t>();
   p.multiplier = packed.multiplier.as<float>();
@@ -94,26 +94,28 @@ DwPairsPlan make_plan(const ConvSpec& spec, const Packed& packed) {
   return p;
 }
 
+AlignedBuffer padding_of(const ConvSpec& spec) {
+  AlignedBuffer row(spec.shape.w * spec.shape.src_pixel() + kDwPairsChunk);
+  std::memset(row.data(), spec.src_quant.zero_point, static_cast<size_t>(row.bytes()));
+  return row;
+}
+
 class Kernel : public ConvKernel {
  public:
   Kernel(const ConvSpec& spec, std::shared_ptr<const Packed> packed, int threads)
       : packed_(std::move(packed)),
-        plan_(make_plan(spec, *packed_)),
-        split_(spec.shape, kDwPairsChunk, 1, threads),
-        padding_bytes_(2 * plan_.dilation_w * plan_.src_pixel + kDwPairsChunk),
-        task_bytes_(apart(padding_bytes_)) {}
+        padding_(padding_of(spec)),
+        plan_(make_plan(spec, *packed_, padding_)),
+        split_(spec.shape, kDwPairsChunk, 1, threads) {}
 
-  int64_t scratch_bytes() const override { return split_.tasks() * task_bytes_; }
+  int64_t scratch_bytes() const override { return 0; }
 
   void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
     pool.run(split_.tasks(), [&](int64_t index) {
-      uint8_t* padding = static_cast<uint8_t*>(buffers.scratch) + index * task_bytes_;
-      std::memset(padding, plan_.src_zero, static_cast<size_t>(padding_bytes_));
       DwPairsTask task;
       task.src = static_cast<const uint8_t*>(buffers.src);
       task.residual = buffers.residual;
       task.dst = buffers.dst;
-      task.padding = padding;
       split_.for_each_strip(index, [&](const DwStrip& strip) {
         task.image = strip.image;
         task.channel = strip.channel;
@@ -128,9 +130,9 @@ class Kernel : public ConvKernel {
 
  private:
   std::shared_ptr<const Packed> packed_;
+  AlignedBuffer padding_;
   DwPairsPlan plan_;
   DwSplit split_;
-  int64_t padding_bytes_, task_bytes_;
 };
 
 }  // namespace
