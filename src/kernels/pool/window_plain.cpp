@@ -41,21 +41,25 @@ void max_halves(const PoolWindow& w, void* dst) {
 }
 
 template <DType kType>
-void sum_plain(const PoolSum& sum, const PoolWindow& w, float* dst) {
-  for (int64_t c = 0; c < w.channels; ++c) {
-    if constexpr (is_int8(kType)) {
-      int32_t acc = 0;
-      each_tap(w, [&](const uint8_t* tap, bool) { acc += load_integer(kType, tap, c) - sum.zero_point; });
-      dst[c] = static_cast<float>(acc) * sum.factor;
-    } else {
-      float total = 0, row = 0;
-      each_tap(w, [&](const uint8_t* tap, bool row_ends) {
-        row += load_real({kType, {}}, tap, c);
-        if (row_ends) total += row, row = 0;
-      });
-      dst[c] = total / sum.factor;
-    }
-  }
+void sum_bytes(const PoolSum& sum, const PoolWindow& w, float* dst) {
+  alignas(64) int32_t total[kRun];
+  std::fill_n(total, w.channels, -static_cast<int32_t>(w.rows * w.taps) * sum.zero_point);
+  each_tap(w, [&](const uint8_t* tap, bool) {
+    for (int64_t c = 0; c < w.channels; ++c) total[c] += load_integer(kType, tap, c);
+  });
+  for (int64_t c = 0; c < w.channels; ++c) dst[c] = static_cast<float>(total[c]) * sum.factor;
+}
+
+template <DType kType>
+void sum_floats(const PoolSum& sum, const PoolWindow& w, float* dst) {
+  alignas(64) float row[kRun] = {};
+  std::fill_n(dst, w.channels, 0.0F);
+  each_tap(w, [&](const uint8_t* tap, bool row_ends) {
+    for (int64_t c = 0; c < w.channels; ++c) row[c] += load_real({kType, {}}, tap, c);
+    if (!row_ends) return;
+    for (int64_t c = 0; c < w.channels; ++c) dst[c] += row[c], row[c] = 0;
+  });
+  for (int64_t c = 0; c < w.channels; ++c) dst[c] /= sum.factor;
 }
 
 }  // namespace
@@ -78,15 +82,15 @@ void pool_max_plain(DType type, const PoolWindow& window, void* dst) {
 void pool_sum_plain(const PoolSum& sum, const PoolWindow& window, float* dst) {
   switch (sum.type) {
     case DType::f32:
-      return sum_plain<DType::f32>(sum, window, dst);
+      return sum_floats<DType::f32>(sum, window, dst);
     case DType::bf16:
-      return sum_plain<DType::bf16>(sum, window, dst);
+      return sum_floats<DType::bf16>(sum, window, dst);
     case DType::f16:
-      return sum_plain<DType::f16>(sum, window, dst);
+      return sum_floats<DType::f16>(sum, window, dst);
     case DType::u8:
-      return sum_plain<DType::u8>(sum, window, dst);
+      return sum_bytes<DType::u8>(sum, window, dst);
     default:
-      return sum_plain<DType::s8>(sum, window, dst);
+      return sum_bytes<DType::s8>(sum, window, dst);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "kernels/layout/interleave.h"
 #include "kernels/layout/transpose.h"
 #include "kernels/quantize/code_runs.h"
+#include "kernels/quantize/planes.h"
 
 namespace narrow::kernels {
 namespace {
@@ -20,6 +21,8 @@ void to_pixels(const uint8_t* planes, int64_t channels, int64_t count, uint8_t* 
     for (int64_t c = 0; c < channels; ++c) rows[c] = planes + c * count;
     return interleave_avx512vnni(interleave_plan(channels, 1), rows, count, 0, dst);
   }
+  if (isa >= Isa::avx2 && pitch == channels && channels >= kFewestPlanes && channels <= kMostPlanes)
+    return planes_to_pixels_avx2(planes, channels, count, dst);
   const TransposeTile tile{planes, dst, count, pitch, channels, count};
   isa >= Isa::avx512 ? transpose_avx512(1, tile) : transpose_plain(1, tile);
 }
