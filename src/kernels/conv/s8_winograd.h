@@ -38,12 +38,14 @@ struct S8PatchIn {
   int16_t* v;
 };
 
-/// Sums of `pairs` pairs of channels, of some patches and the columns of a panel: m[36][rows][columns].
+/// Sums of `pairs` pairs of channels at some of the 36 places, of some patches and the columns of a panel:
+/// m[points][rows][columns].
 struct S8PatchProducts {
   const int16_t* v;
   int64_t v_row, v_point;  // elements between patches, and between the 36
   const int16_t* u;        // [36][pairs][columns][2]
-  int64_t u_point, pairs, rows, columns;
+  int64_t u_point, points, pairs, rows, columns;
+  bool fetches;  // the next place's weights into L2
   int32_t* m;
 };
 

@@ -51,11 +51,12 @@ struct S8Winograd256 {
  private:
   template <int kM>
   static void of_rows(const S8PatchProducts& p) {
-    for (int64_t point = 0; point < kS8WinogradPoints; ++point) {
+    for (int64_t point = 0; point < p.points; ++point) {
       const int16_t *v = p.v + point * p.v_point, *u = p.u + point * p.u_point;
       __m256i sum0[kM], sum1[kM];
       NARROW_UNROLL(6) for (int m = 0; m < kM; ++m) sum0[m] = sum1[m] = _mm256_setzero_si256();
       for (int64_t pair = 0; pair < p.pairs; ++pair, v += 2, u += 2 * kColumns) {
+        fetch_next_place(p, u, 1);
         const __m256i b0 = Lanes256::load(u), b1 = Lanes256::load(u + kColumns);
         NARROW_UNROLL(6) for (int m = 0; m < kM; ++m) {
           const __m256i x = _mm256_set1_epi32(load_four(reinterpret_cast<const uint8_t*>(v + m * p.v_row)));

@@ -57,20 +57,21 @@ void out(const S8PatchOut& patch) {
 /// kV registers of columns: one where the other half of a panel is padding.
 template <int kM, int kV>
 void products_of(const S8PatchProducts& p) {
-  for (int64_t point = 0; point < kS8WinogradPoints; ++point) {
+  for (int64_t point = 0; point < p.points; ++point) {
     const int16_t *v = p.v + point * p.v_point, *u = p.u + point * p.u_point;
     __m512i sum[kM][kV];
-    NARROW_UNROLL(20) for (int i = 0; i < kM * kV; ++i) sum[i / kV][i % kV] = _mm512_setzero_si512();
+    NARROW_UNROLL(28) for (int i = 0; i < kM * kV; ++i) sum[i / kV][i % kV] = _mm512_setzero_si512();
     for (int64_t pair = 0; pair < p.pairs; ++pair, v += 2, u += 2 * kColumns) {
+      fetch_next_place(p, u, 2);
       const __m512i b0 = _mm512_loadu_si512(u), b1 = kV > 1 ? _mm512_loadu_si512(u + kColumns) : b0;
-      NARROW_UNROLL(10) for (int m = 0; m < kM; ++m) {
+      NARROW_UNROLL(14) for (int m = 0; m < kM; ++m) {
         const __m512i x = _mm512_set1_epi32(load_four(reinterpret_cast<const uint8_t*>(v + m * p.v_row)));
         sum[m][0] = _mm512_dpwssd_epi32(sum[m][0], x, b0);
         if constexpr (kV > 1) sum[m][1] = _mm512_dpwssd_epi32(sum[m][1], x, b1);
       }
     }
     int32_t* to = p.m + point * kM * kColumns;
-    NARROW_UNROLL(20)
+    NARROW_UNROLL(28)
     for (int i = 0; i < kM * kV; ++i)
       _mm512_storeu_si512(to + i / kV * kColumns + i % kV * 16, sum[i / kV][i % kV]);
   }

@@ -40,6 +40,13 @@ struct Lanes256 {
   }
 };
 
+/// `lines` of weights that lie where `u` does, of the next place. Processors do not look ahead beyond a page.
+NARROW_INLINE void fetch_next_place(const S8PatchProducts& p, const int16_t* u, int lines) {
+  if (!p.fetches) return;
+  for (int line = 0; line < lines; ++line)
+    _mm_prefetch(reinterpret_cast<const char*>(u + p.u_point + 32 * line), _MM_HINT_T1);
+}
+
 /// B' on six words.
 template <class L, class V>
 NARROW_INLINE void input_six(V (&x)[6]) {

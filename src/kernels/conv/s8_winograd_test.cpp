@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/random.h"
 #include "kernels/conv/conv.h"
 
 namespace narrow::kernels {
@@ -28,19 +29,31 @@ ConvSpec spec_of(DType src, int64_t channels) {
   return spec;
 }
 
+struct Operands {
+  std::vector<uint8_t> src;
+  std::vector<int8_t> weights;
+};
+
+std::vector<float> answer(const ConvSpec& spec, const Operands& operands, const ConvCandidate& candidate,
+                          int threads) {
+  const ConvShape& s = spec.shape;
+  std::vector<float> dst(static_cast<size_t>(s.oh * s.ow * s.oc));
+  ThreadPool pool(threads);
+  const auto packed = candidate.pack(spec, {.weights = operands.weights.data()});
+  const auto kernel = candidate.create(spec, packed, threads);
+  AlignedBuffer scratch(kernel->scratch_bytes());
+  kernel->run({.src = operands.src.data(), .dst = dst.data(), .scratch = scratch.data()}, pool);
+  return dst;
+}
+
+/// Of the reference where there is no candidate.
 std::vector<float> answer(const ConvSpec& spec, int pixel, int weight, const ConvCandidate* candidate) {
   const ConvShape& s = spec.shape;
-  const std::vector<uint8_t> src(static_cast<size_t>(s.h * s.w * s.c), static_cast<uint8_t>(pixel));
-  const std::vector<int8_t> weights(static_cast<size_t>(s.oc * s.c * 9), static_cast<int8_t>(weight));
+  const Operands all{std::vector<uint8_t>(static_cast<size_t>(s.h * s.w * s.c), static_cast<uint8_t>(pixel)),
+                     std::vector<int8_t>(static_cast<size_t>(s.oc * s.c * 9), static_cast<int8_t>(weight))};
+  if (candidate != nullptr) return answer(spec, all, *candidate, 2);
   std::vector<float> dst(static_cast<size_t>(s.oh * s.ow * s.oc));
-  if (candidate == nullptr) {
-    conv_reference(spec, {.weights = weights.data()}, {.src = src.data(), .dst = dst.data()});
-    return dst;
-  }
-  ThreadPool pool(2);
-  const auto kernel = candidate->create(spec, candidate->pack(spec, {.weights = weights.data()}), 2);
-  AlignedBuffer scratch(kernel->scratch_bytes());
-  kernel->run({.src = src.data(), .dst = dst.data(), .scratch = scratch.data()}, pool);
+  conv_reference(spec, {.weights = all.weights.data()}, {.src = all.src.data(), .dst = dst.data()});
   return dst;
 }
 
@@ -64,6 +77,29 @@ TEST(S8Winograd, LargestSumsAreExact) {
   }
   if (runs_here(Isa::avx2)) {
     EXPECT_EQ(most, 9 * 240 * 255 * 128);
+  }
+}
+
+/// Weights that are read once for many patches; with the larger ones channels are summed in parts.
+TEST(S8Winograd, ManyWeightsGiveWhatThePlainKernelGives) {
+  const ConvCandidate& plain = *find_conv_candidate("conv_int8_plain");
+  ConvSpec spec = spec_of(DType::u8, 336);
+  spec.shape.oc = 280;
+  Random random(7);
+  for (const int largest : {20, 127}) {
+    Operands operands;
+    for (int64_t i = 0; i < spec.shape.h * spec.shape.w * spec.shape.c; ++i)
+      operands.src.push_back(static_cast<uint8_t>(random.next()));
+    for (int64_t i = 0; i < spec.shape.oc * spec.shape.c * 9; ++i)
+      operands.weights.push_back(static_cast<int8_t>(random.uniform(-largest, largest + 1)));
+    const std::vector<float> expected = answer(spec, operands, plain, 2);
+    for (const ConvCandidate& candidate : winograd_candidates()) {
+      if (!runs_here(candidate.isa)) continue;
+      ASSERT_EQ(candidate.unsupported(spec), "");
+      for (const int threads : {1, 2, 5})
+        EXPECT_EQ(answer(spec, operands, candidate, threads), expected)
+            << candidate.name << " on " << threads << " threads, weights up to " << largest;
+    }
   }
 }
 
