@@ -63,12 +63,15 @@ std::vector<Probe> probes() {
   ConvShape s{.n = 1, .h = 28, .w = 28, .c = 64, .oh = 28, .ow = 28, .oc = 64, .kh = 3, .kw = 3};
   s.pad_top = s.pad_left = 1;
   std::vector<Probe> list = {{"3x3", s}};
+  ConvShape channels = s;
+  channels.groups = 64;
   s.stride_h = s.stride_w = 2, s.oh = s.ow = 14, s.dilation_h = 2;
   list.push_back({"any window", s});
   s.groups = 2;
   list.push_back({"groups", s});
   s.groups = 64;
-  list.push_back({"depthwise", s});
+  list.push_back({"depthwise", channels});
+  list.push_back({"depthwise strided", s});
   ConvShape point{.n = 1, .h = 7, .w = 7, .c = 64, .oh = 7, .ow = 7, .oc = 64};
   point.groups = 64;
   list.push_back({"depthwise 1x1", point});
