@@ -16,8 +16,10 @@
 
 namespace narrow::kernels {
 
+struct ConvBuffers;
 struct ConvSpec;
 struct ConvWeights;
+struct DwStrip;
 
 /// Channels per chunk and kernel rows per group of an instruction set.
 constexpr int64_t kDwInt8ChunkVnni = 64, kDwInt8RowsVnni = 4;
@@ -58,6 +60,8 @@ struct DwInt8Task {
   int64_t image = 0, channel = 0, column_begin = 0, column_end = 0, row_begin = 0, row_end = 0;
   void* buffer = nullptr;  // [columns][groups][chunk] lanes
 };
+
+DwInt8Task dw_int8_task(const ConvBuffers& buffers, const DwStrip& strip, void* buffer = nullptr);
 
 void dw_int8_avx512vnni(const DwInt8Plan& plan, const DwInt8Task& task);
 void dw_int8_avx2(const DwInt8Plan& plan, const DwInt8Task& task);

@@ -30,6 +30,19 @@ DwInt8Finish dw_int8_finish(const ConvSpec& spec) {
   return f;
 }
 
+DwInt8Task dw_int8_task(const ConvBuffers& buffers, const DwStrip& strip, void* buffer) {
+  return {.src = static_cast<const uint8_t*>(buffers.src),
+          .residual = buffers.residual,
+          .dst = buffers.dst,
+          .image = strip.image,
+          .channel = strip.channel,
+          .column_begin = strip.column_begin,
+          .column_end = strip.column_end,
+          .row_begin = strip.row_begin,
+          .row_end = strip.row_end,
+          .buffer = buffer};
+}
+
 bool dw_int8_is_lean(const ConvSpec& spec, const ConvWeights& weights) {
   const DwInt8Finish f = dw_int8_finish(spec);
   if (!f.clamps || spec.dst != DType::u8 || f.dst_quant.zero_point != 0 || f.low != 0 || f.high != 255)
@@ -169,20 +182,9 @@ class Kernel : public ConvKernel {
 
   void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
     pool.run(split_.tasks(), [&](int64_t index) {
-      DwInt8Task task;
-      task.src = static_cast<const uint8_t*>(buffers.src);
-      task.residual = buffers.residual;
-      task.dst = buffers.dst;
-      task.buffer = static_cast<char*>(buffers.scratch) + index * task_bytes_;
-      split_.for_each_strip(index, [&](const DwStrip& strip) {
-        task.image = strip.image;
-        task.channel = strip.channel;
-        task.column_begin = strip.column_begin;
-        task.column_end = strip.column_end;
-        task.row_begin = strip.row_begin;
-        task.row_end = strip.row_end;
-        run_(plan_, task);
-      });
+      void* buffer = static_cast<char*>(buffers.scratch) + index * task_bytes_;
+      split_.for_each_strip(index,
+                            [&](const DwStrip& strip) { run_(plan_, dw_int8_task(buffers, strip, buffer)); });
     });
   }
 

@@ -30,14 +30,7 @@ struct DwPairsPlan : DwWindow, DwInt8Finish {
   const float* scale = nullptr;       // [chunk][channel] x_scale * w_scale
 };
 
-/// One chunk's strip of dst.
-struct DwPairsTask {
-  const uint8_t* src = nullptr;
-  const void* residual = nullptr;
-  void* dst = nullptr;
-  int64_t image = 0, channel = 0, column_begin = 0, column_end = 0, row_begin = 0, row_end = 0;
-};
-
-void dw_pairs_avx512vnni(const DwPairsPlan& plan, const DwPairsTask& task);
+/// The task needs no buffer.
+void dw_pairs_avx512vnni(const DwPairsPlan& plan, const DwInt8Task& task);
 
 }  // namespace narrow::kernels

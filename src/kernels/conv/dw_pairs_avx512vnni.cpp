@@ -20,7 +20,7 @@ struct Rows {
 template <Load kLoad, bool kSigned, Leave kLeave>
 class Strip {
  public:
-  Strip(const DwPairsPlan& plan, const DwPairsTask& task)
+  Strip(const DwPairsPlan& plan, const DwInt8Task& task)
       : p_(plan),
         t_(task),
         chunk_(task.channel / kDwPairsChunk),
@@ -153,30 +153,30 @@ class Strip {
   }
 
   const DwPairsPlan p_;  // a copy, which stores to dst cannot change
-  const DwPairsTask t_;
+  const DwInt8Task t_;
   int64_t chunk_, left_, pixel_;  // pixel_: bytes from an output's taps to the next one's
 };
 
 template <Load kLoad, bool kSigned, Leave kLeave>
-void run(const DwPairsPlan& p, const DwPairsTask& t) {
+void run(const DwPairsPlan& p, const DwInt8Task& t) {
   const Strip<kLoad, kSigned, kLeave> strip(p, t);
   for (int64_t y = t.row_begin; y < t.row_end; ++y) strip.row(y);
 }
 
 template <Load kLoad, bool kSigned>
-void choose(const DwPairsPlan& p, const DwPairsTask& t) {
+void choose(const DwPairsPlan& p, const DwInt8Task& t) {
   if (p.lean) return run<kLoad, kSigned, Leave::lean>(p, t);
   p.clamps ? run<kLoad, kSigned, Leave::clamp>(p, t) : run<kLoad, kSigned, Leave::real>(p, t);
 }
 
 template <Load kLoad>
-void choose(const DwPairsPlan& p, const DwPairsTask& t) {
+void choose(const DwPairsPlan& p, const DwInt8Task& t) {
   p.src_type == DType::s8 ? choose<kLoad, true>(p, t) : choose<kLoad, false>(p, t);
 }
 
 }  // namespace
 
-void dw_pairs_avx512vnni(const DwPairsPlan& p, const DwPairsTask& t) {
+void dw_pairs_avx512vnni(const DwPairsPlan& p, const DwInt8Task& t) {
   const int64_t left = p.c - t.channel;
   if (left >= kDwPairsChunk) return choose<Load::whole>(p, t);
   left == kDwPairsTwin ? choose<Load::twin>(p, t) : choose<Load::part>(p, t);

@@ -112,19 +112,8 @@ class Kernel : public ConvKernel {
 
   void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
     pool.run(split_.tasks(), [&](int64_t index) {
-      DwPairsTask task;
-      task.src = static_cast<const uint8_t*>(buffers.src);
-      task.residual = buffers.residual;
-      task.dst = buffers.dst;
-      split_.for_each_strip(index, [&](const DwStrip& strip) {
-        task.image = strip.image;
-        task.channel = strip.channel;
-        task.column_begin = strip.column_begin;
-        task.column_end = strip.column_end;
-        task.row_begin = strip.row_begin;
-        task.row_end = strip.row_end;
-        dw_pairs_avx512vnni(plan_, task);
-      });
+      split_.for_each_strip(
+          index, [&](const DwStrip& strip) { dw_pairs_avx512vnni(plan_, dw_int8_task(buffers, strip)); });
     });
   }
 
