@@ -11,6 +11,7 @@
 #include "ir/schema.h"
 #include "onnx/export_floats.h"
 #include "onnx/export_graph.h"
+#include "onnx/export_older.h"
 #include "onnx/proto.h"
 
 namespace narrow::onnx {
@@ -57,7 +58,7 @@ Status check_operators(const ir::Graph& graph) {
     if (schema.domain == "narrow")
       return unsupported(node->location(), "standard ONNX operators", "an operator of narrow's engine",
                          "export the graph before it is lowered");
-    if (schema.domain.empty() && schema.since > kExportOpset)
+    if (schema.domain.empty() && schema.since > kExportOpset && !has_older_form(node->op()))
       return unsupported(node->location(), fmt::format("operators of opset {}", kExportOpset),
                          fmt::format("one of opset {}", schema.since));
   }
@@ -128,6 +129,7 @@ Result<std::string> export_bytes(const ir::Graph& graph) {
   NARROW_DO(check_portable(graph));
   ir::Graph portable = graph.clone();
   NARROW_DO(widen_narrow_floats(portable));
+  NARROW_DO(write_older(portable));
   pb::ModelProto model;
   write_header(portable, model);
   NARROW_DO(write_graph(portable, model.mutable_graph()));

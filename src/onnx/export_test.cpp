@@ -120,6 +120,22 @@ TEST(Export, AbsentInputsAndDomains) {
   EXPECT_EQ(ir::print(imported(file)), ir::print(imported(exported(imported(file)))));
 }
 
+TEST(Export, SwishIsWrittenAsAProductWithItsGate) {
+  ir::Graph graph;
+  ir::Value* x = graph.add_input("x", TensorType::of(DType::f32, {2}));
+  ir::Value* one = graph.add_node(Op::Swish, {x}, {"one"}, {{"alpha", 1.0F}}, "first")->output();
+  graph.add_output("y", graph.add_node(Op::Swish, {one}, {"half"}, {{"alpha", 0.5F}})->output());
+  ASSERT_TRUE(ir::infer_types(graph).ok());
+  const pb::ModelProto file = exported(graph);
+  EXPECT_THAT(ops_of(file), ElementsAre("Sigmoid", "Mul", "Mul", "Sigmoid", "Mul"));
+  EXPECT_EQ(file.graph().node(1).name(), "first");
+  EXPECT_THAT(file.graph().node(1).input(), ElementsAre("x", file.graph().node(0).output(0)));
+  EXPECT_EQ(file.graph().node(2).input(0), "one");
+  EXPECT_THAT(file.graph().node(4).input(), ElementsAre("one", file.graph().node(3).output(0)));
+  EXPECT_EQ(imported(file).nodes_of(Op::Swish).size(), 0U);
+  EXPECT_EQ(graph.nodes_of(Op::Swish).size(), 2U);
+}
+
 // ---------------------------------------------------------------- bf16 and f16
 
 ir::Value* cast_to(ir::Graph& graph, ir::Value* x, DType type, const std::string& name) {
@@ -298,9 +314,9 @@ void expect_refused(ir::Graph& graph, const std::string& part) {
 TEST(Export, RefusesWhatIsNotPortable) {
   ir::Graph newer;
   ir::Value* x = newer.add_input("x", TensorType::of(DType::f32, {2}));
-  newer.add_output("y", newer.add_node(Op::Swish, {x}, {"y"}, {}, "act")->output());
+  newer.add_output("y", newer.add_node(Op::SwiGLU, {x, x}, {"y"}, {}, "act")->output());
   ASSERT_TRUE(ir::infer_types(newer).ok());
-  expect_refused(newer, "Swish 'act'");
+  expect_refused(newer, "SwiGLU 'act'");
 
   ir::Graph engine;
   x = engine.add_input("x", TensorType::of(DType::f32, {1, 1, 2, 2}));

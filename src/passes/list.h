@@ -23,6 +23,7 @@ NARROW_PASS(batchnorm_to_conv);
 // patterns
 NARROW_PASS(recognise_gelu);
 NARROW_PASS(recognise_silu);
+NARROW_PASS(recognise_pool);
 NARROW_PASS(recognise_layernorm);
 NARROW_PASS(recognise_rmsnorm);
 NARROW_PASS(recognise_attention);

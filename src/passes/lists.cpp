@@ -30,6 +30,8 @@ const Pass kBatchnormToConv =
     NARROW_PASS(batchnorm_to_conv, "remaining per-channel scaling becomes a depthwise 1x1 Conv");
 const Pass kGelu = NARROW_PASS(recognise_gelu, "the erf and tanh formulas become Gelu");
 const Pass kSilu = NARROW_PASS(recognise_silu, "products with a gate become Swish, HardSwish, Mish");
+const Pass kPool =
+    NARROW_PASS(recognise_pool, "means and maxima over all pixels become GlobalAveragePool, GlobalMaxPool");
 const Pass kLayernorm = NARROW_PASS(recognise_layernorm, "the primitive formula becomes LayerNormalization");
 const Pass kRmsnorm = NARROW_PASS(recognise_rmsnorm, "the primitive formula becomes RMSNormalization");
 const Pass kAttention =
@@ -75,7 +77,9 @@ const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, 
                               kConvTranspose,  // with what was folded into it
                               kBatchnormToConv, kFoldAffine,  // again: a Mul or Add behind a
                                                               // BatchNormalization that just became a Conv
-                              kFoldConstants, kCleanUp};
+                              kFoldConstants, kCleanUp,
+                              // plans see functions, whose argument no one else reads, and pools
+                              kSilu, kPool};
 
 const std::array kEngine = {
     kExpandQlinear, kFoldConstants, kCleanUp,       kShareCommon,    kAutoPad,

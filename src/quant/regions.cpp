@@ -182,12 +182,20 @@ class Analysis {
 
   bool is_interior(const Value* value, const Node& reader) const {
     if (graph_.readers(value) != 1) return false;
+    if (is_bounded_by(value, reader)) return true;
     const Stage stage = stage_of(value);
     if (reader.op() == Op::Add) {
       const int index = reader.input(0) == value ? 0 : 1;
       return continues(stage, reader, index);
     }
     return is_activation(reader) && stage != Stage::none && stage != Stage::activated;
+  }
+
+  /// A sum or gated value whose bytes end at 0 anyway once they are those of the Relu that reads it.
+  bool is_bounded_by(const Value* value, const Node& reader) const {
+    const Node* node = value->producer();
+    return reader.op() == Op::Relu && node != nullptr && regions_.nodes.contains(node) &&
+           (node->op() == Op::Add || node->op() == Op::Mul);
   }
 
   const ir::Graph& graph_;

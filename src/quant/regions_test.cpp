@@ -104,6 +104,28 @@ TEST(IntegerRegions, OnlyWhatHasAnIntegerKernel) {
   EXPECT_THAT(stored_of(regions), UnorderedElementsAre("x", "b", "d", "e", "f", "g", "h", "j"));
 }
 
+TEST(IntegerRegions, AReluBehindASumOrGateBoundsItsBytes) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[1,4,6,6]) {
+  @w: f32[4,4,1,1] = blob 4096 64
+  %a = Conv(%x, @w)
+  %p = GlobalAveragePool(%a)
+  %g = Sigmoid(%p)
+  %h = Mul(%a, %g)
+  %s = Add(%h, %x)
+  %r = Relu(%s)
+  %t = Add(%r, %h)
+  %u = Relu(%t)
+  %v = Add(%u, %t)
+  %l = Swish(%v) {alpha=1.0}
+  %y = Conv(%l, @w)
+  return %y as "y"
+}
+)");
+  // %s has no other reader than its Relu; %t has, and %v is read by a function that integers do not end.
+  EXPECT_THAT(stored_of(integer_regions(graph, {})),
+              UnorderedElementsAre("x", "a", "p", "g", "h", "r", "t", "u", "v", "l"));
+}
+
 TEST(HalfRegion, FloatsUpToTheLastHeavyNode) {
   const ir::Graph block = graph_from(testing_graphs::float_graphs()[3].text);
   const Names half = half_of(block);
