@@ -19,6 +19,10 @@ namespace narrow::kernels {
 ///   r = fma(float(residual - r_zero), float(double(r_scale) / out_scale), r)
 ///   q = clamp(round_half_even(r) + out_zero, low, high)
 ///
+/// With a function in an activation's place (kernels/byte_function.h) those are units of its positions: its
+/// step stands for out_scale, 0 for out_zero, and [low, high] are those of 16 bits; what is stored is the
+/// function's byte for that position.
+///
 /// [low, high] is the type's range narrowed by the activation's bounds (requantize_bound). float(acc) rounds
 /// to nearest even; the bias is already in acc. NaN gives low.
 inline int32_t round_and_clamp(float r, int32_t zero_point, int32_t low, int32_t high) {

@@ -14,7 +14,8 @@ namespace {
 
 bool is_over_pixels(const Node* reduce) {
   const ir::TensorType& x = reduce->input(0)->type;
-  if (!x.ranked || x.rank() != 4 || !is_float(x.dtype) || x.dtype != reduce->output()->type.dtype) return false;
+  if (!x.ranked || x.rank() != 4 || !is_float(x.dtype) || x.dtype != reduce->output()->type.dtype)
+    return false;
   auto axes = axes_input(reduce, 1, x.rank());
   if (!axes) return false;
   std::sort(axes->begin(), axes->end());

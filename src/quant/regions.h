@@ -37,8 +37,8 @@ struct IntegerRegions {
 ///   nodes (or the model's inputs), and a result that reaches a heavy node through such nodes only. What
 ///   comes after the last heavy node (the decoding of a detector, a final softmax) stays in FP32: its result
 ///   is FP32 anyway.
-/// A value between a heavy node and the bias, residual Add and activation fused into it is never stored, nor one
-/// between an Add or Mul and the Relu that alone reads it.
+/// A value between a heavy node and the bias, residual Add and activation fused into it is never stored, nor
+/// one between an Add or Mul and the Relu that alone reads it.
 IntegerRegions integer_regions(const ir::Graph& graph, const std::set<std::string>& wide);
 
 /// Nodes for FP16 or BF16: float arithmetic up to the last heavy node of each path, except `wide` and

@@ -105,6 +105,7 @@ kernels::ConvSpec conv_spec_of(const Case& c) {
   spec.dst_quant = format_of(c, "dst", integer ? 0.03F : 0.01F * std::sqrt(depth)).quant;
   spec.residual_quant = format_of(c, "residual", 0.025F).quant;
   if (!integer) return spec;
+  kernels::give_function(spec);
   const float given = c.real("weights_scale");
   const float scale = given != 0 ? given : 0.9F / (0.02F * 74 * 74 * std::sqrt(depth));
   spec.weight_scale.assign(c.flag("per_channel") ? static_cast<size_t>(spec.shape.oc) : 1, scale);

@@ -1,8 +1,8 @@
 // What a convolution has to give, and how exactly.
 //
 // Integers: with a bias that leaves sums inside int32 and operations that every instruction set rounds alike,
-// bit for bit the reference. Curved activations may be off by what kernels/math states; the number they are
-// applied to is exact.
+// bit for bit the reference; a function in whole numbers is one. Other curved activations may be off by what
+// kernels/math states; the number they are applied to is exact.
 //
 // Floats: K products and sums in any order are off by at most eps (K + 8) sum |src weight| (bias and residual
 // being two more summands); the activation stretches that by its steepness and adds its own error. Where an
@@ -27,7 +27,7 @@ using kernels::ConvSpec;
 /// The sums before the activation, as FP32.
 std::vector<float> sums(ConvSpec spec, const kernels::ConvWeights& weights, const void* src,
                         const void* residual, int64_t count) {
-  spec.dst = DType::f32, spec.activation = {};
+  spec.dst = DType::f32, spec.activation = {}, spec.function = nullptr;
   std::vector<float> list(static_cast<size_t>(count));
   kernels::conv_reference(spec, weights, {src, residual, list.data(), nullptr}, true);
   return list;
@@ -109,7 +109,7 @@ void solve_conv(const ConvOperands& o, Problem& p) {
       {p.inputs[0].data(), p.inputs.size() > 1 ? p.inputs[1].data() : nullptr, dst.want.data(), nullptr},
       true);
   if (!is_int8(o.spec.src)) return bound_floats(o, p);
-  if (!is_exact(o.spec.activation.kind)) bound_curved_integers(o, p);
+  if (!is_exact(o.spec.activation.kind) && o.spec.function == nullptr) bound_curved_integers(o, p);
 }
 
 }  // namespace narrow::kernel_cases

@@ -16,6 +16,7 @@
 #include "base/aligned.h"
 #include "base/cpu.h"
 #include "kernels/activation.h"
+#include "kernels/byte_function.h"
 #include "kernels/tensor_quant.h"
 #include "kernels/weight_stream.h"
 #include "parallel/thread_pool.h"
@@ -57,11 +58,19 @@ struct ConvSpec {
   /// Empty, or oc entries: scales of dst that stand for dst_quant's, output by output. Of integers out of
   /// integers, behind none or relu, without residual.
   std::vector<float> dst_scales = {};
+  /// What stands for the activation where that is no clamp, between integers: give_function() decides. The
+  /// reference and every kernel follow it.
+  std::shared_ptr<const ByteFunction> function = {};
 
+  /// What sums are brought to: dst's scale, or the positions' of a function.
   float dst_scale(int64_t o) const {
+    if (function != nullptr) return function->step;
     return dst_scales.empty() ? dst_quant.scale : dst_scales[static_cast<size_t>(o)];
   }
 };
+
+/// Sets spec.function where src, dst and a residual are integers and byte_function() has one.
+void give_function(ConvSpec& spec);
 
 struct ConvWeights {
   const void* weights = nullptr;  // [oc, c/groups, kh, kw] in spec.weights; null where `stored` is given

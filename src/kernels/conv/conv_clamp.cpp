@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/byte_function_fit.h"
 #include "kernels/requantize.h"
 
 namespace narrow::kernels {
@@ -25,8 +26,21 @@ IntegerBounds integer_bounds(const ConvSpec& spec) {
 }
 
 bool is_one_factor(const ConvSpec& spec) {
-  return is_int8(spec.src) && is_int8(spec.dst) && spec.activation.is_clamp() &&
+  return is_int8(spec.src) && is_int8(spec.dst) && (spec.activation.is_clamp() || spec.function != nullptr) &&
          (spec.residual == DType::undefined || is_int8(spec.residual));
+}
+
+IntegerBounds factor_bounds(const ConvSpec& spec) {
+  return spec.function != nullptr ? IntegerBounds{-32768, 32767} : integer_bounds(spec);
+}
+
+int32_t factor_zero(const ConvSpec& spec) { return spec.function != nullptr ? 0 : spec.dst_quant.zero_point; }
+
+void give_function(ConvSpec& spec) {
+  const bool integers =
+      is_int8(spec.src) && is_int8(spec.dst) && (spec.residual == DType::undefined || is_int8(spec.residual));
+  if (integers && spec.dst_scales.empty())
+    spec.function = byte_function(spec.activation, spec.dst, spec.dst_quant);
 }
 
 std::string unsupported_dst_scales(const ConvSpec& spec) {
@@ -41,7 +55,7 @@ std::string unsupported_dst_scales(const ConvSpec& spec) {
 }
 
 float residual_multiplier(const ConvSpec& spec) {
-  return static_cast<float>(static_cast<double>(spec.residual_quant.scale) / spec.dst_quant.scale);
+  return static_cast<float>(static_cast<double>(spec.residual_quant.scale) / spec.dst_scale(0));
 }
 
 Activation as_clip(const Activation& activation) {

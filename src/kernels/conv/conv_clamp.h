@@ -16,8 +16,11 @@ struct IntegerBounds {
 IntegerBounds integer_bounds(const ConvSpec& spec);
 
 /// Whether all scales become one factor (kernels/requantize.h): integers in and out, an activation that only
-/// bounds, no residual or an integer one.
+/// bounds or a function in its place, no residual or an integer one.
 bool is_one_factor(const ConvSpec& spec);
+/// What the integers are that this factor leads to: those of dst, or a function's positions.
+IntegerBounds factor_bounds(const ConvSpec& spec);
+int32_t factor_zero(const ConvSpec& spec);
 /// The factor of an integer residual then.
 float residual_multiplier(const ConvSpec& spec);
 /// Why outputs cannot have the scales of their own that ConvSpec::dst_scales gives; empty when they can, or

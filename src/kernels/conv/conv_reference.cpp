@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/byte_function_fit.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/conv_clamp.h"
 #include "kernels/lanes/element.h"
 #include "kernels/requantize.h"
 
@@ -56,7 +58,7 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
       });
       scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(o)];
       const bool added = is_int8(spec.residual);
-      if (is_int8(spec.dst) && (added || spec.residual == DType::undefined) && spec.activation.is_clamp()) {
+      if (is_one_factor(spec)) {
         const double out_scale = spec.dst_scale(o);
         r = static_cast<float>(acc) *
             requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / out_scale);
@@ -64,7 +66,11 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
           r = std::fma(static_cast<float>(load_integer(spec.residual, buffers.residual, d) -
                                           spec.residual_quant.zero_point),
                        static_cast<float>(spec.residual_quant.scale / out_scale), r);
-        store_integer(spec.dst, buffers.dst, d, round_and_clamp(r, spec.dst_quant.zero_point, low, high));
+        if (spec.function != nullptr)
+          store_integer(spec.dst, buffers.dst, d,
+                        byte_at(*spec.function, round_and_clamp(r, 0, -32768, 32767)) + low_of(spec.dst));
+        else
+          store_integer(spec.dst, buffers.dst, d, round_and_clamp(r, spec.dst_quant.zero_point, low, high));
         continue;
       }
       r = static_cast<float>(acc) * (spec.src_quant.scale * scale);

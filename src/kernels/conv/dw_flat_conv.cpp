@@ -73,7 +73,7 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
     const int64_t bias = spec.bias ? static_cast<const int32_t*>(weights.bias)[c] : 0;
     const float scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(c)];
     const auto multiplier =
-        requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
+        requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_scale(c));
     const int64_t at = tile * kTile + plane * 16 + lane;
     packed->bias.as<int32_t>()[at] = static_cast<int32_t>(static_cast<uint32_t>(bias - zero * sum));
     packed->multiplier.as<float>()[at] = multiplier;

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/activation.h"
+#include "kernels/byte_function.h"
 #include "kernels/conv/dw_window.h"
 #include "kernels/tensor_quant.h"
 #include "tensor/dtype.h"
@@ -30,8 +31,10 @@ struct DwInt8Finish {
   DType dst_type = DType::u8, residual_type = DType::undefined;
   TensorQuant dst_quant, residual_quant;
   int32_t low = 0, high = 0;
-  bool clamps = false;  // integer dst, no residual, clamp-like activation: one multiplier per channel
+  bool clamps =
+      false;  // integer dst, no residual, clamp-like activation or a function: one multiplier a channel
   Activation activation;
+  const ByteFunction* function = nullptr;  // low, high and dst_quant are those of its positions
 };
 
 /// The one of a spec.

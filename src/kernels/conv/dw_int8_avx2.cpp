@@ -3,6 +3,7 @@
 // Sources are widened to 16 bits less their zero point, so padding is 0 and products are exact (255 * 128 * 2
 // < 2^31). Lanes 0-3 and 4-7 of vector v are channels 4 * v.. and 8 + 4 * v..; packing the two vectors
 // restores memory order.
+#include "kernels/byte_function_avx2.h"
 #include "kernels/conv/dw_int8.h"
 #include "kernels/conv/narrow_inline.h"
 #include "kernels/math/vmath_avx2.h"
@@ -75,14 +76,23 @@ NARROW_INLINE __m256i round_lanes(const DwInt8Plan& p, __m256 r) {
   return _mm256_min_epi32(_mm256_max_epi32(q, _mm256_set1_epi32(p.low)), _mm256_set1_epi32(p.high));
 }
 
-/// Two vectors in the order of memory to 16 bytes of dst.
-NARROW_INLINE void store_bytes(const DwInt8Plan& p, void* dst, int64_t at, int64_t live, __m256i q0,
-                               __m256i q1) {
-  const __m256i words =
-      _mm256_packs_epi32(_mm256_permute2x128_si256(q0, q1, 0x20), _mm256_permute2x128_si256(q0, q1, 0x31));
+/// Two vectors in the order of memory to sixteen words.
+NARROW_INLINE __m256i memory_order(__m256i q0, __m256i q1) {
+  return _mm256_packs_epi32(_mm256_permute2x128_si256(q0, q1, 0x20), _mm256_permute2x128_si256(q0, q1, 0x31));
+}
+
+NARROW_INLINE __m128i to_bytes(DType type, __m256i words) {
   const __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1);
-  const __m128i bytes = p.dst_type == DType::u8 ? _mm_packus_epi16(low, high) : _mm_packs_epi16(low, high);
-  uint8_t* out = static_cast<uint8_t*>(dst) + at;
+  return type == DType::u8 ? _mm_packus_epi16(low, high) : _mm_packs_epi16(low, high);
+}
+
+/// Positions to the bytes of a function.
+NARROW_INLINE __m128i through(const FunctionTables& function, DType type, __m256i words) {
+  const __m128i flip = _mm_set1_epi8(static_cast<char>(type == DType::s8 ? 0x80 : 0));
+  return _mm_xor_si128(to_bytes(DType::u8, function_words(function, words)), flip);
+}
+
+NARROW_INLINE void store_some(__m128i bytes, int64_t live, uint8_t* out) {
   if (live >= 16) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
     return;
@@ -135,7 +145,11 @@ void finish_real(const DwInt8Plan& p, const DwInt8Task& t, const float* scale, c
   const __m256 inverse = _mm256_set1_ps(1.0F / p.dst_quant.scale);
   const __m256i q0 = round_lanes(p, _mm256_mul_ps(r[0], inverse)),
                 q1 = round_lanes(p, _mm256_mul_ps(r[1], inverse));
-  store_bytes(p, t.dst, at, live, q0, q1);
+  if (p.function != nullptr)
+    store_some(through(function_tables(*p.function), p.dst_type, memory_order(q0, q1)), live,
+               static_cast<uint8_t*>(t.dst) + at);
+  else
+    store_some(to_bytes(p.dst_type, memory_order(q0, q1)), live, static_cast<uint8_t*>(t.dst) + at);
 }
 
 /// What one strip's sums become, in registers.
@@ -143,18 +157,24 @@ struct Store {
   __m256 multiplier[2];
   __m256i zero_point;
   __m128i low, high;
-  bool is_unsigned;
+  bool is_unsigned, has_function;
+  FunctionTables function;
 };
 
 NARROW_INLINE Store load_store(const DwInt8Plan& p, int64_t channel) {
-  return {{_mm256_loadu_ps(p.multiplier + channel), _mm256_loadu_ps(p.multiplier + channel + 8)},
-          _mm256_set1_epi16(static_cast<int16_t>(p.dst_quant.zero_point)),
-          _mm_set1_epi8(static_cast<char>(p.low)),
-          _mm_set1_epi8(static_cast<char>(p.high)),
-          p.dst_type == DType::u8};
+  Store store = {{_mm256_loadu_ps(p.multiplier + channel), _mm256_loadu_ps(p.multiplier + channel + 8)},
+                 _mm256_set1_epi16(static_cast<int16_t>(p.dst_quant.zero_point)),
+                 _mm_set1_epi8(static_cast<char>(p.low)),
+                 _mm_set1_epi8(static_cast<char>(p.high)),
+                 p.dst_type == DType::u8,
+                 p.function != nullptr,
+                 {}};
+  if (p.function != nullptr) store.function = function_tables(*p.function);
+  return store;
 }
 
-/// clamp(round(sum * multiplier) + zero_point). Saturation to 16 bits is harmless: the bounds are far inside.
+/// clamp(round(sum * multiplier) + zero_point), or the function of that. Saturation to 16 bits is harmless:
+/// bounds are far inside, and a function's positions end there.
 NARROW_INLINE void requantize(const Store& store, const Sums& s, int64_t live, uint8_t* out) {
   const __m256 limit = _mm256_set1_ps(16777216.0F);
   __m256i q[2];
@@ -162,18 +182,16 @@ NARROW_INLINE void requantize(const Store& store, const Sums& s, int64_t live, u
   for (int v = 0; v < 2; ++v)  // NaN and what is below -2^31 give -2^31
     q[v] = _mm256_cvtps_epi32(
         _mm256_min_ps(limit, _mm256_mul_ps(_mm256_cvtepi32_ps(s.v[v]), store.multiplier[v])));
+  if (store.has_function) {
+    const DType type = store.is_unsigned ? DType::u8 : DType::s8;
+    return store_some(through(store.function, type, _mm256_packs_epi32(q[0], q[1])), live, out);
+  }
   const __m256i words = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), store.zero_point);
   const __m128i first = _mm256_castsi256_si128(words), second = _mm256_extracti128_si256(words, 1);
   const __m128i bytes =
       store.is_unsigned ? _mm_min_epu8(_mm_max_epu8(_mm_packus_epi16(first, second), store.low), store.high)
                         : _mm_min_epi8(_mm_max_epi8(_mm_packs_epi16(first, second), store.low), store.high);
-  if (live >= 16) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
-    return;
-  }
-  alignas(16) uint8_t tail[16];
-  _mm_store_si128(reinterpret_cast<__m128i*>(tail), bytes);
-  for (int64_t i = 0; i < live; ++i) out[i] = tail[i];
+  store_some(bytes, live, out);
 }
 
 NARROW_INLINE void output_row(const DwInt8Plan& plan, const DwInt8Task& task, int64_t at, int64_t kw,

@@ -18,13 +18,14 @@ DwInt8Finish dw_int8_finish(const ConvSpec& spec) {
   f.residual_type = spec.residual;
   f.dst_quant = spec.dst_quant;
   f.residual_quant = spec.residual_quant;
-  f.low = integer_bounds(spec).low;
-  f.high = integer_bounds(spec).high;
+  f.low = factor_bounds(spec).low;
+  f.high = factor_bounds(spec).high;
+  f.function = spec.function.get();
   f.clamps = is_one_factor(spec) && spec.residual == DType::undefined;
   f.activation = spec.activation;
   if (is_one_factor(spec)) {  // in units of dst's scale, where bounds are low and high
     f.activation = {};
-    f.dst_quant.scale = 1;
+    f.dst_quant = {1, factor_zero(spec)};
     f.residual_quant.scale = residual_multiplier(spec);
   }
   return f;
@@ -45,7 +46,8 @@ DwInt8Task dw_int8_task(const ConvBuffers& buffers, const DwStrip& strip, void* 
 
 bool dw_int8_is_lean(const ConvSpec& spec, const ConvWeights& weights) {
   const DwInt8Finish f = dw_int8_finish(spec);
-  if (!f.clamps || spec.dst != DType::u8 || f.dst_quant.zero_point != 0 || f.low != 0 || f.high != 255)
+  if (!f.clamps || f.function != nullptr || spec.dst != DType::u8 || f.dst_quant.zero_point != 0 ||
+      f.low != 0 || f.high != 255)
     return false;
   const int64_t taps = spec.shape.kh * spec.shape.kw,
                 zero = spec.src_quant.zero_point + (spec.src == DType::s8 ? 128 : 0);
@@ -147,7 +149,7 @@ std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeight
     packed->bias.as<int32_t>()[lane] =
         static_cast<int32_t>(static_cast<uint32_t>(bias) - static_cast<uint32_t>(zero * sum));
     const auto multiplier =
-        requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
+        requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_scale(c));
     packed->multiplier.as<float>()[lane] = multiplier;
     packed->scale.as<float>()[c] = is_one_factor(spec) ? multiplier : spec.src_quant.scale * scale;
   }

@@ -3,6 +3,7 @@
 // of 64, and packing the four vectors restores that order.
 #pragma once
 
+#include "kernels/byte_function_avx512.h"
 #include "kernels/conv/dw_int8.h"
 #include "kernels/conv/narrow_out_avx512.h"
 
@@ -23,8 +24,8 @@ NARROW_INLINE Sums interleave(__m512i r0, __m512i r1, __m512i r2, __m512i r3) {
            _mm512_unpacklo_epi16(high01, high23), _mm512_unpackhi_epi16(high01, high23)}};
 }
 
-/// clamp(round(sum * multiplier) + zero_point): 64 bytes in the order of memory. Saturation to 16 bits is
-/// harmless: the bounds are far inside.
+/// clamp(round(sum * multiplier) + zero_point), or the function of that: 64 bytes in the order of memory.
+/// Saturation to 16 bits is harmless: bounds are far inside, and a function's positions end there.
 NARROW_INLINE __m512i requantize_lanes(const DwInt8Finish& p, const __m512 multiplier[4], const Sums& s) {
   const __m512 limit = _mm512_set1_ps(16777216.0F);
   __m512i q[4];
@@ -32,6 +33,12 @@ NARROW_INLINE __m512i requantize_lanes(const DwInt8Finish& p, const __m512 multi
   for (int v = 0; v < 4; ++v) {
     const __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(s.v[v]), multiplier[v]);
     q[v] = _mm512_cvtps_epi32(_mm512_min_ps(limit, r));  // NaN and what is below -2^31 give -2^31
+  }
+  if (p.function != nullptr) {
+    const __m512i first = function_words(*p.function, _mm512_packs_epi32(q[0], q[1])),
+                  second = function_words(*p.function, _mm512_packs_epi32(q[2], q[3]));
+    const char flip = static_cast<char>(p.dst_type == DType::s8 ? 0x80 : 0);
+    return _mm512_xor_si512(_mm512_packus_epi16(first, second), _mm512_set1_epi8(flip));
   }
   const __m512i zero_point = _mm512_set1_epi16(static_cast<int16_t>(p.dst_quant.zero_point));
   const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero_point);
@@ -70,6 +77,11 @@ void finish_real(const DwInt8Finish& p, const void* residual, void* dst, const f
     const __mmask16 mask = first_lanes16(live - v * 16);
     __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(natural[v]), _mm512_loadu_ps(scale + v * 16));
     r = add_residual_lanes(p.residual_type, residual, at + v * 16, mask, p.residual_quant, r);
+    if (p.function != nullptr) {
+      const __m512i q = function_lanes(*p.function, round_lanes(r, integer), p.dst_type == DType::s8);
+      _mm_mask_storeu_epi8(static_cast<int8_t*>(dst) + at + v * 16, mask, _mm512_cvtepi32_epi8(q));
+      continue;
+    }
     store_lanes(p.dst_type, dst, at + v * 16, mask, vapply(p.activation, r), integer);
   }
 }

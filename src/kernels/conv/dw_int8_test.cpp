@@ -122,6 +122,23 @@ TEST_P(DwConvInt8, TypesResidualsClamps) {
         }
 }
 
+TEST_P(DwConvInt8, Functions) {
+  for (const int64_t channels : {32, 36, 64, 96})
+    for (const DType dst : {DType::u8, DType::s8})
+      for (const DType residual : {DType::undefined, DType::u8, DType::s8})
+        for (const Activation act : {Activation{Act::silu}, Activation{Act::hard_swish}}) {
+          ConvSpec spec = int8_spec(shape(1, 9, 10, channels, 0, 3, 3, 1, 1), DType::u8, dst);
+          spec.dst_quant.scale = 0.03F;
+          spec.weight_scale.assign(static_cast<size_t>(channels), 0.001F);
+          spec.residual = residual;
+          spec.activation = act;
+          spec.residual_quant = {0.004F, residual == DType::u8 ? 100 : -5};
+          give_function(spec);
+          ASSERT_NE(spec.function, nullptr);
+          check(make_case(spec, 7));
+        }
+}
+
 /// The commonest finish, and what it must not be used for: factors or sums that leave the integers.
 TEST_P(DwConvInt8, ReluWithoutZeroPoint) {
   for (const float scale : {0.9F, 1e-3F, 1e-9F, 1e-45F})

@@ -57,7 +57,7 @@ void pack_channel(const ConvSpec& spec, const ConvWeights& weights, int64_t c, i
   const int64_t bias = spec.bias ? static_cast<const int32_t*>(weights.bias)[c] : 0;
   const float scale = spec.weight_scale[spec.weight_scale.size() == 1 ? 0 : static_cast<size_t>(c)];
   const auto multiplier =
-      requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_quant.scale);
+      requantize_factor(static_cast<double>(spec.src_quant.scale) * scale / spec.dst_scale(c));
   const int64_t begin = chunk * kDwPairsChunk;
   packed.bias.as<int32_t>()[begin + at.vector * 16 + at.lane] =
       static_cast<int32_t>(static_cast<uint32_t>(bias - zero * sum));

@@ -20,11 +20,11 @@ bool zero_point_fits(DType type, const TensorQuant& quant) {
 
 /// Whether no value, in units of dst's scale, can leave the range of int32: the conversion would not
 /// saturate.
-bool fits_int32(const S8Finish& f, int64_t columns) {
-  const double scale = *std::max_element(f.scale, f.scale + columns);
+bool fits_int32(const S8Finish& f, const S8Columns& columns) {
+  const double scale = *std::max_element(f.scale, f.scale + columns.count());
   const double residual = f.residual_type == DType::undefined ? 0 : 255.0 * f.residual_scale;
-  const double bound = (0x1p31 * scale + residual) * f.inverse_out_scale;
-  return *std::min_element(f.scale, f.scale + columns) >= 0 && bound >= 0 && bound < 0x1.ffp30;
+  const double bound = (columns.largest_sum() * scale + residual) * f.inverse_out_scale;
+  return *std::min_element(f.scale, f.scale + columns.count()) >= 0 && bound >= 0 && bound < 0x1.ffp30;
 }
 
 }  // namespace
@@ -68,21 +68,22 @@ S8Columns::S8Columns(const ConvSpec& spec, const int32_t* bias, const int32_t* s
 }
 
 S8Finish s8_finish_of(const ConvSpec& spec, const S8Columns& columns, bool on_float) {
-  const bool bounds_only = is_int8(spec.dst) && spec.activation.is_clamp();
   const bool one_factor = is_one_factor(spec);
+  const bool bounds_only = (is_int8(spec.dst) && spec.activation.is_clamp()) || spec.function != nullptr;
   S8Finish f{};
   f.dst_type = spec.dst;
   f.residual_type = spec.residual;
   f.activation = bounds_only ? Activation{} : spec.activation;
+  f.function = spec.function.get();
   f.scale = one_factor ? columns.multiplier() : columns.scale();
   f.inverse_out_scale = one_factor ? 1.0F : 1.0F / spec.dst_quant.scale;
-  f.out_zero = spec.dst_quant.zero_point;
-  const IntegerBounds bounds = integer_bounds(spec);
+  f.out_zero = factor_zero(spec);
+  const IntegerBounds bounds = factor_bounds(spec);
   f.low = bounds.low;
   f.high = bounds.high;
   f.residual_scale = one_factor ? residual_multiplier(spec) : spec.residual_quant.scale;
   f.residual_zero = spec.residual_quant.zero_point;
-  f.stays_in_bytes = one_factor && fits_int32(f, columns.count());
+  f.stays_in_bytes = one_factor && fits_int32(f, columns);
   f.bias = columns.bias();
   f.on_float = on_float && f.stays_in_bytes && columns.sums_fit_float();
   f.start = f.on_float ? columns.on_float() : columns.bias();

@@ -44,6 +44,8 @@ class S8Columns {
   const float* back() const { return scale() + 3 * count_; }
   /// No sum can reach 2^22.
   bool sums_fit_float() const { return most_ < kMostOnFloat; }
+  /// A bound of the magnitude of sums, which are taken modulo 2^32.
+  double largest_sum() const { return most_ < int64_t{1} << 31 ? static_cast<double>(most_) : 0x1p31; }
 
  private:
   int64_t count_;

@@ -1,6 +1,7 @@
 // The int8 kernel for any processor: 4 x 16 sums in plain loops, and the general way out, element by element.
 #include <cmath>
 
+#include "kernels/byte_function_fit.h"
 #include "kernels/conv/s8_task.h"
 #include "kernels/conv/walk_loop.h"
 #include "kernels/lanes/element.h"
@@ -50,8 +51,11 @@ void finish_one(const S8Finish& f, float r, int64_t at) {
   else if (f.residual_type != DType::undefined)
     r += load_real({f.residual_type, {}}, f.residual, at);
   r = apply(f.activation, r);
-  if (is_int8(f.dst_type))
-    store_integer(f.dst_type, f.dst, at, round_and_clamp(r * f.inverse_out_scale, f.out_zero, f.low, f.high));
+  const auto integer = [&] { return round_and_clamp(r * f.inverse_out_scale, f.out_zero, f.low, f.high); };
+  if (f.function != nullptr)
+    store_integer(f.dst_type, f.dst, at, byte_at(*f.function, integer()) + low_of(f.dst_type));
+  else if (is_int8(f.dst_type))
+    store_integer(f.dst_type, f.dst, at, integer());
   else
     store_real({f.dst_type, {}}, f.dst, at, r);
 }

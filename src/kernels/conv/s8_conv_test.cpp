@@ -346,6 +346,41 @@ TEST_P(S8ConvTest, OtherActivationsWithinOneStep) {
   }
 }
 
+TEST_P(S8ConvTest, FunctionsEqualReference) {
+  uint64_t seed = 400;
+  for (const ConvShape& shape :
+       {shape_of(1, 15, 14, 17, 37, 3, 3, 1, 1), shape_of(1, 1, 35, 64, 64, 1, 1, 1, 0),
+        shape_of(2, 28, 28, 32, 32, 3, 3, 1, 1)})
+    for (const Activation& activation : {Activation{Act::leaky_relu, 0.1F}, Activation{Act::silu},
+                                         Activation{Act::hard_swish}, Activation{Act::gelu}})
+      for (const DType dst : {DType::u8, DType::s8})
+        for (const DType residual : {DType::undefined, DType::u8, DType::s8}) {
+          ConvSpec spec = spec_of(shape, DType::u8, dst, residual, true);
+          spec.activation = activation;
+          spec.src_quant.zero_point = 7;
+          spec.dst_quant.zero_point = dst == DType::u8 ? 90 : -40;
+          spec.residual_quant.zero_point = 9;
+          Case c = make_case(spec, Fill::random, ++seed);
+          c.spec.residual_quant.scale = 0.004F;
+          give_function(c.spec);
+          ASSERT_NE(c.spec.function, nullptr) << describe(c.spec);
+          expect_equal(c, 1 + static_cast<int>(seed % 3));
+          if (HasFatalFailure()) return;
+        }
+}
+
+/// Factors so large that no conversion to int32 is safe: a way out of their own.
+TEST_P(S8ConvTest, FunctionsOfSumsBeyondInt32EqualReference) {
+  ConvSpec spec = spec_of(shape_of(1, 5, 6, 17, 37, 3, 3, 1, 1), DType::u8, DType::s8, DType::u8, true);
+  spec.activation = {Act::sigmoid};
+  Case c = make_case(spec, Fill::random, 77);
+  c.spec.dst_quant = {1.0F / 256, -128};
+  c.spec.src_quant.scale = 1e3F;
+  give_function(c.spec);
+  ASSERT_NE(c.spec.function, nullptr);
+  expect_equal(c);
+}
+
 TEST_P(S8ConvTest, BatchesLargerThanOneCopy) {
   for (const ConvShape& shape :
        {shape_of(3, 90, 90, 64, 2, 2, 1, 1, 0), shape_of(5, 64, 64, 100, 2, 1, 2, 1, 0)}) {

@@ -2,6 +2,7 @@
 // including file.
 #pragma once
 
+#include "kernels/byte_function_avx512.h"
 #include "kernels/conv/row_pairs.h"
 #include "kernels/conv/s8_task.h"
 #include "kernels/lanes/lanes_avx512.h"
@@ -17,12 +18,15 @@ NARROW_LANE_INLINE __mmask32 first_lanes32(int64_t n) {
 /// What is added to the sums' real value, byte by byte.
 enum class S8Added { nothing, u8, any_byte };
 
+/// What makes bytes of rounded words: packing alone, which bounds to u8; a zero point and bounds; a function.
+enum class S8Leave { bare, bounded, function };
+
 /// What sums are: whole, short of the bias, or whole and floats (kernels/requantize.h), which takes one
 /// instruction less.
 enum class S8Sum { whole, without_bias, on_float };
 
 /// Integer dst that only bounds, with or without an integer residual: pairs of rows of 32 columns. AMX takes
-/// some pairs at a time between its own instructions, so what counts is the number of instructions: kBare is
+/// some pairs at a time between its own instructions, so what counts is the number of instructions: bare is
 /// the case whose bounds are those of u8 and whose zero point is 0, 32 columns at a time, of a u8 residual.
 ///
 /// A residual byte q becomes the float 2^23 + q in one permutation, its bits being 0x4b0000qq; 2^23 + zero
@@ -30,8 +34,8 @@ enum class S8Sum { whole, without_bias, on_float };
 ///
 /// Works in u8; s8 goes in and out by flipping the top bit, with 128 added to zero point and bounds.
 /// Saturating at 16 bits before adding the zero point changes nothing, being far outside the type's range.
-template <S8Added kAdded, bool kBare, S8Sum kSum, class Rows>
-class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kSum, Rows>> {
+template <S8Added kAdded, S8Leave kLeave, S8Sum kSum, class Rows>
+class S8Pairs : public RowPairs<S8Pairs<kAdded, kLeave, kSum, Rows>> {
  public:
   NARROW_LANE_INLINE S8Pairs(const S8Finish& f, const Rows& rows, const S8Sums& s)
       : RowPairs<S8Pairs>(rows.pairs()),
@@ -45,7 +49,8 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kSum, Rows>> {
       bias0_ = _mm512_loadu_si512(f.bias + s.at), bias1_ = _mm512_loadu_si512(f.bias + s.at + 16);
     if constexpr (kSum == S8Sum::on_float)
       back0_ = _mm512_loadu_ps(f.back + s.at), back1_ = _mm512_loadu_ps(f.back + s.at + 16);
-    if constexpr (!kBare) {
+    if constexpr (kLeave == S8Leave::function) function_ = f.function;
+    if constexpr (kLeave != S8Leave::bare) {
       const int flip = f.dst_type == DType::s8 ? 128 : 0;
       zero_ = _mm512_set1_epi16(static_cast<int16_t>(f.out_zero + flip));
       low_ = _mm512_set1_epi8(static_cast<char>(f.low + flip));
@@ -82,21 +87,24 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kSum, Rows>> {
     const __m512i q00 = left(sums0.left, x0), q10 = left(sums1.left, x1);
     __m512i q01 = _mm512_setzero_si512(), q11 = q01;
     if constexpr (kRight) q01 = right(sums0.right, x0), q11 = right(sums1.right, x1);
-    const __m512i row0 = shifted(_mm512_packs_epi32(q00, q01)), row1 = shifted(_mm512_packs_epi32(q10, q11));
+    const __m512i row0 = leaving(_mm512_packs_epi32(q00, q01)), row1 = leaving(_mm512_packs_epi32(q10, q11));
     const __m512i bytes = _mm512_permutexvar_epi32(order_, _mm512_packus_epi16(row0, row1));
-    if constexpr (kBare) {
+    if constexpr (kLeave == S8Leave::bare) {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst_ + at0), _mm512_castsi512_si256(bytes));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst_ + at1), _mm512_extracti64x4_epi64(bytes, 1));
     } else {
-      const __m512i out = _mm512_xor_si512(_mm512_max_epu8(_mm512_min_epu8(bytes, high_), low_), flip_);
+      const __m512i bounded =
+          kLeave == S8Leave::function ? bytes : _mm512_max_epu8(_mm512_min_epu8(bytes, high_), low_);
+      const __m512i out = _mm512_xor_si512(bounded, flip_);
       _mm256_mask_storeu_epi8(dst_ + at0, live_, _mm512_castsi512_si256(out));
       _mm256_mask_storeu_epi8(dst_ + at1, live_, _mm512_extracti64x4_epi64(out, 1));
     }
   }
 
  private:
-  NARROW_LANE_INLINE __m512i shifted(__m512i words) const {
-    if constexpr (kBare) return words;
+  NARROW_LANE_INLINE __m512i leaving(__m512i words) const {
+    if constexpr (kLeave == S8Leave::bare) return words;
+    if constexpr (kLeave == S8Leave::function) return function_words(*function_, words);
     return _mm512_adds_epi16(words, zero_);
   }
 
@@ -104,7 +112,7 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kSum, Rows>> {
   NARROW_LANE_INLINE __m512i added(int64_t at) const {
     if constexpr (kAdded == S8Added::nothing) return _mm512_setzero_si512();
     __m256i bytes;
-    if constexpr (kBare)
+    if constexpr (kLeave == S8Leave::bare)
       bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(residual_ + at));
     else
       bytes = _mm256_maskz_loadu_epi8(live_, residual_ + at);
@@ -141,6 +149,7 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kBare, kSum, Rows>> {
   __m512i order_, bias0_, bias1_, zero_, low_, high_, flip_;
   __m512 scale0_, scale1_, back0_, back1_;
   __mmask32 live_;
+  const ByteFunction* function_;
   uint8_t* dst_;
   const int32_t* c_;
   Rows rows_;
@@ -158,13 +167,17 @@ NARROW_LANE_INLINE void with_s8_pairs(const S8Finish& f, int64_t columns, F&& ca
       f.dst_type == DType::u8 && f.out_zero == 0 && f.low == 0 && f.high == 255 && columns >= 32;
   if (f.residual_type == DType::undefined) {
     if (bare)
-      call.template operator()<S8Pairs<S8Added::nothing, true, kSum, Rows>>();
+      call.template operator()<S8Pairs<S8Added::nothing, S8Leave::bare, kSum, Rows>>();
+    else if (f.function != nullptr)
+      call.template operator()<S8Pairs<S8Added::nothing, S8Leave::function, kSum, Rows>>();
     else
-      call.template operator()<S8Pairs<S8Added::nothing, false, kSum, Rows>>();
+      call.template operator()<S8Pairs<S8Added::nothing, S8Leave::bounded, kSum, Rows>>();
   } else if (bare && f.residual_type == DType::u8) {
-    call.template operator()<S8Pairs<S8Added::u8, true, kSum, Rows>>();
+    call.template operator()<S8Pairs<S8Added::u8, S8Leave::bare, kSum, Rows>>();
+  } else if (f.function != nullptr) {
+    call.template operator()<S8Pairs<S8Added::any_byte, S8Leave::function, kSum, Rows>>();
   } else {
-    call.template operator()<S8Pairs<S8Added::any_byte, false, kSum, Rows>>();
+    call.template operator()<S8Pairs<S8Added::any_byte, S8Leave::bounded, kSum, Rows>>();
   }
 }
 
@@ -197,8 +210,9 @@ NARROW_LANE_INLINE void s8_store(const S8Finish& f, int64_t at, __mmask16 live, 
   if (f.dst_type == DType::f16) return store16<DType::f16>(f.dst, at, live, r, kNoQuant);
   const __m512i q =
       round_lanes(_mm512_mul_ps(r, _mm512_set1_ps(f.inverse_out_scale)), _mm512_set1_epi32(f.out_zero));
-  const __m512i bounded =
+  __m512i bounded =
       _mm512_max_epi32(_mm512_min_epi32(q, _mm512_set1_epi32(f.high)), _mm512_set1_epi32(f.low));
+  if (f.function != nullptr) bounded = function_lanes(*f.function, bounded, f.dst_type == DType::s8);
   _mm_mask_storeu_epi8(static_cast<uint8_t*>(f.dst) + at, live, _mm512_cvtepi32_epi8(bounded));
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/activation.h"
+#include "kernels/byte_function.h"
 #include "kernels/conv/walk.h"
 #include "tensor/dtype.h"
 
@@ -13,9 +14,10 @@ namespace narrow::kernels {
 /// Where all scales are one factor, that factor is `scale`, and inverse_out_scale is 1.
 struct S8Finish {
   DType dst_type, residual_type;  // residual undefined: none
-  Activation activation;          // none where the bounds of an integer say it all
-  /// Integer dst, no activation but bounds, integer residual or none, and no r * inverse_out_scale beyond
-  /// int32.
+  Activation activation;          // none where the bounds of an integer, or a function, say it all
+  const ByteFunction* function;   // null: none. out_zero, low and high are those of its positions
+  /// Integer dst, no activation but bounds or a function, integer residual or none, and no
+  /// r * inverse_out_scale beyond int32.
   bool stays_in_bytes;
   const float* scale;   // per padded column
   const int32_t* bias;  // per padded column
