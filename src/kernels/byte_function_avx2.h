@@ -17,10 +17,12 @@ struct WordPlaces {
 inline __attribute__((always_inline)) WordPlaces word_places(__m256i index) {
   // 0x70 more than an index has its top bit set from 16 on, 16 less up to 15.
   const __m256i first = _mm256_add_epi16(index, _mm256_set1_epi16(0x70)),
-                second = _mm256_and_si256(_mm256_sub_epi16(index, _mm256_set1_epi16(16)), _mm256_set1_epi16(0xff));
+                second =
+                    _mm256_and_si256(_mm256_sub_epi16(index, _mm256_set1_epi16(16)), _mm256_set1_epi16(0xff));
   const __m256i no_high = _mm256_set1_epi16(static_cast<int16_t>(0x8000)), no_low = _mm256_set1_epi16(0x80);
   return {_mm256_or_si256(first, no_high), _mm256_or_si256(second, no_high),
-          _mm256_or_si256(_mm256_slli_epi16(first, 8), no_low), _mm256_or_si256(_mm256_slli_epi16(second, 8), no_low)};
+          _mm256_or_si256(_mm256_slli_epi16(first, 8), no_low),
+          _mm256_or_si256(_mm256_slli_epi16(second, 8), no_low)};
 }
 
 /// The bytes of 32 words by their place: low ones, then high ones.

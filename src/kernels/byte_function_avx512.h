@@ -1,5 +1,5 @@
-// byte_function.h for 32 positions at a time. For files with the AVX-512 flags (BW); everything is local to the
-// including file.
+// byte_function.h for 32 positions at a time. For files with the AVX-512 flags (BW); everything is local to
+// the including file.
 #pragma once
 
 #include "kernels/byte_function.h"
@@ -23,8 +23,7 @@ inline __attribute__((always_inline)) __m512i function_words(const ByteFunction&
 /// Sixteen positions, one a lane, to what is stored, one a lane.
 inline __attribute__((always_inline)) __m512i function_lanes(const ByteFunction& f, __m512i position,
                                                              bool is_signed) {
-  const __m512i words =
-      function_words(f, _mm512_castsi256_si512(_mm512_cvtsepi32_epi16(position)));
+  const __m512i words = function_words(f, _mm512_castsi256_si512(_mm512_cvtsepi32_epi16(position)));
   const __m512i y = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(words));
   const __m512i byte = _mm512_max_epi32(_mm512_min_epi32(y, _mm512_set1_epi32(255)), _mm512_setzero_si512());
   return _mm512_sub_epi32(byte, _mm512_set1_epi32(is_signed ? 128 : 0));

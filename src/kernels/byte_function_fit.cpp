@@ -6,10 +6,11 @@
 namespace narrow::kernels {
 namespace {
 
-constexpr double kUnits = 64;         // of y in one step of dst
-constexpr double kFlat = 0.05;        // steps of dst beyond the reach, at most
+constexpr double kUnits = 64;   // of y in one step of dst
+constexpr double kHalf = 31.5;  // of them: y in whole units, then cut off, is off to neither side
+constexpr double kFlat = 0.05;  // steps of dst beyond the reach, at most
 constexpr float kLargestError = 0.2F;
-constexpr int kHalfPiece = 1024;      // positions
+constexpr int kHalfPiece = 1024;  // positions
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
@@ -50,9 +51,7 @@ double exact(const Activation& a, double x) {
 int32_t saturated(int32_t x) { return std::clamp(x, -32768, 32767); }
 int32_t rounded_product(int32_t a, int32_t b) { return (a * b + (1 << 14)) >> 15; }
 
-int16_t in_units(double x) {
-  return static_cast<int16_t>(std::clamp(std::nearbyint(x), -32768.0, 32767.0));
-}
+int16_t in_units(double x) { return static_cast<int16_t>(std::clamp(std::nearbyint(x), -32768.0, 32767.0)); }
 
 /// The parabola of a position, in 1/64 steps.
 int32_t value_at(const ByteFunction& f, int32_t position) {
@@ -83,13 +82,14 @@ class Fit {
   }
 
   void piece(ByteFunction& f, int index) const {
-    // The interpolation at Chebyshev's points, 0 and +-cos 30 degrees, is within a tenth of the best parabola.
+    // The interpolation at Chebyshev's points, 0 and +-cos 30 degrees, is within a tenth of the best
+    // parabola.
     constexpr double kPoint = 0.86602540378443865;
     const double middle = centre(index) * f.step, half = kHalfPiece * double{f.step};
     const double low = stored(middle - kPoint * half), mid = stored(middle),
                  high = stored(middle + kPoint * half);
     const bool saturates = std::min(stored(middle - half), stored(middle + half)) > 256 && mid > 256;
-    f.constant[index] = in_units(kUnits * mid + kUnits / 2);
+    f.constant[index] = in_units(kUnits * mid + kHalf);
     f.slope[index] = saturates ? int16_t{0} : in_units(kUnits * (high - low) / (2 * kPoint));
     f.curve[index] = saturates ? int16_t{0} : in_units(kUnits * ((high + low) / 2 - mid) / (kPoint * kPoint));
   }
@@ -99,7 +99,7 @@ class Fit {
     double worst = 0;
     for (int at = -kHalfPiece; at < kHalfPiece; at += kHalfPiece / 8) {
       const int position = centre(index) + at;
-      const double y = (value_at(f, position) - kUnits / 2) / kUnits;
+      const double y = (value_at(f, position) - kHalf) / kUnits;
       worst = std::max(worst, std::abs(std::clamp(y, 0.0, 255.0) - bounded(position * double{f.step})));
     }
     return worst;
@@ -124,7 +124,8 @@ class Fit {
 
 std::shared_ptr<const ByteFunction> byte_function(const Activation& activation, DType dst,
                                                   const TensorQuant& quant) {
-  if (activation.is_clamp() || !is_int8(dst) || !(quant.scale > 0) || !std::isfinite(quant.scale)) return nullptr;
+  if (activation.is_clamp() || !is_int8(dst) || !(quant.scale > 0) || !std::isfinite(quant.scale))
+    return nullptr;
   const Fit fit(activation, dst, quant);
   auto f = std::make_shared<ByteFunction>();
   f->step = static_cast<float>(fit.reach() / 32768);

@@ -10,8 +10,8 @@
 
 namespace narrow::kernels {
 
-/// The activation with results in dst, u8 or s8; null where parabolas would be more than a fifth of dst's scale
-/// off, or the activation only clamps.
+/// The activation with results in dst, u8 or s8; null where parabolas would be more than a fifth of dst's
+/// scale off, or the activation only clamps.
 std::shared_ptr<const ByteFunction> byte_function(const Activation& activation, DType dst,
                                                   const TensorQuant& quant);
 

@@ -24,13 +24,20 @@ struct Named {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-const Named kFunctions[] = {{{Act::silu}, -0.2785F, 1},         {{Act::silu}, -0.2785F, 7},
-                            {{Act::silu}, -0.2785F, 20},        {{Act::silu}, -0.2785F, 2},
-                            {{Act::gelu}, -0.17F, 5},           {{Act::gelu_tanh}, -0.17F, 5},
-                            {{Act::hard_swish}, -0.375F, 2},    {{Act::hard_swish}, -0.375F, 30},
-                            {{Act::mish}, -0.309F, 8},          {{Act::sigmoid}, 0, 1},
-                            {{Act::tanh}, -1, 1},               {{Act::hard_sigmoid, 0.2F, 0.5F}, 0, 1},
-                            {{Act::elu, 1}, -1, 6},             {{Act::leaky_relu, 0.1F}, -1, 10},
+const Named kFunctions[] = {{{Act::silu}, -0.2785F, 1},
+                            {{Act::silu}, -0.2785F, 7},
+                            {{Act::silu}, -0.2785F, 20},
+                            {{Act::silu}, -0.2785F, 2},
+                            {{Act::gelu}, -0.17F, 5},
+                            {{Act::gelu_tanh}, -0.17F, 5},
+                            {{Act::hard_swish}, -0.375F, 2},
+                            {{Act::hard_swish}, -0.375F, 30},
+                            {{Act::mish}, -0.309F, 8},
+                            {{Act::sigmoid}, 0, 1},
+                            {{Act::tanh}, -1, 1},
+                            {{Act::hard_sigmoid, 0.2F, 0.5F}, 0, 1},
+                            {{Act::elu, 1}, -1, 6},
+                            {{Act::leaky_relu, 0.1F}, -1, 10},
                             {{Act::leaky_relu, 0.01F}, -0.3F, 9}};
 
 /// apply() in FP32 is far nearer to the function than a step of bytes is wide.
@@ -52,7 +59,8 @@ TEST(ByteFunction, EveryPositionIsWithinTheErrorItStates) {
         worst = std::max(worst, std::abs(byte_at(*function, position) - in_steps(f, type, quant, x)));
       }
       // Rounding to a byte, and what lies between the positions that were looked at.
-      EXPECT_LE(worst, 0.5 + 1.1 * function->error + 0.01) << to_string(f.activation.kind) << " up to " << f.high;
+      EXPECT_LE(worst, 0.5 + 1.1 * function->error + 0.01)
+          << to_string(f.activation.kind) << " up to " << f.high;
     }
 }
 
@@ -74,7 +82,8 @@ TEST(ByteFunction, NoneWhereItWouldNotDo) {
   EXPECT_EQ(byte_function({Act::relu}, DType::u8, quant), nullptr);
   EXPECT_EQ(byte_function({Act::clip, 0, 6}, DType::u8, quant), nullptr);
   EXPECT_EQ(byte_function({Act::silu}, DType::f32, quant), nullptr);
-  EXPECT_EQ(byte_function({Act::silu}, DType::u8, quant_of(DType::u8, -0.2785F, 50)), nullptr) << "too coarse";
+  EXPECT_EQ(byte_function({Act::silu}, DType::u8, quant_of(DType::u8, -0.2785F, 50)), nullptr)
+      << "too coarse";
   EXPECT_EQ(byte_function({Act::silu}, DType::u8, quant_of(DType::u8, -0.1F, 0.2F)), nullptr) << "too coarse";
   EXPECT_EQ(byte_function({Act::silu}, DType::u8, {0, 0}), nullptr);
   EXPECT_EQ(byte_function({Act::silu}, DType::u8, {kInf, 0}), nullptr);
@@ -96,7 +105,8 @@ TEST(ByteFunction, EveryPositionIsTheSameInEveryKernel) {
     for (size_t i = 0; i < 256; ++i) {
       c.src[i] = static_cast<uint8_t>(i);
       testing_conv::put(DType::s8, c.weights.data(), static_cast<int64_t>(i), 1);
-      testing_conv::put(DType::s32, c.bias.data(), static_cast<int64_t>(i), static_cast<float>(i) * 256 - 32768);
+      testing_conv::put(DType::s32, c.bias.data(), static_cast<int64_t>(i),
+                        static_cast<float>(i) * 256 - 32768);
     }
     const testing_conv::Bytes want = testing_conv::reference(c);
     for (size_t pixel = 0; pixel < 256; ++pixel)

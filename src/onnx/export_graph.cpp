@@ -25,7 +25,7 @@ class Writer {
     for (const ir::GraphOutput& copy : names.copies) {
       pb::NodeProto* identity = proto->add_node();
       identity->set_op_type("Identity");
-      identity->set_name(copy.name);
+      identity->set_name(node_name(copy.name));
       identity->add_input(names.of.at(copy.value));
       identity->add_output(copy.name);
     }
@@ -48,7 +48,7 @@ class Writer {
     }
     for (const ir::Value* output : node.outputs()) proto->add_output(names.of.at(output));
     proto->set_op_type(ir::to_string(node.op()));
-    proto->set_name(node.name.empty() ? names.of.at(node.output()) : node.name);
+    proto->set_name(node_name(node.name.empty() ? names.of.at(node.output()) : node.name));
     const std::string& domain = ir::schema(node.op()).domain;
     if (!domain.empty()) proto->set_domain(domain);
     for (const auto& [name, value] : node.attrs) {
@@ -87,7 +87,15 @@ class Writer {
     for (const ir::GraphOutput& output : graph.outputs()) write_once(output.value);
   }
 
-  std::set<std::string> taken_;  // every name of the file so far
+  /// ONNX Runtime refuses a file in which two nodes have one name.
+  std::string node_name(const std::string& wanted) {
+    std::string name = wanted;
+    for (int i = 1; !nodes_.insert(name).second; ++i) name = wanted + "_" + std::to_string(i);
+    return name;
+  }
+
+  std::set<std::string> taken_;  // every name of a value in the file so far
+  std::set<std::string> nodes_;  // and of its nodes
 };
 
 }  // namespace

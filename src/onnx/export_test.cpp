@@ -104,6 +104,18 @@ TEST(Export, OneNameForTwoOutputsIsAnError) {
   EXPECT_EQ(export_bytes(graph).error().code, Code::invalid_model);
 }
 
+TEST(Export, NodesHaveNamesOfTheirOwn) {
+  ir::Graph graph;
+  ir::Value* value = graph.add_input("x", TensorType::of(DType::f32, {2}));
+  for (int i = 0; i < 3; ++i) value = graph.add_node(Op::Relu, {value}, {"y"}, {}, "same")->output();
+  graph.add_output("y", value);
+  ASSERT_TRUE(ir::infer_types(graph).ok());
+  std::vector<std::string> names;
+  const pb::ModelProto file = exported(graph);
+  for (const auto& node : file.graph().node()) names.push_back(node.name());
+  EXPECT_THAT(names, ElementsAre("same", "same_1", "same_2"));
+}
+
 TEST(Export, AbsentInputsAndDomains) {
   ir::Graph graph;
   ir::Value* x = graph.add_input("x", TensorType::of(DType::u8, {2}));

@@ -13,7 +13,8 @@ namespace {
 /// The Concat of channels that BatchNormalization alone reads, when all it takes are layers to fold into.
 Node* concat_of_layers(const Graph& graph, const Value* value, size_t channels) {
   Node* concat = ir::producer_if_only_use(graph, value, Op::Concat);
-  if (concat == nullptr || !value->type.ranked || normalized_axis(concat->int_attr("axis", 0), value->type.rank()) != 1)
+  if (concat == nullptr || !value->type.ranked ||
+      normalized_axis(concat->int_attr("axis", 0), value->type.rank()) != 1)
     return nullptr;
   size_t sum = 0;
   for (const Value* input : concat->inputs()) {
@@ -33,7 +34,8 @@ void fold_before_concat(Graph& graph, Node* concat, const Affine& affine, Value*
     Value* own = concat->input(i);
     const int64_t count = foldable_channels(graph, own);
     const std::string name = own->name + "_normalized";
-    scale_layer(graph, own->producer(), part(affine.scale, from, count), part(affine.shift, from, count), own);
+    scale_layer(graph, own->producer(), part(affine.scale, from, count), part(affine.shift, from, count),
+                own);
     graph.rename(concat->input(i), name);
     concat->input(i)->origin = concat->input(i)->name;  // no value of the model's is this
     from += count;
