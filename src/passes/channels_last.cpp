@@ -1,7 +1,8 @@
 // Image-shaped values lie as [N,H,W,C] wherever convolutions and pools reach.
 //
-// Regions start at ops whose kernels want channels last (FusedConv, pools, Resize, ...) and spread forward
-// through ops that do as well either way (elementwise, Concat, Slice, Q/DQ, ...; see layout_rules). Inside a
+// Regions start at ops whose kernels want channels last (FusedConv, pools, Resize, ...), and at Transposes of
+// the model that lead out of that order, and spread forward through ops that do as well either way
+// (elementwise, Concat, Slice, Q/DQ, ...; see layout_rules). Inside a
 // region nothing is transposed; at its border one Transpose per value leads in ({0,2,3,1}) or out
 // ({0,3,1,2}), or a Reshape where the moved axes have one element, as after a global pool. Transposes of the
 // model at a border cancel with ours in clean_up. A value that moves keeps its origin, with origin_perm
@@ -18,18 +19,35 @@ namespace {
 
 using NodeSet = std::unordered_set<const Node*>;
 
+/// An image that lies channels last already: all that is between is the model's own Transpose.
+bool lies_last(const Value* value) {
+  const Node* transpose = is_image(value) ? producer_of(value, Op::Transpose) : nullptr;
+  return transpose != nullptr && transpose->ints_attr("perm") == kToFirst;
+}
+
 /// The nodes that will work on NHWC values.
 NodeSet choose(const std::vector<Node*>& nodes) {
   NodeSet chosen;
   const auto reached = [&](const Value* v) {
     return is_image(v) && v->producer() != nullptr && chosen.contains(v->producer());
   };
+  // Of an op that does as well either way: nothing it reads has to be moved.
+  const auto is_free = [&](const Node* node) {
+    bool some = false;
+    for (int i = 0; i < static_cast<int>(node->inputs().size()); ++i) {
+      const Value* v = node->input(i);
+      if (!is_laid_out(node, i) || !is_image(v) || v->is_constant()) continue;
+      if (!reached(v) && !lies_last(v)) return false;
+      some = true;
+    }
+    return some && can_join(node);
+  };
   for (const Node* node : nodes) {
     if (node->outputs().empty()) continue;
     bool joins = wants_channels_last(node);
     for (int i = 0; !joins && i < static_cast<int>(node->inputs().size()); ++i)
       joins = is_laid_out(node, i) && reached(node->input(i)) && can_join(node);
-    if (joins) chosen.insert(node);
+    if (joins || is_free(node)) chosen.insert(node);
   }
   return chosen;
 }
