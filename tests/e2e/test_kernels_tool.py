@@ -6,8 +6,8 @@ import pytest
 
 from conftest import ISAS, ROOT, Narrow
 
-FAMILIES = ["conv", "matmul", "pool", "binary", "unary", "quantize", "dequantize", "convert", "softmax", "norm", "lrn", "resize",
-            "attention"]
+FAMILIES = ["conv", "matmul", "pool", "binary", "unary", "quantize", "dequantize", "convert", "softmax", "norm",
+            "group_norm", "lrn", "resize", "attention"]
 CASE = "conv src=u8 weights=s8 dst=u8 h=6 w=7 c=20 oc=33 kernel=3x3 pad=1x1 bias act=relu seed=7"
 
 
