@@ -171,6 +171,7 @@ bool wants_channels_last(const Node* node) {
     case Op::SpaceToDepth:
     case Op::LRN:
     case Op::InstanceNormalization:
+    case Op::GroupNormalization:
       return true;
     case Op::MaxPool:
       return node->outputs().size() == 1 && node->int_attr("storage_order", 0) == 0;

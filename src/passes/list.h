@@ -26,6 +26,7 @@ NARROW_PASS(recognise_silu);
 NARROW_PASS(recognise_pool);
 NARROW_PASS(recognise_layernorm);
 NARROW_PASS(recognise_rmsnorm);
+NARROW_PASS(recognise_groupnorm);
 NARROW_PASS(recognise_attention);
 NARROW_PASS(recognise_shuffle);
 NARROW_PASS(fold_shuffle);

@@ -34,6 +34,9 @@ const Pass kPool =
     NARROW_PASS(recognise_pool, "means and maxima over all pixels become GlobalAveragePool, GlobalMaxPool");
 const Pass kLayernorm = NARROW_PASS(recognise_layernorm, "the primitive formula becomes LayerNormalization");
 const Pass kRmsnorm = NARROW_PASS(recognise_rmsnorm, "the primitive formula becomes RMSNormalization");
+const Pass kGroupnorm =
+    NARROW_PASS(recognise_groupnorm,
+                "InstanceNormalization of images, whole or reshaped into groups, becomes GroupNormalization");
 const Pass kAttention =
     NARROW_PASS(recognise_attention, "MatMul, scale, mask, Softmax, MatMul become Attention");
 const Pass kShuffle =
@@ -84,7 +87,7 @@ const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, 
 const std::array kEngine = {
     kExpandQlinear, kFoldConstants, kCleanUp,       kShareCommon,    kAutoPad,
     kFuseCasts,  // patterns are recognised without the casts of mixed precision between
-    kGelu,          kSilu,          kLayernorm,     kRmsnorm,
+    kGelu,          kSilu,          kLayernorm,     kRmsnorm,        kGroupnorm,
     kAttention,  // before dequantization sinks below the head split it absorbs
     kCleanUp,       kQuantizeRows,  kMatmulInteger, kSinkDequantize,
     kShuffle,  // whose movements are neighbours once dequantization is below them

@@ -137,6 +137,8 @@ int format_free_inputs(const Node* node) {
     case Op::LogSoftmax:
     case Op::LayerNormalization:
     case Op::RMSNormalization:
+    case Op::InstanceNormalization:
+    case Op::GroupNormalization:
     case Op::LRN:
       return node->outputs().size() == 1 ? 1 : 0;
     case Op::Attention:

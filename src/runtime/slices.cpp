@@ -48,6 +48,8 @@ bool keeps_images_apart(const ir::Node& node, int64_t batch) {
     case Op::GlobalAveragePool:
     case Op::GlobalMaxPool:
     case Op::LRN:
+    case Op::InstanceNormalization:
+    case Op::GroupNormalization:
       return node.outputs().size() == 1;
     case Op::QuantizeLinear:
     case Op::QuantizeImage:

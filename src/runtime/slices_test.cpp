@@ -267,6 +267,39 @@ TEST(PlanSlices, KeepsTheKernelsOfTheWholeBatch) {
   }
 }
 
+TEST(PlanSlices, NormalisesTheImagesOfASlice) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[N,4,128,128]) {
+  @w1: f32[16,4,3,3] = blob 0 2304
+  @w2: f32[16,16,1,1] = blob 8192 1024
+  @scale: f32[16] = blob 16384 64
+  @bias: f32[16] = blob 20480 64
+  %a = Conv(%x, @w1) {pads=[1,1,1,1]}
+  %b = InstanceNormalization(%a, @scale, @bias)
+  %c = Relu(%b)
+  %d = Conv(%c, @w2)
+  %e = GroupNormalization(%d, @scale, @bias) {num_groups=4}
+  %f = Relu(%e)
+  %y = Conv(%f, @w2)
+  return %y as "y"
+}
+)");
+  const TensorMap inputs = inputs_for(graph, 1, 6);
+  Session whole = session_of(graph, 0, 2), sliced = session_of(graph, 2 << 20, 2);
+  const auto info = sliced.plan_info(shapes_of(inputs));
+  ASSERT_TRUE(info.ok());
+  int norms = 0;
+  for (const StepChoice& step : info->steps) {
+    if (step.op != "GroupNormalization") continue;
+    ++norms;
+    EXPECT_GT(step.slices, 1);
+    EXPECT_EQ(step.kernel, "group_norm");
+  }
+  EXPECT_EQ(norms, 2);
+  const auto wanted = whole.run(inputs), got = sliced.run(inputs);
+  ASSERT_TRUE(wanted.ok() && got.ok());
+  EXPECT_TRUE(got->at("y").same_bits(wanted->at("y")));
+}
+
 TEST(PlanSlices, TakesLessMemory) {
   const ir::Graph graph = graph_from(kIntegers);
   const auto shapes = shapes_of(inputs_for(graph, 1, 8));

@@ -193,6 +193,32 @@ inline std::vector<GraphCase> float_graphs() {
   return %m as "m", %a as "a", %b as "b", %y as "y"
 }
 )"},
+      {"group_norms", R"(graph g(%x: f32[N,4,7,9]) {
+  @w1: f32[12,4,3,3] = blob 0 1728
+  @w2: f32[12,12,1,1] = blob 2048 576
+  @split: s64[3] = [0,3,-1]
+  @join: s64[4] = [0,12,7,9]
+  @ones: f32[3] = [1,1,1]
+  @zeros: f32[3] = [0,0,0]
+  @gamma: f32[12,1,1] = blob 4096 48
+  @beta: f32[12,1,1] = blob 5120 48
+  @scale: f32[12] = blob 6144 48
+  @bias: f32[12] = blob 7168 48
+  @whole: f32[4] = [1,-1,0.5,2]
+  %a = Conv(%x, @w1) {pads=[1,1,1,1]}
+  %r = Reshape(%a, @split)
+  %n = InstanceNormalization(%r, @ones, @zeros) {epsilon=1e-05}
+  %j = Reshape(%n, @join)
+  %m = Mul(%j, @gamma)
+  %b = Add(%m, @beta)
+  %c = Conv(%b, @w2)
+  %i = InstanceNormalization(%c, @scale, @bias) {epsilon=0.01}
+  %d = Relu(%i)
+  %y = GroupNormalization(%d, @scale, @bias) {epsilon=0.01, num_groups=4}
+  %z = GroupNormalization(%x, @whole, @whole) {num_groups=1}
+  return %y as "y", %z as "z"
+}
+)"},
   };
 }
 

@@ -16,7 +16,7 @@ void add_fused_products(Table& table);  // FusedMatMul
 void add_products(Table& table);        // MatMul of two activations
 void add_elementwise(Table& table);     // unary functions, activations, binary arithmetic
 void add_pools(Table& table);
-void add_norms(Table& table);        // LayerNormalization, RMSNormalization, Softmax
+void add_norms(Table& table);        // normalisations of rows and of groups of channels, LRN, Softmax
 void add_conversions(Table& table);  // QuantizeLinear, DequantizeLinear, Cast, requantization
 void add_movement(Table& table);     // Transpose, Concat, Split, Slice, Gather, Pad, Resize, Expand, ...
 void add_attention(Table& table);

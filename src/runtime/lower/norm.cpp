@@ -1,8 +1,10 @@
-// LayerNormalization, RMSNormalization, LRN, Softmax -> kernels/norm, kernels/softmax.
+// LayerNormalization, RMSNormalization, GroupNormalization, InstanceNormalization, LRN, Softmax ->
+// kernels/norm, kernels/softmax.
 #include "kernels/norm/norm.h"
 
 #include <fmt/format.h>
 
+#include "kernels/norm/group_norm.h"
 #include "kernels/norm/lrn.h"
 #include "kernels/softmax/softmax.h"
 #include "runtime/lower/format.h"
@@ -51,6 +53,37 @@ Result<std::unique_ptr<Kernel>> create_norm(const NodeCase& c) {
                   isa, pool);
   };
   return make_kernel(run, kernels::norm_scratch_bytes(spec, c.threads));
+}
+
+std::string group_norm_unsupported(const NodeCase& c) {
+  if (!has_format(c.in(0)) || !has_format(c.out())) return "types are not float or 8-bit per tensor";
+  if (c.node.int_attr("channels_last", 0) == 0) return "channels are not last";
+  const int64_t channels = c.in(0).shape().back();
+  if (!is_vector(c, 1, channels) || !is_vector(c, 2, channels)) return "scale or bias is not an f32 vector";
+  return "";
+}
+
+/// An instance is a group of one channel.
+Result<std::unique_ptr<Kernel>> create_group_norm(const NodeCase& c) {
+  const Shape shape = c.in(0).shape();
+  kernels::GroupNormSpec spec;
+  spec.images = shape.front();
+  spec.channels = shape.back();
+  spec.pixels = elements_of(Shape(shape.begin() + 1, shape.end() - 1));
+  spec.groups = c.node.op() == Op::GroupNormalization ? c.node.int_attr("num_groups", 1) : spec.channels;
+  spec.epsilon = c.node.float_attr("epsilon", 1e-5F);
+  spec.src = format_of(c.in(0));
+  spec.dst = format_of(c.out());
+  const auto run = [spec, isa = c.isa](const StepBuffers& b, ThreadPool& pool) {
+    kernels::group_norm(spec,
+                        {.src = b.inputs[0],
+                         .gamma = static_cast<const float*>(b.inputs[1]),
+                         .beta = static_cast<const float*>(b.inputs[2]),
+                         .dst = b.outputs[0],
+                         .scratch = b.scratch},
+                        isa, pool);
+  };
+  return make_kernel(run, kernels::group_norm_scratch_bytes(spec));
 }
 
 std::string lrn_unsupported(const NodeCase& c) {
@@ -102,6 +135,12 @@ void add_norms(Table& table) {
                          .isa = Isa::plain,
                          .unsupported = norm_unsupported,
                          .create = create_norm,
+                         .formats = "f32 bf16 f16 u8 s8"});
+  for (const Op op : {Op::GroupNormalization, Op::InstanceNormalization})
+    table[op].push_back({.name = "group_norm",
+                         .isa = Isa::plain,
+                         .unsupported = group_norm_unsupported,
+                         .create = create_group_norm,
                          .formats = "f32 bf16 f16 u8 s8"});
   table[Op::LRN].push_back({.name = "lrn",
                             .isa = Isa::plain,

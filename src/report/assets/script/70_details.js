@@ -9,6 +9,7 @@ const kPasses = {
   clean_up: "operations that change nothing removed",
   share_common: "repeated computations shared",
   recognise_layernorm: "layer normalisations recognised in their parts",
+  recognise_groupnorm: "group normalisations recognised in their parts",
   recognise_rmsnorm: "RMS normalisations recognised in their parts",
   recognise_gelu: "GELU activations recognised in their parts",
   recognise_silu: "SiLU activations recognised in their parts",
