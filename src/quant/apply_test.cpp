@@ -10,6 +10,7 @@
 #include "numerics/distortion.h"
 #include "quant/plan_formats.h"
 #include "quant/regions.h"
+#include "quant/test_network.h"
 #include "runtime/reference/reference.h"
 #include "runtime/test_graphs.h"
 #include "tensor/packing.h"
@@ -165,6 +166,19 @@ TEST(PlanInt8, MovementAndMaxPoolingKeepTheScale) {
   EXPECT_EQ(recipe->activations.at("p"), recipe->activations.at("a"));
   EXPECT_EQ(recipe->activations.at("t"), recipe->activations.at("a"));
   EXPECT_FALSE(recipe->activations.at("g") == recipe->activations.at("a"));
+}
+
+TEST(PlanInt8, WhatFollowsFromShapesNeedsNoRanges) {
+  // Calibration knows the batch and folds %rows and %code: it sees neither.
+  const ir::Graph graph = graph_from(kCodeOfPositions);
+  const calib::Profile profile = profile_of(graph);
+  EXPECT_FALSE(profile.values.contains("rows"));
+  const auto recipe = plan_int8(graph, profile, {});
+  ASSERT_TRUE(recipe.ok()) << recipe.error().message();
+  EXPECT_FALSE(recipe->weights.contains("code"));
+  const auto quantized = apply(graph, *recipe);
+  ASSERT_TRUE(quantized.ok()) << quantized.error().message();
+  EXPECT_GE(worst_sqnr(*quantized, graph), 22);
 }
 
 /// An embedding of a million numbers before a product.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace narrow::quant {
@@ -73,6 +74,23 @@ bool is_integer_able(const Node& node) {
     return mode == "nearest" || mode == "linear";
   }
   return false;
+}
+
+/// Made of constants and shapes alone, like a code of positions that is as large as the batch: a constant
+/// once a session knows the shapes.
+bool follows_from_shapes(const Value* value) {
+  std::vector<const Value*> pending = {value};
+  std::unordered_set<const Node*> seen;
+  while (!pending.empty()) {
+    const Value* v = pending.back();
+    pending.pop_back();
+    if (v == nullptr || v->is_constant()) continue;
+    const Node* node = v->producer();
+    if (node == nullptr) return false;
+    if (node->op() == Op::Shape || node->op() == Op::Size || !seen.insert(node).second) continue;
+    pending.insert(pending.end(), node->inputs().rbegin(), node->inputs().rend());
+  }
+  return true;
 }
 
 class Analysis {
@@ -281,7 +299,7 @@ const Value* weights_of(const Node& node) {
 bool is_heavy(const Node& node) {
   const Value* w = node.input(1);
   if (w == nullptr || !w->is_constant() || !is_float(w) || !is_float(node.input(0)) ||
-      node.input(0)->is_constant())
+      follows_from_shapes(node.input(0)))
     return false;
   if (node.op() == Op::Conv) return w->constant().rank() == 4;
   if (node.op() == Op::MatMul) return w->constant().rank() == 2;

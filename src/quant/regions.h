@@ -12,7 +12,9 @@ namespace narrow::quant {
 /// The name a recipe knows a node by.
 const std::string& key_of(const ir::Node& node);
 
-/// Convolutions and products with constant weights: where the arithmetic is.
+/// Convolutions and products with constant weights: where the arithmetic is. Not those of constants or of
+/// what is computed from shapes alone: a plan computes them once, in FP32, and no calibration sees what they
+/// read.
 bool is_heavy(const ir::Node& node);
 /// The constant weights of a heavy node (through a Cast of a narrow constant), or null.
 const ir::Value* weights_of(const ir::Node& node);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "quant/test_network.h"
 #include "runtime/test_graphs.h"
 
 namespace narrow::quant {
@@ -124,6 +125,14 @@ TEST(IntegerRegions, AReluBehindASumOrGateBoundsItsBytes) {
   // %s has no other reader than its Relu; %t has, and %v is read by a function that integers do not end.
   EXPECT_THAT(stored_of(integer_regions(graph, {})),
               UnorderedElementsAre("x", "a", "p", "g", "h", "r", "t", "u", "v", "l"));
+}
+
+TEST(IntegerRegions, WhatFollowsFromShapesIsNoLayer) {
+  const ir::Graph graph = graph_from(kCodeOfPositions);
+  const IntegerRegions regions = integer_regions(graph, {});
+  EXPECT_THAT(nodes_of(regions), UnorderedElementsAre("a", "y"));
+  EXPECT_THAT(stored_of(regions), UnorderedElementsAre("x", "s"));
+  EXPECT_FALSE(half_of(graph).contains("code"));
 }
 
 TEST(HalfRegion, FloatsUpToTheLastHeavyNode) {

@@ -28,4 +28,24 @@ inline std::string residual_network(const std::string& tail) {
          "  return %y as \"y\"\n}";
 }
 
+/// A code of positions, as many as the batch has images, goes through a convolution and is added.
+inline constexpr const char* kCodeOfPositions = R"(graph g(%x: f32[N,4,3,3]) {
+  @w: f32[4,4,1,1] = blob 4096 64
+  @first: s64[1] = [0]
+  @image: s64[3] = [4,3,3]
+  @one: f32[] = [1]
+  @axis: s64[] = [2]
+  %a = Conv(%x, @w)
+  %shape = Shape(%a)
+  %batch = Gather(%shape, @first) {axis=0}
+  %extents = Concat(%batch, @image) {axis=0}
+  %ones = Expand(@one, %extents)
+  %rows = CumSum(%ones, @axis)
+  %code = Conv(%rows, @w)
+  %s = Add(%a, %code)
+  %y = Conv(%s, @w)
+  return %y as "y"
+}
+)";
+
 }  // namespace narrow::quant
