@@ -16,6 +16,7 @@ NARROW_PASS(share_common);
 NARROW_PASS(resolve_auto_pad);
 NARROW_PASS(conv1d_to_conv2d);
 NARROW_PASS(conv_transpose_to_conv);
+NARROW_PASS(trim_taps);
 // affine arithmetic into weights
 NARROW_PASS(fold_batchnorm);
 NARROW_PASS(fold_affine);

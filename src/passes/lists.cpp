@@ -23,6 +23,8 @@ const Pass kConv1d =
     NARROW_PASS(conv1d_to_conv2d, "convolutions over sequences become those over images one pixel high");
 const Pass kConvTranspose =
     NARROW_PASS(conv_transpose_to_conv, "ConvTranspose becomes Conv and DepthToSpace");
+const Pass kTrimTaps =
+    NARROW_PASS(trim_taps, "rows and columns of kernels that only see padding go, with their pads");
 const Pass kFoldBatchnorm = NARROW_PASS(fold_batchnorm, "BatchNormalization into the layer before it");
 const Pass kFoldAffine =
     NARROW_PASS(fold_affine, "per-channel Mul, Div, Add, Sub by constants into the layer before them");
@@ -81,6 +83,7 @@ const std::array kPortable = {kFoldConstants, kCleanUp, kShareCommon, kAutoPad, 
                               kBatchnormToConv, kFoldAffine,  // again: a Mul or Add behind a
                                                               // BatchNormalization that just became a Conv
                               kFoldConstants, kCleanUp,
+                              kTrimTaps,  // once extents are known and Pads are part of what they pad for
                               // plans see functions, whose argument no one else reads, and pools
                               kSilu, kPool};
 

@@ -18,6 +18,7 @@ const kPasses = {
   batchnorm_to_conv: "batch normalisations written as convolutions",
   expand_qlinear: "quantized operators of the model written out",
   resolve_auto_pad: "automatic padding written out",
+  trim_taps: "taps that only saw padding removed",
 };
 
 const kWideFormats = { f32: 32, f64: 64, bf16: 16, f16: 16 };
