@@ -37,6 +37,7 @@ const std::vector<Implementation>& implementations(ir::Op op) {
     lower::add_elementwise(lists);
     lower::add_pools(lists);
     lower::add_norms(lists);
+    lower::add_reductions(lists);
     lower::add_conversions(lists);
     lower::add_movement(lists);
     lower::add_attention(lists);

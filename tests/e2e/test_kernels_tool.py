@@ -7,7 +7,7 @@ import pytest
 from conftest import ISAS, ROOT, Narrow
 
 FAMILIES = ["conv", "matmul", "pool", "binary", "unary", "quantize", "dequantize", "convert", "softmax", "norm",
-            "group_norm", "lrn", "resize", "attention"]
+            "group_norm", "lrn", "reduce", "resize", "attention"]
 CASE = "conv src=u8 weights=s8 dst=u8 h=6 w=7 c=20 oc=33 kernel=3x3 pad=1x1 bias act=relu seed=7"
 
 

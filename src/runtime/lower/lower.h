@@ -17,6 +17,7 @@ void add_products(Table& table);        // MatMul of two activations
 void add_elementwise(Table& table);     // unary functions, activations, binary arithmetic
 void add_pools(Table& table);
 void add_norms(Table& table);        // normalisations of rows and of groups of channels, LRN, Softmax
+void add_reductions(Table& table);   // sums, means, extremes over axes that lie side by side
 void add_conversions(Table& table);  // QuantizeLinear, DequantizeLinear, Cast, requantization
 void add_movement(Table& table);     // Transpose, Concat, Split, Slice, Gather, Pad, Resize, Expand, ...
 void add_attention(Table& table);
