@@ -7,9 +7,9 @@
 // which runs from -1 to 1 along it:
 //
 //   piece = position >> 11 & 31          u = int16(position << 5 ^ 0x8000), in 2^-15
-//   y     = constant + u * (slope + u * curve)      in 1/64 of dst's scale; sums of 16 bits saturate and
+//   y     = constant + u * (slope + u * curve)      in 1/128 of dst's scale; sums of 16 bits saturate and
 //                                                   products are those of pmulhrsw, (a b + 2^14) >> 15
-//   byte  = clamp(y >> 6, 0, 255), for s8 less 128
+//   byte  = clamp(y >> 7, -128, 127), for u8 with 128 added
 //
 // `constant` holds the zero point and what rounds to nearest. A piece ends at 0, where functions may bend.
 #pragma once

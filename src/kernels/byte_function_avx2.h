@@ -59,14 +59,15 @@ inline __attribute__((always_inline)) FunctionTables function_tables(const ByteF
   return {word_table(f.constant), word_table(f.slope), word_table(f.curve)};
 }
 
-/// Positions, words, to y >> 6: what is left is to saturate to bytes.
+/// Positions, words, to y >> 7: what is left is to saturate to signed bytes, and to flip the top bit of those
+/// of u8.
 inline __attribute__((always_inline)) __m256i function_words(const FunctionTables& f, __m256i position) {
   const WordPlaces piece = word_places(_mm256_srli_epi16(position, 11));
   const __m256i u =
       _mm256_xor_si256(_mm256_slli_epi16(position, 5), _mm256_set1_epi16(static_cast<int16_t>(0x8000)));
   const __m256i steep =
       _mm256_adds_epi16(words_at(f.slope, piece), _mm256_mulhrs_epi16(u, words_at(f.curve, piece)));
-  return _mm256_srai_epi16(_mm256_adds_epi16(words_at(f.constant, piece), _mm256_mulhrs_epi16(u, steep)), 6);
+  return _mm256_srai_epi16(_mm256_adds_epi16(words_at(f.constant, piece), _mm256_mulhrs_epi16(u, steep)), 7);
 }
 
 }  // namespace

@@ -8,7 +8,8 @@
 namespace narrow::kernels {
 namespace {
 
-/// Positions, words, to y >> 6: what is left is to saturate to bytes.
+/// Positions, words, to y >> 7: what is left is to saturate to signed bytes, and to flip the top bit of those
+/// of u8.
 inline __attribute__((always_inline)) __m512i function_words(const ByteFunction& f, __m512i position) {
   const __m512i piece = _mm512_srli_epi16(position, 11);
   const __m512i u =
@@ -17,16 +18,16 @@ inline __attribute__((always_inline)) __m512i function_words(const ByteFunction&
                 slope = _mm512_permutexvar_epi16(piece, _mm512_load_si512(f.slope)),
                 constant = _mm512_permutexvar_epi16(piece, _mm512_load_si512(f.constant));
   const __m512i steep = _mm512_adds_epi16(slope, _mm512_mulhrs_epi16(u, curve));
-  return _mm512_srai_epi16(_mm512_adds_epi16(constant, _mm512_mulhrs_epi16(u, steep)), 6);
+  return _mm512_srai_epi16(_mm512_adds_epi16(constant, _mm512_mulhrs_epi16(u, steep)), 7);
 }
 
 /// Sixteen positions, one a lane, to what is stored, one a lane.
 inline __attribute__((always_inline)) __m512i function_lanes(const ByteFunction& f, __m512i position,
-                                                             bool is_signed) {
+                                                             bool is_unsigned) {
   const __m512i words = function_words(f, _mm512_castsi256_si512(_mm512_cvtsepi32_epi16(position)));
   const __m512i y = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(words));
-  const __m512i byte = _mm512_max_epi32(_mm512_min_epi32(y, _mm512_set1_epi32(255)), _mm512_setzero_si512());
-  return _mm512_sub_epi32(byte, _mm512_set1_epi32(is_signed ? 128 : 0));
+  const __m512i byte = _mm512_max_epi32(_mm512_min_epi32(y, _mm512_set1_epi32(127)), _mm512_set1_epi32(-128));
+  return _mm512_add_epi32(byte, _mm512_set1_epi32(is_unsigned ? 128 : 0));
 }
 
 }  // namespace

@@ -6,8 +6,9 @@
 namespace narrow::kernels {
 namespace {
 
-constexpr double kUnits = 64;   // of y in one step of dst
-constexpr double kHalf = 31.5;  // of them: y in whole units, then cut off, is off to neither side
+constexpr double kLow = -128, kHigh = 127;
+constexpr double kUnits = 128;  // of y in one step of dst
+constexpr double kHalf = 63.5;  // of them: y in whole units, then cut off, is off to neither side
 constexpr double kFlat = 0.05;  // steps of dst beyond the reach, at most
 constexpr float kLargestError = 0.2F;
 constexpr int kHalfPiece = 1024;  // positions
@@ -53,7 +54,7 @@ int32_t rounded_product(int32_t a, int32_t b) { return (a * b + (1 << 14)) >> 15
 
 int16_t in_units(double x) { return static_cast<int16_t>(std::clamp(std::nearbyint(x), -32768.0, 32767.0)); }
 
-/// The parabola of a position, in 1/64 steps.
+/// The parabola of a position, in 1/128 steps.
 int32_t value_at(const ByteFunction& f, int32_t position) {
   const int piece = position >> 11 & 31;
   const auto u = static_cast<int16_t>((static_cast<uint32_t>(position) << 5 & 0xffff) ^ 0x8000);
@@ -66,7 +67,7 @@ class Fit {
   Fit(const Activation& activation, DType dst, const TensorQuant& quant)
       : activation_(activation),
         scale_(quant.scale),
-        zero_(quant.zero_point + (dst == DType::s8 ? 128 : 0)) {}
+        zero_(quant.zero_point - (dst == DType::u8 ? 128 : 0)) {}
 
   /// Positions' reach to both sides of 0: until nothing moves any more, and such that pieces end where the
   /// function bends.
@@ -88,7 +89,8 @@ class Fit {
     const double middle = centre(index) * f.step, half = kHalfPiece * double{f.step};
     const double low = stored(middle - kPoint * half), mid = stored(middle),
                  high = stored(middle + kPoint * half);
-    const bool saturates = std::min(stored(middle - half), stored(middle + half)) > 256 && mid > 256;
+    const bool saturates =
+        std::min(stored(middle - half), stored(middle + half)) > kHigh + 1 && mid > kHigh + 1;
     f.constant[index] = in_units(kUnits * mid + kHalf);
     f.slope[index] = saturates ? int16_t{0} : in_units(kUnits * (high - low) / (2 * kPoint));
     f.curve[index] = saturates ? int16_t{0} : in_units(kUnits * ((high + low) / 2 - mid) / (kPoint * kPoint));
@@ -100,7 +102,7 @@ class Fit {
     for (int at = -kHalfPiece; at < kHalfPiece; at += kHalfPiece / 8) {
       const int position = centre(index) + at;
       const double y = (value_at(f, position) - kHalf) / kUnits;
-      worst = std::max(worst, std::abs(std::clamp(y, 0.0, 255.0) - bounded(position * double{f.step})));
+      worst = std::max(worst, std::abs(std::clamp(y, kLow, kHigh) - bounded(position * double{f.step})));
     }
     return worst;
   }
@@ -114,7 +116,7 @@ class Fit {
   }
   static int centre(int index) { return (index < 16 ? index : index - 32) * 2 * kHalfPiece + kHalfPiece; }
   double stored(double x) const { return exact(activation_, x) / scale_ + zero_; }
-  double bounded(double x) const { return std::clamp(stored(x), 0.0, 255.0); }
+  double bounded(double x) const { return std::clamp(stored(x), kLow, kHigh); }
 
   const Activation activation_;
   double scale_, zero_;
@@ -140,7 +142,7 @@ std::shared_ptr<const ByteFunction> byte_function(const Activation& activation, 
 }
 
 int32_t byte_at(const ByteFunction& function, int32_t position) {
-  return std::clamp(value_at(function, position) >> 6, 0, 255);
+  return std::clamp(value_at(function, position) >> 7, -128, 127);
 }
 
 }  // namespace narrow::kernels

@@ -15,7 +15,7 @@ namespace narrow::kernels {
 std::shared_ptr<const ByteFunction> byte_function(const Activation& activation, DType dst,
                                                   const TensorQuant& quant);
 
-/// What is stored for a position of 16 bits: 0 .. 255, for s8 with 128 added.
+/// What is stored for a position of 16 bits: -128 .. 127, for u8 with 128 less.
 int32_t byte_at(const ByteFunction& function, int32_t position);
 
 }  // namespace narrow::kernels

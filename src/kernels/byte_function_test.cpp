@@ -43,7 +43,7 @@ const Named kFunctions[] = {{{Act::silu}, -0.2785F, 1},
 /// apply() in FP32 is far nearer to the function than a step of bytes is wide.
 double in_steps(const Named& f, DType type, const TensorQuant& quant, double x) {
   const double y = apply(f.activation, static_cast<float>(x));
-  return std::clamp(y / quant.scale + quant.zero_point + (type == DType::s8 ? 128 : 0), 0.0, 255.0);
+  return std::clamp(y / quant.scale + quant.zero_point - (type == DType::u8 ? 128 : 0), -128.0, 127.0);
 }
 
 TEST(ByteFunction, EveryPositionIsWithinTheErrorItStates) {
@@ -113,7 +113,7 @@ TEST(ByteFunction, EveryPositionIsTheSameInEveryKernel) {
       for (size_t o = 0; o < 256; ++o) {
         const int32_t position = static_cast<int32_t>(pixel + o * 256) - 32768;
         ASSERT_EQ(want[pixel * 256 + o],
-                  static_cast<uint8_t>(byte_at(*spec.function, position) - (dst == DType::s8 ? 128 : 0)));
+                  static_cast<uint8_t>(byte_at(*spec.function, position) + (dst == DType::u8 ? 128 : 0)));
       }
     int kernels = 0;
     for (const ConvCandidate& candidate : conv_candidates()) {

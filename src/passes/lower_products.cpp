@@ -173,6 +173,14 @@ std::optional<std::vector<int32_t>> integer_bias(const Value* bias, float x_scal
   return out;
 }
 
+/// Of a result stored in integers, where the activation is more than bounds.
+bool may_use_parabolas(const Graph& graph, const Node* node) {
+  const auto said = graph.metadata.find(kActivationsKey);
+  const std::string activation = node->string_attr("activation", "none");
+  return said != graph.metadata.end() && said->second == kParabolas && activation != "none" &&
+         activation != "relu" && activation != "clip";
+}
+
 int64_t channel_axis_of(const Node* node) {
   if (node->op() == Op::FusedConv) return 0;
   return node->int_attr("transB", 0) != 0 ? 0 : 1;
@@ -223,8 +231,9 @@ bool lower_product(Graph& graph, Node* node) {
   Value* w = graph.add_constant(producer_of(node->input(1), Op::DequantizeLinear)->input(0)->name,
                                 std::move(weights->values));
   w->type.quant = std::make_shared<const Quantization>(std::move(weights->quant));
-  put_lowered(graph, node, {labelled_operand(graph, x), w, bias, residual},
-              quantized_sink(graph, node->output()));
+  const auto sink = quantized_sink(graph, node->output());
+  if (sink && may_use_parabolas(graph, node)) node->attrs["parabolas"] = int64_t{1};
+  put_lowered(graph, node, {labelled_operand(graph, x), w, bias, residual}, sink);
   return true;
 }
 

@@ -9,6 +9,11 @@
 
 namespace narrow::passes {
 
+/// The key and value of graph metadata by which a quantizer says that activations between integers may be
+/// computed by parabolas (kernels/byte_function.h). Where nobody says so they are those of the floats around
+/// them, rounded.
+inline constexpr const char *kActivationsKey = "narrow.activations", *kParabolas = "parabolas";
+
 /// Scales and zero points of a QuantizeLinear or DequantizeLinear node when they are constant, finite and
 /// positive, and not blocked; the axis is normalized, -1 for one scale.
 /// Constants may have scale 0 where asked for: they are 0 there, whatever their codes.

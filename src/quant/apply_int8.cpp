@@ -1,5 +1,6 @@
 #include <unordered_map>
 
+#include "passes/quant_view.h"
 #include "quant/apply_steps.h"
 #include "quant/regions.h"
 #include "quant/weights.h"
@@ -104,6 +105,7 @@ void apply_int8(Graph& graph, const Recipe& recipe) {
   if (recipe.activations.empty()) return;
   quantize_parameters(graph, recipe, input_scales(graph, recipe));
   quantize_activations(graph, recipe);
+  graph.metadata[passes::kActivationsKey] = passes::kParabolas;
 }
 
 }  // namespace narrow::quant

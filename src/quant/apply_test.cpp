@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "passes/quant_view.h"
+
 #include "calib/calibrate.h"
 #include "data/test_samples.h"
 #include "numerics/distortion.h"
@@ -78,6 +80,7 @@ TEST_P(Apply, Int8) {
   const auto quantized = apply(graph, *recipe);
   ASSERT_TRUE(quantized.ok()) << quantized.error().message();
   EXPECT_TRUE(ir::verify(*quantized).ok());
+  EXPECT_EQ(quantized->metadata.at(passes::kActivationsKey), passes::kParabolas);
   EXPECT_EQ(count(*quantized, ir::Op::QuantizeLinear), recipe->activations.size());
   size_t parameters = 0;
   for (const ir::Node* node : quantized->nodes()) {

@@ -19,6 +19,7 @@ Fields fields() {
   f.push_back(choice_field("weights", {"f32", "bf16", "f16", "s8"}));
   f.push_back(real_field("weights_scale", 0));
   f.push_back(flag_field("per_channel"));
+  f.push_back(flag_field("parabolas"));
   add_format(f, "dst", kAllTypes);
   f.push_back(size_field("n", 1, 0));
   for (const char* name : {"h", "w", "c", "oc"}) f.push_back(size_field(name, 1));
@@ -105,7 +106,7 @@ kernels::ConvSpec conv_spec_of(const Case& c) {
   spec.dst_quant = format_of(c, "dst", integer ? 0.03F : 0.01F * std::sqrt(depth)).quant;
   spec.residual_quant = format_of(c, "residual", 0.025F).quant;
   if (!integer) return spec;
-  kernels::give_function(spec);
+  if (c.flag("parabolas")) kernels::give_function(spec);
   const float given = c.real("weights_scale");
   const float scale = given != 0 ? given : 0.9F / (0.02F * 74 * 74 * std::sqrt(depth));
   spec.weight_scale.assign(c.flag("per_channel") ? static_cast<size_t>(spec.shape.oc) : 1, scale);

@@ -107,6 +107,7 @@ void draw_types(Case& c, Shape kind, Dice& dice) {
   if (integer) c.set_choice("weights", "s8");
   if (!integer) c.set("weights", dice.below(3));
   c.set("per_channel", integer && dice.once_in(2) ? 1 : 0);
+  c.set("parabolas", integer && dice.once_in(2) ? 1 : 0);
   draw_format(c, "dst", kAllTypes, dice);
   if (kind == Shape::winograd || dice.once_in(3))
     c.set("dst", c.choice("src")), c.set("dst_zero", c.size("src_zero"));
@@ -148,7 +149,7 @@ Case draw_conv(Dice& dice, int64_t budget) {
     if (any_takes(c)) return c;
   }
   for (const char* name : {"src", "weights", "dst", "residual"}) c.set(name, 0);
-  c.set("per_channel", 0);
+  c.set("per_channel", 0), c.set("parabolas", 0);
   return c;
 }
 

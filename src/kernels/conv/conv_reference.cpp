@@ -67,8 +67,9 @@ void conv_reference(const ConvSpec& spec, const ConvWeights& weights, const Conv
                                           spec.residual_quant.zero_point),
                        static_cast<float>(spec.residual_quant.scale / out_scale), r);
         if (spec.function != nullptr)
-          store_integer(spec.dst, buffers.dst, d,
-                        byte_at(*spec.function, round_and_clamp(r, 0, -32768, 32767)) + low_of(spec.dst));
+          store_integer(
+              spec.dst, buffers.dst, d,
+              byte_at(*spec.function, round_and_clamp(r, 0, -32768, 32767)) + low_of(spec.dst) + 128);
         else
           store_integer(spec.dst, buffers.dst, d, round_and_clamp(r, spec.dst_quant.zero_point, low, high));
         continue;

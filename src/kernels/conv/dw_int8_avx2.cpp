@@ -88,8 +88,8 @@ NARROW_INLINE __m128i to_bytes(DType type, __m256i words) {
 
 /// Positions to the bytes of a function.
 NARROW_INLINE __m128i through(const FunctionTables& function, DType type, __m256i words) {
-  const __m128i flip = _mm_set1_epi8(static_cast<char>(type == DType::s8 ? 0x80 : 0));
-  return _mm_xor_si128(to_bytes(DType::u8, function_words(function, words)), flip);
+  const __m128i flip = _mm_set1_epi8(static_cast<char>(type == DType::u8 ? 0x80 : 0));
+  return _mm_xor_si128(to_bytes(DType::s8, function_words(function, words)), flip);
 }
 
 NARROW_INLINE void store_some(__m128i bytes, int64_t live, uint8_t* out) {

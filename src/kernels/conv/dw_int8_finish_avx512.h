@@ -37,8 +37,8 @@ NARROW_INLINE __m512i requantize_lanes(const DwInt8Finish& p, const __m512 multi
   if (p.function != nullptr) {
     const __m512i first = function_words(*p.function, _mm512_packs_epi32(q[0], q[1])),
                   second = function_words(*p.function, _mm512_packs_epi32(q[2], q[3]));
-    const char flip = static_cast<char>(p.dst_type == DType::s8 ? 0x80 : 0);
-    return _mm512_xor_si512(_mm512_packus_epi16(first, second), _mm512_set1_epi8(flip));
+    const char flip = static_cast<char>(p.dst_type == DType::u8 ? 0x80 : 0);
+    return _mm512_xor_si512(_mm512_packs_epi16(first, second), _mm512_set1_epi8(flip));
   }
   const __m512i zero_point = _mm512_set1_epi16(static_cast<int16_t>(p.dst_quant.zero_point));
   const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero_point);
@@ -78,7 +78,7 @@ void finish_real(const DwInt8Finish& p, const void* residual, void* dst, const f
     __m512 r = _mm512_mul_ps(_mm512_cvtepi32_ps(natural[v]), _mm512_loadu_ps(scale + v * 16));
     r = add_residual_lanes(p.residual_type, residual, at + v * 16, mask, p.residual_quant, r);
     if (p.function != nullptr) {
-      const __m512i q = function_lanes(*p.function, round_lanes(r, integer), p.dst_type == DType::s8);
+      const __m512i q = function_lanes(*p.function, round_lanes(r, integer), p.dst_type == DType::u8);
       _mm_mask_storeu_epi8(static_cast<int8_t*>(dst) + at + v * 16, mask, _mm512_cvtepi32_epi8(q));
       continue;
     }

@@ -53,7 +53,7 @@ void finish_one(const S8Finish& f, float r, int64_t at) {
   r = apply(f.activation, r);
   const auto integer = [&] { return round_and_clamp(r * f.inverse_out_scale, f.out_zero, f.low, f.high); };
   if (f.function != nullptr)
-    store_integer(f.dst_type, f.dst, at, byte_at(*f.function, integer()) + low_of(f.dst_type));
+    store_integer(f.dst_type, f.dst, at, byte_at(*f.function, integer()) + low_of(f.dst_type) + 128);
   else if (is_int8(f.dst_type))
     store_integer(f.dst_type, f.dst, at, integer());
   else

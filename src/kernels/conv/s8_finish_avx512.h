@@ -32,8 +32,9 @@ enum class S8Sum { whole, without_bias, on_float };
 /// A residual byte q becomes the float 2^23 + q in one permutation, its bits being 0x4b0000qq; 2^23 + zero
 /// point off that is exact.
 ///
-/// Works in u8; s8 goes in and out by flipping the top bit, with 128 added to zero point and bounds.
-/// Saturating at 16 bits before adding the zero point changes nothing, being far outside the type's range.
+/// Works in u8 (behind a function in s8); the other goes in and out by flipping the top bit, with 128 added
+/// to zero point and bounds. Saturating at 16 bits before adding the zero point changes nothing, being far
+/// outside the type's range.
 template <S8Added kAdded, S8Leave kLeave, S8Sum kSum, class Rows>
 class S8Pairs : public RowPairs<S8Pairs<kAdded, kLeave, kSum, Rows>> {
  public:
@@ -55,7 +56,7 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kLeave, kSum, Rows>> {
       zero_ = _mm512_set1_epi16(static_cast<int16_t>(f.out_zero + flip));
       low_ = _mm512_set1_epi8(static_cast<char>(f.low + flip));
       high_ = _mm512_set1_epi8(static_cast<char>(f.high + flip));
-      flip_ = _mm512_set1_epi8(static_cast<char>(flip));
+      flip_ = _mm512_set1_epi8(static_cast<char>(kLeave == S8Leave::function ? flip ^ 128 : flip));
       live_ = first_lanes32(s.columns);
     }
     if constexpr (kAdded == S8Added::nothing) return;
@@ -88,7 +89,7 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kLeave, kSum, Rows>> {
     __m512i q01 = _mm512_setzero_si512(), q11 = q01;
     if constexpr (kRight) q01 = right(sums0.right, x0), q11 = right(sums1.right, x1);
     const __m512i row0 = leaving(_mm512_packs_epi32(q00, q01)), row1 = leaving(_mm512_packs_epi32(q10, q11));
-    const __m512i bytes = _mm512_permutexvar_epi32(order_, _mm512_packus_epi16(row0, row1));
+    const __m512i bytes = _mm512_permutexvar_epi32(order_, packed(row0, row1));
     if constexpr (kLeave == S8Leave::bare) {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst_ + at0), _mm512_castsi512_si256(bytes));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst_ + at1), _mm512_extracti64x4_epi64(bytes, 1));
@@ -106,6 +107,11 @@ class S8Pairs : public RowPairs<S8Pairs<kAdded, kLeave, kSum, Rows>> {
     if constexpr (kLeave == S8Leave::bare) return words;
     if constexpr (kLeave == S8Leave::function) return function_words(*function_, words);
     return _mm512_adds_epi16(words, zero_);
+  }
+
+  NARROW_LANE_INLINE static __m512i packed(__m512i row0, __m512i row1) {
+    if constexpr (kLeave == S8Leave::function) return _mm512_packs_epi16(row0, row1);
+    return _mm512_packus_epi16(row0, row1);
   }
 
   /// 32 bytes of the residual, then what they are spread with.
@@ -212,7 +218,7 @@ NARROW_LANE_INLINE void s8_store(const S8Finish& f, int64_t at, __mmask16 live, 
       round_lanes(_mm512_mul_ps(r, _mm512_set1_ps(f.inverse_out_scale)), _mm512_set1_epi32(f.out_zero));
   __m512i bounded =
       _mm512_max_epi32(_mm512_min_epi32(q, _mm512_set1_epi32(f.high)), _mm512_set1_epi32(f.low));
-  if (f.function != nullptr) bounded = function_lanes(*f.function, bounded, f.dst_type == DType::s8);
+  if (f.function != nullptr) bounded = function_lanes(*f.function, bounded, f.dst_type == DType::u8);
   _mm_mask_storeu_epi8(static_cast<uint8_t*>(f.dst) + at, live, _mm512_cvtepi32_epi8(bounded));
 }
 

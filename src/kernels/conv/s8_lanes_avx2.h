@@ -93,7 +93,7 @@ inline void finish_bytes(const S8Finish& f, const ConvRows& rows, const S8Sums& 
 /// Sixteen columns through a function.
 inline void finish_function(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
   const FunctionTables tables = function_tables(*f.function);
-  const __m128i flip = _mm_set1_epi8(static_cast<char>(f.dst_type == DType::s8 ? 0x80 : 0));
+  const __m128i flip = _mm_set1_epi8(static_cast<char>(f.dst_type == DType::u8 ? 0x80 : 0));
   const float* scale = f.scale + s.at;
   for (int64_t i = 0; i < rows.count; ++i) {
     const int64_t at = rows.element[i] + s.channel;
@@ -101,7 +101,7 @@ inline void finish_function(const S8Finish& f, const ConvRows& rows, const S8Sum
     const __m256i words =
         _mm256_packs_epi32(finish_eight(f, c, scale, at), finish_eight(f, c + 8, scale + 8, at + 8));
     const __m256i q = _mm256_permute4x64_epi64(function_words(tables, words), 0xd8);
-    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+    const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(static_cast<uint8_t*>(f.dst) + at),
                      _mm_xor_si128(bytes, flip));
   }

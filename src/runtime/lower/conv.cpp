@@ -77,7 +77,7 @@ std::string finish_spec(const NodeCase& c, ConvSpec& spec) {
     if (!reason.empty()) return reason;
   }
   if (c.has(3)) spec.residual_quant = tensor_quant(c.in(3));
-  kernels::give_function(spec);
+  if (c.node.int_attr("parabolas", 0) != 0) kernels::give_function(spec);
   return "";
 }
 

@@ -77,7 +77,7 @@ Result<ConvSpec> spec_of(const ir::Node& node, Inputs inputs, int64_t channels) 
   if (is_int8(s.residual)) {
     NARROW_TRY(s.residual_quant, tensor_quant(node, node.input(3)));
   }
-  give_function(s);
+  if (node.int_attr("parabolas", 0) != 0) give_function(s);
   return s;
 }
 
