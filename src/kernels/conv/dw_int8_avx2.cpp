@@ -5,8 +5,7 @@
 // restores memory order.
 #include "kernels/byte_function_avx2.h"
 #include "kernels/conv/dw_int8.h"
-#include "kernels/conv/narrow_inline.h"
-#include "kernels/math/vmath_avx2.h"
+#include "kernels/conv/narrow_out_avx2.h"
 
 namespace narrow::kernels {
 namespace {
@@ -69,19 +68,12 @@ NARROW_INLINE Sums convolve(const __m256i* w, const Sums& bias, const __m256i* l
   return s;
 }
 
-/// round_and_clamp of kernels/requantize.h for eight values that already have their factor.
-NARROW_INLINE __m256i round_lanes(const DwInt8Plan& p, __m256 r) {
-  r = _mm256_min_ps(_mm256_max_ps(r, _mm256_set1_ps(-16777216.0F)), _mm256_set1_ps(16777216.0F));
-  const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(r), _mm256_set1_epi32(p.dst_quant.zero_point));
-  return _mm256_min_epi32(_mm256_max_epi32(q, _mm256_set1_epi32(p.low)), _mm256_set1_epi32(p.high));
-}
-
 /// Two vectors in the order of memory to sixteen words.
 NARROW_INLINE __m256i memory_order(__m256i q0, __m256i q1) {
   return _mm256_packs_epi32(_mm256_permute2x128_si256(q0, q1, 0x20), _mm256_permute2x128_si256(q0, q1, 0x31));
 }
 
-NARROW_INLINE __m128i to_bytes(DType type, __m256i words) {
+NARROW_INLINE __m128i words_to_bytes(DType type, __m256i words) {
   const __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1);
   return type == DType::u8 ? _mm_packus_epi16(low, high) : _mm_packs_epi16(low, high);
 }
@@ -89,67 +81,27 @@ NARROW_INLINE __m128i to_bytes(DType type, __m256i words) {
 /// Positions to the bytes of a function.
 NARROW_INLINE __m128i through(const FunctionTables& function, DType type, __m256i words) {
   const __m128i flip = _mm_set1_epi8(static_cast<char>(type == DType::u8 ? 0x80 : 0));
-  return _mm_xor_si128(to_bytes(DType::s8, function_words(function, words)), flip);
+  return _mm_xor_si128(words_to_bytes(DType::s8, function_words(function, words)), flip);
 }
 
-NARROW_INLINE void store_some(__m128i bytes, int64_t live, uint8_t* out) {
-  if (live >= 16) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
-    return;
-  }
-  alignas(16) uint8_t tail[16];
-  _mm_store_si128(reinterpret_cast<__m128i*>(tail), bytes);
-  for (int64_t i = 0; i < live; ++i) out[i] = tail[i];
-}
-
-inline __m256 load_bytes_as_float(const DwInt8Plan& p, const uint8_t* src, int live) {
-  alignas(16) uint8_t tail[16] = {};
-  for (int i = 0; i < live; ++i) tail[i] = src[i];
-  const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(tail));
-  const __m256i q = p.residual_type == DType::u8 ? _mm256_cvtepu8_epi32(bytes) : _mm256_cvtepi8_epi32(bytes);
-  return _mm256_cvtepi32_ps(_mm256_sub_epi32(q, _mm256_set1_epi32(p.residual_quant.zero_point)));
-}
-
-inline __m256 add_residual(const DwInt8Plan& p, const void* residual, int64_t at, int live, __m256 r) {
-  switch (p.residual_type) {
-    case DType::undefined:
-      return r;
-    case DType::f32:
-      return _mm256_add_ps(r, Simd256::load(static_cast<const float*>(residual) + at, live));
-    case DType::bf16:
-      return _mm256_add_ps(r, Simd256::load_bf16(static_cast<const uint16_t*>(residual) + at, live));
-    case DType::f16:
-      return _mm256_add_ps(r, Simd256::load_f16(static_cast<const uint16_t*>(residual) + at, live));
-    default:
-      break;
-  }
-  const __m256 real = load_bytes_as_float(p, static_cast<const uint8_t*>(residual) + at, live);
-  return _mm256_fmadd_ps(real, _mm256_set1_ps(p.residual_quant.scale), r);
-}
-
+/// Residual, any activation, any type: elements at .. at + live.
 void finish_real(const DwInt8Plan& p, const DwInt8Task& t, const float* scale, const Sums& s, int64_t at,
                  int64_t live) {
   const __m256i natural[2] = {_mm256_permute2x128_si256(s.v[0], s.v[1], 0x20),
                               _mm256_permute2x128_si256(s.v[0], s.v[1], 0x31)};
+  const IntegerStore integer{1.0F / p.dst_quant.scale, p.dst_quant.zero_point, p.low, p.high};
   __m256 r[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   for (int v = 0; v < 2 && v * 8 < live; ++v) {
-    const int lanes = static_cast<int>(live - v * 8 < 8 ? live - v * 8 : 8);
+    const int64_t lanes = live - v * 8 < 8 ? live - v * 8 : 8;
     r[v] = _mm256_mul_ps(_mm256_cvtepi32_ps(natural[v]), _mm256_loadu_ps(scale + v * 8));
-    r[v] = vapply(p.activation, add_residual(p, t.residual, at + v * 8, lanes, r[v]));
-    if (p.dst_type == DType::f32) Simd256::store(static_cast<float*>(t.dst) + at + v * 8, lanes, r[v]);
-    if (p.dst_type == DType::bf16)
-      Simd256::store_bf16(static_cast<uint16_t*>(t.dst) + at + v * 8, lanes, r[v]);
-    if (p.dst_type == DType::f16) Simd256::store_f16(static_cast<uint16_t*>(t.dst) + at + v * 8, lanes, r[v]);
+    r[v] = add_residual_lanes(p.residual_type, t.residual, at + v * 8, lanes, p.residual_quant, r[v]);
+    r[v] = vapply(p.activation, r[v]);
+    if (p.function == nullptr) store_lanes(p.dst_type, t.dst, at + v * 8, lanes, r[v], integer);
   }
-  if (is_float(p.dst_type)) return;
-  const __m256 inverse = _mm256_set1_ps(1.0F / p.dst_quant.scale);
-  const __m256i q0 = round_lanes(p, _mm256_mul_ps(r[0], inverse)),
-                q1 = round_lanes(p, _mm256_mul_ps(r[1], inverse));
-  if (p.function != nullptr)
-    store_some(through(function_tables(*p.function), p.dst_type, memory_order(q0, q1)), live,
-               static_cast<uint8_t*>(t.dst) + at);
-  else
-    store_some(to_bytes(p.dst_type, memory_order(q0, q1)), live, static_cast<uint8_t*>(t.dst) + at);
+  if (p.function == nullptr) return;
+  const __m256i words = memory_order(round_lanes(r[0], integer), round_lanes(r[1], integer));
+  store_some(through(function_tables(*p.function), p.dst_type, words), live,
+             static_cast<uint8_t*>(t.dst) + at);
 }
 
 /// What one strip's sums become, in registers.

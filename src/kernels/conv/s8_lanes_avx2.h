@@ -1,11 +1,11 @@
 // What the int8 kernels on 256 bits share: their tile of 6 x 16 sums, and how sums leave, bytes sixteen
-// columns at a time, everything else element by element.
+// columns at a time, everything else eight.
 #pragma once
 
 #include <immintrin.h>
 
 #include "kernels/byte_function_avx2.h"
-#include "kernels/conv/narrow_inline.h"
+#include "kernels/conv/narrow_out_avx2.h"
 #include "kernels/conv/s8_task.h"
 
 namespace narrow::kernels {
@@ -107,11 +107,41 @@ inline void finish_function(const S8Finish& f, const ConvRows& rows, const S8Sum
   }
 }
 
+/// Eight positions to the bytes of a function.
+NARROW_INLINE __m128i through(const FunctionTables& function, DType type, __m256i positions) {
+  const __m128i words =
+      _mm_packs_epi32(_mm256_castsi256_si128(positions), _mm256_extracti128_si256(positions, 1));
+  const __m128i y = _mm256_castsi256_si128(function_words(function, _mm256_castsi128_si256(words)));
+  return _mm_xor_si128(_mm_packs_epi16(y, y), _mm_set1_epi8(static_cast<char>(type == DType::u8 ? 0x80 : 0)));
+}
+
+/// Any types, any activation, any number of columns.
+inline void finish_any(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
+  const IntegerStore integer{f.inverse_out_scale, f.out_zero, f.low, f.high};
+  const TensorQuant residual{f.residual_scale, f.residual_zero};
+  FunctionTables tables{};
+  if (f.function != nullptr) tables = function_tables(*f.function);
+  for (int64_t i = 0; i < rows.count; ++i)
+    for (int64_t column = 0; column < s.columns; column += 8) {
+      const int64_t live = s.columns - column < 8 ? s.columns - column : 8;
+      const int64_t at = rows.element[i] + s.channel + column;
+      const auto* sums = reinterpret_cast<const __m256i*>(s.c + rows.sums[i] + column);
+      __m256 r = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_load_si256(sums)),
+                               _mm256_loadu_ps(f.scale + s.at + column));
+      r = vapply(f.activation, add_residual_lanes(f.residual_type, f.residual, at, live, residual, r));
+      if (f.function == nullptr)
+        store_lanes(f.dst_type, f.dst, at, live, r, integer);
+      else
+        store_some(through(tables, f.dst_type, round_lanes(r, integer)), live,
+                   static_cast<uint8_t*>(f.dst) + at);
+    }
+}
+
 NARROW_INLINE void s8_finish_avx2(const S8Finish& f, const ConvRows& rows, const S8Sums& s) {
   if (f.stays_in_bytes && s.columns == 16)
     f.function != nullptr ? finish_function(f, rows, s) : finish_bytes(f, rows, s);
   else
-    s8_finish_plain(f, rows, s);
+    finish_any(f, rows, s);
 }
 
 /// The tile of a walk (walk_loop.h): Dots::run<kRows>(args, a, b, start, c) writes the sums of that many
