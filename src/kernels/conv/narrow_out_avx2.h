@@ -1,5 +1,5 @@
-// Eight results on their way out: residual, any stored type. For files with the AVX2 flags; everything is local
-// to the including file. The formulas are those of kernels/requantize.h.
+// Eight results on their way out: residual, any stored type. For files with the AVX2 flags; everything is
+// local to the including file. The formulas are those of kernels/requantize.h.
 #pragma once
 
 #include "kernels/conv/narrow_inline.h"

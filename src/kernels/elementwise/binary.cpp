@@ -128,12 +128,36 @@ bool adds_integers(const BinarySpec& spec) {
   return is_int8(spec.b.type) && (spec.op == Binary::add || spec.op == Binary::sub);
 }
 
+ByteOperand byte_operand(const Format& f) {
+  const bool is_signed = f.type == DType::s8;
+  return {static_cast<uint8_t>(is_signed ? 0x80 : 0), f.quant.scale, 1.0F / f.quant.scale,
+          f.quant.zero_point + (is_signed ? 128 : 0)};
+}
+
+/// Precondition: the activation is none, relu or clip.
+ByteBinary byte_binary(const BinarySpec& spec, const Format& a, const Format& b) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  ByteBinary bytes{spec.op, byte_operand(a), byte_operand(b), byte_operand(spec.dst), -kInf, kInf};
+  if (spec.activation.kind == Act::relu) bytes.low = 0;
+  if (spec.activation.kind == Act::clip) bytes.low = spec.activation.alpha, bytes.high = spec.activation.beta;
+  return bytes;
+}
+
+/// Bytes in a row times what repeats along it: the gates of squeeze-and-excite blocks.
+bool scales_bytes(const BinarySpec& spec, const Operand& x, const Operand& gate, Isa isa) {
+  return isa >= Isa::avx512 && spec.op == Binary::mul && is_int8(x.format.type) && is_int8(spec.dst.type) &&
+         spec.activation.is_clamp() && x.step == 1 && x.period == 0 && (gate.period > 0 || gate.step == 0);
+}
+
 /// Units [begin, end), numbered through all outer indices.
 void compute_units(const BinarySpec& spec, Loops loops, void* dst, int64_t begin, int64_t end, Isa isa) {
   const float b_scale = spec.b.quant.scale;
   const bool fused = adds_integers(spec);
   if (fused) loops.b.format.quant.scale = 1;  // float(q - zero_point), the scale comes with the fma
   Reader a(loops.a, loops.unit, isa), b(loops.b, loops.unit, isa);
+  const bool scales_b = scales_bytes(spec, loops.b, loops.a, isa),
+             scales = scales_b || scales_bytes(spec, loops.a, loops.b, isa);
+  const ByteBinary bytes = scales ? byte_binary(spec, scales_b ? spec.b : spec.a, {}) : ByteBinary{};
   alignas(64) float buffer[kRun];
   const int64_t units_per_run = div_up(loops.run, loops.unit);
   int64_t outer = -1, a_base = 0, b_base = 0;
@@ -146,6 +170,13 @@ void compute_units(const BinarySpec& spec, Loops loops, void* dst, int64_t begin
     const int64_t first = (u - outer * units_per_run) * loops.unit,
                   n = std::min(loops.unit, loops.run - first);
     const int64_t at = outer * loops.run + first;
+    if (scales) {
+      const Operand& x = scales_b ? loops.b : loops.a;
+      const float* gates = scales_b ? a.read(a_base, first, n) : b.read(b_base, first, n);
+      scale_bytes_avx512(bytes, static_cast<const uint8_t*>(x.data) + (scales_b ? b_base : a_base) + first,
+                         gates, static_cast<uint8_t*>(dst) + at, n);
+      continue;
+    }
     float* y = run_to_f32(spec.dst, dst, at, buffer);
     const float* x = a.read(a_base, first, n);
     binary_run(spec.op, x, b.read(b_base, first, n), fused ? &b_scale : nullptr, y, n, isa);
@@ -161,17 +192,8 @@ bool suits_bytes(const BinarySpec& spec, const Loops& loops, Isa isa) {
          loops.a.period + loops.b.period == 0;
 }
 
-ByteOperand byte_operand(const Format& f) {
-  const bool is_signed = f.type == DType::s8;
-  return {static_cast<uint8_t>(is_signed ? 0x80 : 0), f.quant.scale, 1.0F / f.quant.scale,
-          f.quant.zero_point + (is_signed ? 128 : 0)};
-}
-
 void run_bytes(const BinarySpec& spec, const void* a, const void* b, void* dst, ThreadPool& pool) {
-  constexpr float kInf = std::numeric_limits<float>::infinity();
-  ByteBinary bytes{spec.op, byte_operand(spec.a), byte_operand(spec.b), byte_operand(spec.dst), -kInf, kInf};
-  if (spec.activation.kind == Act::relu) bytes.low = 0;
-  if (spec.activation.kind == Act::clip) bytes.low = spec.activation.alpha, bytes.high = spec.activation.beta;
+  const ByteBinary bytes = byte_binary(spec, spec.a, spec.b);
   parallel_for(pool, spec.count(), 32 * kRun, [&](int64_t begin, int64_t end) {
     binary_bytes_avx512(bytes, static_cast<const uint8_t*>(a) + begin, static_cast<const uint8_t*>(b) + begin,
                         static_cast<uint8_t*>(dst) + begin, end - begin);

@@ -90,4 +90,33 @@ void binary_bytes_avx512(const ByteBinary& spec, const uint8_t* a, const uint8_t
               [](__m512 x, __m512 q, __m512 scale) { return _mm512_mul_ps(x, _mm512_mul_ps(q, scale)); });
 }
 
+void scale_bytes_avx512(const ByteBinary& spec, const uint8_t* a, const float* b, uint8_t* dst, int64_t n) {
+  const ByteLanes la = byte_lanes(spec.a), ld = byte_lanes(spec.dst);
+  const __m512 low = _mm512_set1_ps(spec.low), high = _mm512_set1_ps(spec.high),
+               limit = _mm512_set1_ps(16777216.0F);
+  const __m512i zero_point = _mm512_set1_epi16(static_cast<int16_t>(spec.dst.zero_point)),
+                flip = _mm512_set1_epi8(static_cast<char>(spec.dst.flip));
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const auto rounded = [&](__m128i bytes, __m512 factor) {
+    const __m512 r = _mm512_mul_ps(_mm512_mul_ps(centred(bytes, la), la.scale), factor);
+    const __m512 bounded = _mm512_min_ps(high, _mm512_max_ps(low, r));
+    // NaN and what is below -2^31 give -2^31; packing saturates far outside of what bytes hold.
+    return _mm512_cvtps_epi32(_mm512_min_ps(limit, _mm512_mul_ps(bounded, ld.inverse)));
+  };
+  for (int64_t i = 0; i < n; i += 64) {
+    const __mmask64 live = first_lanes64(n - i);
+    const __m512i bytes = _mm512_maskz_loadu_epi8(live, a + i);
+    const auto factors = [&](int v) {
+      return _mm512_maskz_loadu_ps(static_cast<__mmask16>(live >> 16 * v), b + i + int64_t{16} * v);
+    };
+    const __m512i low_words = _mm512_packs_epi32(rounded(_mm512_castsi512_si128(bytes), factors(0)),
+                                                 rounded(_mm512_extracti32x4_epi32(bytes, 1), factors(1)));
+    const __m512i high_words = _mm512_packs_epi32(rounded(_mm512_extracti32x4_epi32(bytes, 2), factors(2)),
+                                                  rounded(_mm512_extracti32x4_epi32(bytes, 3), factors(3)));
+    const __m512i packed = _mm512_packus_epi16(_mm512_adds_epi16(low_words, zero_point),
+                                               _mm512_adds_epi16(high_words, zero_point));
+    _mm512_mask_storeu_epi8(dst + i, live, _mm512_xor_si512(_mm512_permutexvar_epi32(order, packed), flip));
+  }
+}
+
 }  // namespace narrow::kernels

@@ -160,6 +160,37 @@ TEST(Binary, BytesInEverySignAndWithEveryClamp) {
           }
 }
 
+TEST(Binary, GatesOfBytesInEverySignAndWithEveryClamp) {
+  Random random(19);
+  ThreadPool pool(2);
+  for (const DType tx : {DType::u8, DType::s8})
+    for (const DType td : {DType::u8, DType::s8})
+      for (const Format& gate : all_formats())
+        for (const Act act : {Act::none, Act::relu, Act::clip})
+          for (const float scale : {0.029F, 1e-30F, 1e-3F})
+            for (const int64_t channels : {5, 64, 131, 2500})
+              for (const bool gate_first : {false, true}) {
+                BinarySpec spec;
+                spec.op = Binary::mul, spec.activation = {act, -0.5F, 1.5F};
+                const Format x = {tx, {0.021F, tx == DType::u8 ? 128 : -3}};
+                spec.a = gate_first ? gate : x, spec.b = gate_first ? x : gate;
+                spec.dst = {td, {scale, td == DType::u8 ? 100 : -20}};
+                const std::vector<int64_t> image = {2, 3, channels}, factors = {2, 1, channels};
+                ASSERT_TRUE(spec.set_shapes(gate_first ? factors : image, gate_first ? image : factors));
+                const int64_t counts[] = {gate_first ? 2 * channels : 6 * channels,
+                                          gate_first ? 6 * channels : 2 * channels};
+                const Stored a = random_stored(spec.a, counts[0], random),
+                             b = random_stored(spec.b, counts[1], random);
+                Stored want(spec.dst, spec.count());
+                binary_reference(spec, a.data(), b.data(), want.data());
+                for (const Isa isa : isas_here()) {
+                  Stored got(spec.dst, spec.count());
+                  binary(spec, a.data(), b.data(), got.data(), isa, pool);
+                  ASSERT_EQ(want.bytes, got.bytes) << to_string(isa) << ' ' << channels;
+                }
+              }
+}
+
 TEST(Binary, SameBitsForEveryThreadCountAndInPlace) {
   Random random(2);
   BinarySpec spec;

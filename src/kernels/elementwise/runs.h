@@ -36,6 +36,10 @@ struct ByteBinary {
 };
 void binary_bytes_avx512(const ByteBinary& spec, const uint8_t* a, const uint8_t* b, uint8_t* dst, int64_t n);
 
+/// The same with a number beside each byte (the gates of channels): dst = store(clamp(real(a) * b, low,
+/// high)).
+void scale_bytes_avx512(const ByteBinary& spec, const uint8_t* a, const float* b, uint8_t* dst, int64_t n);
+
 /// dst[i] = table[src[i]] for one-byte entries, `rows` times n of them.
 void lookup_bytes_avx512vnni(const uint8_t* table, const uint8_t* src, int64_t src_pitch, uint8_t* dst,
                              int64_t dst_pitch, int64_t rows, int64_t n);
