@@ -99,7 +99,8 @@ kernels::ConvSpec conv_spec_of(const Case& c) {
   spec.src = c.type("src"), spec.weights = c.type("weights"), spec.dst = c.type("dst");
   spec.residual = c.type("residual"), spec.bias = c.flag("bias");
   spec.activation = activation_of(c);
-  const auto depth = static_cast<float>(spec.shape.c / spec.shape.groups * spec.shape.kh * spec.shape.kw);
+  const int64_t products = spec.shape.c / spec.shape.groups * spec.shape.kh * spec.shape.kw;
+  const auto depth = static_cast<float>(products);
   const bool integer = is_int8(spec.src);
   // Uniform bytes deviate by 74: sums of variance 1. Uniform floats deviate by 1 / sqrt(3).
   spec.src_quant = format_of(c, "src", 0.02F).quant;
