@@ -34,5 +34,7 @@ const char* to_string(Act act);
 
 /// The plain definition, in FP32 with the C library's functions.
 float apply(const Activation& activation, float x);
+/// The same in double.
+double apply_exactly(const Activation& activation, double x);
 
 }  // namespace narrow::kernels

@@ -13,42 +13,6 @@ constexpr double kFlat = 0.05;  // steps of dst beyond the reach, at most
 constexpr float kLargestError = 0.2F;
 constexpr int kHalfPiece = 1024;  // positions
 
-double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-
-/// apply() of activation.h in double.
-double exact(const Activation& a, double x) {
-  const double alpha = a.alpha, beta = a.beta;
-  switch (a.kind) {
-    case Act::none:
-      return x;
-    case Act::relu:
-      return std::max(x, 0.0);
-    case Act::clip:
-      return std::min(std::max(x, alpha), beta);
-    case Act::leaky_relu:
-      return x >= 0 ? x : x * alpha;
-    case Act::sigmoid:
-      return sigmoid(x);
-    case Act::tanh:
-      return std::tanh(x);
-    case Act::silu:
-      return x * sigmoid(x);
-    case Act::hard_sigmoid:
-      return std::max(0.0, std::min(1.0, alpha * x + beta));
-    case Act::hard_swish:
-      return x * std::max(0.0, std::min(1.0, x / 6 + 0.5));
-    case Act::gelu:
-      return 0.5 * x * (1 + std::erf(x * 0.70710678118654752));
-    case Act::gelu_tanh:
-      return 0.5 * x * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
-    case Act::elu:
-      return x >= 0 ? x : alpha * std::expm1(x);
-    case Act::mish:
-      return x * std::tanh(std::log1p(std::exp(std::min(x, 40.0))));
-  }
-  return x;
-}
-
 int32_t saturated(int32_t x) { return std::clamp(x, -32768, 32767); }
 int32_t rounded_product(int32_t a, int32_t b) { return (a * b + (1 << 14)) >> 15; }
 
@@ -115,7 +79,7 @@ class Fit {
     return centred && activation_.alpha > 0 ? 0.5 / double{activation_.alpha} : 0;
   }
   static int centre(int index) { return (index < 16 ? index : index - 32) * 2 * kHalfPiece + kHalfPiece; }
-  double stored(double x) const { return exact(activation_, x) / scale_ + zero_; }
+  double stored(double x) const { return apply_exactly(activation_, x) / scale_ + zero_; }
   double bounded(double x) const { return std::clamp(stored(x), kLow, kHigh); }
 
   const Activation activation_;

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "kernel_cases/common_fields.h"
+#include "kernel_cases/families/norm_inputs.h"
 #include "kernel_cases/per_isa.h"
 
 namespace narrow::kernel_cases {
@@ -42,19 +42,6 @@ struct Operands {
     return {in[0], at(gamma), at(beta), dst, scratch};
   }
 };
-
-std::vector<const void*> pointers(const Problem& p) {
-  std::vector<const void*> list;
-  for (const Bytes& input : p.inputs) list.push_back(input.data());
-  return list;
-}
-
-float parameter(const Problem& p, size_t input, int64_t i, float otherwise) {
-  if (input == 0) return otherwise;
-  float x = 0;
-  std::memcpy(&x, p.inputs[input].data() + i * 4, 4);
-  return x;
-}
 
 /// u = 2^-24, X = max |x|, R the pixels that are summed in FP32. The mean of a block is its pivot, any number
 /// up to X, and the mean of at most R distances from it: off by at most e = (R + 2) u 2 X. The mean of d^2 is

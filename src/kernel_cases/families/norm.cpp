@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <memory>
 
 #include "kernel_cases/common_fields.h"
+#include "kernel_cases/families/norm_inputs.h"
 #include "kernel_cases/per_isa.h"
 
 namespace narrow::kernel_cases {
@@ -53,19 +53,6 @@ struct Operands {
             scratch};
   }
 };
-
-std::vector<const void*> pointers(const Problem& p) {
-  std::vector<const void*> list;
-  for (const Bytes& input : p.inputs) list.push_back(input.data());
-  return list;
-}
-
-float parameter(const Problem& p, size_t input, int64_t i, float otherwise) {
-  if (input == 0) return otherwise;
-  float x = 0;
-  std::memcpy(&x, p.inputs[input].data() + i * 4, 4);
-  return x;
-}
 
 /// u = 2^-24, n columns, X = max |x|. The mean is off by at most (n + 1) u X, so a distance d from it by
 /// e = (n + 2) u X (rms: d = x, e = u X); the mean of d^2 by (n + 4) u v + 2 sqrt(v) e + e^2, v its value;
