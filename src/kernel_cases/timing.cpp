@@ -100,6 +100,8 @@ std::vector<Timing> time_candidates(const Problem& problem, const TimeOptions& o
     rows.push_back({.candidate = c.name, .isa = c.isa, .skipped = c.refusal});
     if (rows.back().skipped.empty() && !runs_here(c.isa))
       rows.back().skipped = fmt::format("{} is not usable here", to_string(c.isa));
+    if (rows.back().skipped.empty() && !c.name.starts_with(options.only))
+      rows.back().skipped = fmt::format("only {} is wanted", options.only);
     if (!rows.back().skipped.empty()) continue;
     PreparedKernel kernel = c.prepare(pool.threads());
     AlignedBuffer scratch = AlignedBuffer::zeroed(std::max<int64_t>(kernel.scratch_bytes, 1));

@@ -9,8 +9,9 @@
 namespace narrow::kernel_cases {
 
 struct TimeOptions {
-  double seconds = 0.5;  // for each candidate
-  bool cold = false;     // caches are flushed before every run, then inputs and outputs brought back
+  double seconds = 0.5;   // for each candidate
+  std::string only = {};  // those whose names begin so; empty: all
+  bool cold = false;      // caches are flushed before every run, then inputs and outputs brought back
 };
 
 struct Timing {

@@ -8,8 +8,8 @@
 namespace narrow::runtime {
 namespace {
 
-/// Float convolutions may work on patches of two rows (Winograd), whose place decides how sums round.
-constexpr int64_t kPatchRows = 2;
+/// Float convolutions may work on patches of two or four rows (Winograd), whose place decides how sums round.
+constexpr int64_t kPatchRows = 4;
 
 /// How output rows depend on rows of input 0.
 struct Window {

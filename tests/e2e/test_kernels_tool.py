@@ -113,6 +113,11 @@ def test_time_has_a_row_for_each_candidate_that_ran(kernels, options):
     assert ("cold: " in text) == ("--cold" in options)
 
 
+def test_time_of_some_candidates_only(kernels):
+    text = kernels("time", CASE, "--seconds", "0.01", "--only", "conv_int8_pl").stdout
+    assert [row[0] for row in rows(text) if row[0].startswith("conv_")] == ["conv_int8_plain"]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_fuzz_finds_nothing_and_repeats_itself(kernels, family):
     arguments = ["fuzz", "--cases", "40", "--seed", "3", "--family", family]

@@ -42,7 +42,9 @@ Result<int> run(const Options& o) {
                  : "warm");
   fmt::print("{}", cli::table({"candidate", "isa", "median us", "p10 us", "p90 us", "GOP/s", "GB/s", "runs"},
                               rows, {false, false, true, true, true, true, true, true}));
-  if (skipped > 0) fmt::print("{} do not take it; narrow-kernels check says why\n", skipped);
+  if (skipped > 0)
+    fmt::print("{} {}; narrow-kernels check says why\n", skipped,
+               o.time.only.empty() ? "do not take it" : "do not take it or are not wanted");
   return kDone;
 }
 
@@ -60,6 +62,7 @@ Command add_time(CLI::App& root) {
       ->check(CLI::Range(0, 1024));
   app->add_option("--seconds", o->time.seconds, "for each candidate (default 0.5)")
       ->check(CLI::Range(0.001, 3600.0));
+  app->add_option("--only", o->time.only, "of the candidates those whose names begin so");
   app->add_flag(
       "--cold", o->time.cold,
       "empty the caches before each run and bring inputs and outputs back: weights come from memory");

@@ -1,6 +1,7 @@
 // Random convolutions, and smaller ones out of one that fails.
 #include <algorithm>
 
+#include "base/aligned.h"
 #include "kernel_cases/families/conv_spec.h"
 #include "kernels/requantize.h"
 
@@ -9,7 +10,18 @@ namespace {
 
 using kernels::ConvShape;
 
-enum class Shape { product, window, strided, depthwise, scale, grouped, winograd, int8_winograd, tiny };
+enum class Shape {
+  product,
+  window,
+  strided,
+  depthwise,
+  scale,
+  grouped,
+  winograd,
+  half_winograd,
+  int8_winograd,
+  tiny
+};
 
 int64_t side(int64_t extent, int64_t kernel, int64_t stride, int64_t pads, int64_t dilation) {
   const int64_t room = extent + pads - (kernel - 1) * dilation - 1;
@@ -49,8 +61,12 @@ ConvShape draw_shape(Shape kind, Dice& dice) {
       break;
     case Shape::scale:
     case Shape::depthwise:
+      // Half with channels in fours and plain windows, which lines of bytes want.
+      if (const bool lines = kind == Shape::depthwise && dice.once_in(2); kind == Shape::depthwise) {
+        if (lines) s.c = round_up(s.c, 4);
+        draw_window(s, dice, lines);
+      }
       s.groups = s.oc = s.c;
-      if (kind == Shape::depthwise) draw_window(s, dice, dice.once_in(2));
       if (kind == Shape::scale) s.oh = s.h, s.ow = s.w;
       break;
     case Shape::grouped:
@@ -64,6 +80,11 @@ ConvShape draw_shape(Shape kind, Dice& dice) {
       s.pad_top = dice.between(0, 2), s.pad_left = dice.between(0, 2);
       s.c = dice.once_in(8) ? dice.between(81, 97) : dice.between(32, 36), s.oc = dice.between(32, 36);
       if (dice.once_in(4)) s.oc = dice.between(32, 49);
+      break;
+    case Shape::half_winograd:  // 16 patches of 4x4, 32 channels, which are transformed 128 at a time
+      s.h = s.oh = dice.between(13, 16), s.w = s.ow = dice.between(13, 17), s.kh = s.kw = 3;
+      s.pad_top = dice.between(0, 2), s.pad_left = dice.between(0, 2);
+      s.c = dice.once_in(8) ? dice.between(127, 131) : dice.between(32, 36), s.oc = dice.between(32, 49);
       break;
     case Shape::int8_winograd:  // 32 patches of 4x4, channels in sixteens; from 128 on sums may need parts
       s.h = s.oh = dice.between(21, 24), s.w = s.ow = dice.between(21, 25), s.kh = s.kw = 3;
@@ -100,12 +121,16 @@ void set_shape(Case& c, const ConvShape& s) {
 
 /// Integers half of the time; conv_f32_winograd takes only f32.
 void draw_types(Case& c, Shape kind, Dice& dice) {
-  draw_format(c, "src", kind == Shape::winograd ? std::vector<std::string>{"f32"} : kAllTypes, dice);
-  if (kind == Shape::int8_winograd || (kind != Shape::winograd && dice.once_in(3)))
-    draw_format(c, "src", {"u8", "s8"}, dice);
+  const bool floats = kind == Shape::winograd || kind == Shape::half_winograd;
+  draw_format(c, "src",
+              kind == Shape::winograd        ? std::vector<std::string>{"f32"}
+              : kind == Shape::half_winograd ? std::vector<std::string>{"f32", "bf16", "f16"}
+                                             : kAllTypes,
+              dice);
+  if (kind == Shape::int8_winograd || (!floats && dice.once_in(3))) draw_format(c, "src", {"u8", "s8"}, dice);
   const bool integer = is_int8(c.type("src"));
   if (integer) c.set_choice("weights", "s8");
-  if (!integer) c.set("weights", dice.below(3));
+  if (!integer) c.set("weights", kind == Shape::half_winograd ? dice.between(1, 2) : dice.below(3));
   c.set("per_channel", integer && dice.once_in(2) ? 1 : 0);
   c.set("parabolas", integer && dice.once_in(2) ? 1 : 0);
   draw_format(c, "dst", kAllTypes, dice);
@@ -133,10 +158,11 @@ bool any_takes(const Case& c) {
 Case draw_conv(Dice& dice, int64_t budget) {
   Case c = standard_case(*find_family("conv"));
   const auto kind = dice.once_in(16)   ? Shape::winograd
+                    : dice.once_in(24) ? Shape::half_winograd
                     : dice.once_in(24) ? Shape::int8_winograd
-                                       : static_cast<Shape>(dice.one_of({0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 8}));
+                                       : static_cast<Shape>(dice.one_of({0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 9}));
   ConvShape shape = draw_shape(kind, dice);
-  if (kind != Shape::winograd && kind != Shape::int8_winograd) fit(shape, budget);
+  if (kind < Shape::winograd || kind == Shape::tiny) fit(shape, budget);
   if (dice.once_in(40)) shape.n = 0;
   if (dice.once_in(60)) shape.oh = 0;
   set_shape(c, shape);

@@ -33,6 +33,7 @@ Bytes make_bias(const Case& c, const ConvOperands& operands, Random& random) {
 
 size_t accuracy_of(std::string_view candidate) {
   if (candidate.starts_with("conv_f32_winograd")) return kWinograd;
+  if (candidate.starts_with("conv_half_winograd")) return kWinograd4;
   return candidate == "conv_f16_amx" ? kSplit : kDirect;
 }
 

@@ -11,6 +11,7 @@
 //
 // F(2x2, 3x3) sums products of transformed operands: |B' d B| <= 4 max |d|, |G g G'| <= 9/4 max |g|, nine of
 // them for an output, so |src| and |weight| there are the largest of the patch, not those that meet.
+// Of F(4x4, 3x3) sum_k |A'_ik| (sum_j |B'_kj|) (sum_j |G_kj|) is at most 48, for the last row of A'.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -47,7 +48,9 @@ std::vector<float> magnitudes(const ConvOperands& o, const Problem& p) {
   return list;
 }
 
-/// 81 max |src| sum_c max_taps |weight| for every output channel; 0 unless the window is 3x3.
+constexpr float kMagnitude2 = 81, kMagnitude4 = 48 * 48;
+
+/// max |src| sum_c max_taps |weight| for every output channel; 0 unless the window is 3x3.
 std::vector<float> winograd_magnitudes(const ConvOperands& o, const Bytes& src) {
   const kernels::ConvShape& s = o.spec.shape;
   std::vector<float> list(static_cast<size_t>(s.oc));
@@ -59,7 +62,7 @@ std::vector<float> winograd_magnitudes(const ConvOperands& o, const Bytes& src) 
   for (size_t filter = 0; filter < w.size() / 9; ++filter) {
     float tap = 0;
     for (size_t t = 0; t < 9; ++t) tap = std::max(tap, std::fabs(w[filter * 9 + t]));
-    list[filter / static_cast<size_t>(s.c)] += 81 * largest * tap;
+    list[filter / static_cast<size_t>(s.c)] += largest * tap;
   }
   return list;
 }
@@ -73,15 +76,16 @@ void bound_floats(const ConvOperands& o, Problem& p) {
   const auto terms = static_cast<float>(o.depth() + 8), channels = static_cast<float>(o.spec.shape.c + 16);
   const float source = o.spec.src == DType::f32 && o.spec.weights == DType::bf16 ? 0x1p-8F : 0;
   dst.real.resize(x.size());
-  dst.bounds.assign(3, std::vector<float>(x.size()));
+  dst.bounds.assign(4, std::vector<float>(x.size()));
   for (size_t i = 0; i < x.size(); ++i) {
     const float y = dst.real[i] = apply(act, x[i]);
     const float beside = activation_error(act, x[i], y) +
                          2 * kEpsilon * (std::fabs(act.beta) + std::fabs(y)) + terms * 0x1p-125F;
     const float direct = (kEpsilon * terms + source) * magnitude[i];
     dst.bounds[kDirect][i] = steepness(act) * direct + beside;
-    dst.bounds[kWinograd][i] =
-        steepness(act) * (direct + kEpsilon * channels * winograd[i % winograd.size()]) + beside;
+    const float patches = kEpsilon * channels * winograd[i % winograd.size()];
+    dst.bounds[kWinograd][i] = steepness(act) * (direct + kMagnitude2 * patches) + beside;
+    dst.bounds[kWinograd4][i] = steepness(act) * (direct + kMagnitude4 * patches) + beside;
     // Three sums in one, and what they leave out: low parts are at most 2^-8 of their numbers.
     dst.bounds[kSplit][i] = steepness(act) * (3 * direct + 0x1p-16F * magnitude[i]) + beside;
   }

@@ -32,7 +32,7 @@ Case draw_conv(Dice& dice, int64_t budget);
 std::vector<Case> smaller_conv(const Case& c);
 std::vector<Listed> list_conv();
 
-/// The accuracies of an output's bounds: direct sums, F(2x2, 3x3), and f16 numbers split in two.
-constexpr size_t kDirect = 0, kWinograd = 1, kSplit = 2;
+/// The accuracies of an output's bounds: direct sums, F(2x2, 3x3), F(4x4, 3x3), and f16 numbers split in two.
+constexpr size_t kDirect = 0, kWinograd = 1, kWinograd4 = 2, kSplit = 3;
 
 }  // namespace narrow::kernel_cases

@@ -4,7 +4,7 @@
 
 namespace narrow::kernels {
 
-void f32_winograd_in_avx2(const F32PatchIn& patch) { patch_in<Simd256>(patch); }
-void f32_winograd_out_avx2(const F32PatchOut& patch) { patch_out<Simd256>(patch); }
+const F32WinogradKernels& f32_winograd2_avx2() { return f32_winograd_kernels<Simd256, 2>(); }
+const F32WinogradKernels& f32_winograd4_avx2() { return f32_winograd_kernels<Simd256, 4>(); }
 
 }  // namespace narrow::kernels

@@ -4,7 +4,7 @@
 
 namespace narrow::kernels {
 
-void f32_winograd_in_avx512(const F32PatchIn& patch) { patch_in<Simd512>(patch); }
-void f32_winograd_out_avx512(const F32PatchOut& patch) { patch_out<Simd512>(patch); }
+const F32WinogradKernels& f32_winograd2_avx512() { return f32_winograd_kernels<Simd512, 2>(); }
+const F32WinogradKernels& f32_winograd4_avx512() { return f32_winograd_kernels<Simd512, 4>(); }
 
 }  // namespace narrow::kernels

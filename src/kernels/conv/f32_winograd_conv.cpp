@@ -1,10 +1,10 @@
-// conv_f32_winograd_*: 3x3 convolutions of stride 1 by F(2x2, 3x3), 2.25 times fewer multiplications.
+// conv_f32_winograd_*: 3x3 convolutions of stride 1 by F(2x2, 3x3), 2.25 times fewer multiplications;
+// conv_half_winograd_*: of weights in 16 bits by F(4x4, 3x3), 4 times fewer. Both sum in FP32
+// (f32_winograd.h).
 //
-// First all patches are transformed: V[16][patches][c] (with few channels tile by tile). Then, for a tile of
-// patches and a panel of output channels at a time (14 x 32 in AVX-512, 6 x 16 in AVX2), 16 products V[i] x
-// U[i] land on the stack (28 KB at most), and their 2x2 outputs leave through the epilogue. The transforms
-// only add; the sums of up to 4 inputs and the products of 9/4 the size cost about one bit against the direct
-// kernel (conv_test.cpp holds both to the same bound).
+// F(2x2, 3x3) only adds; sums of up to 4 inputs and products of 9/4 the size cost about one bit against the
+// direct kernel. F(4x4, 3x3) costs four to five bits more (100 = 10 x 10 times an input, which outputs take
+// back), which is far less than what rounding inputs and outputs to 16 bits does.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,9 +12,8 @@
 #include <utility>
 
 #include "kernels/conv/f32_conv.h"
-#include "kernels/conv/f32_geometry.h"
-#include "kernels/conv/f32_weights.h"
 #include "kernels/conv/f32_winograd.h"
+#include "kernels/conv/winograd_walk.h"
 
 namespace narrow::kernels {
 namespace {
@@ -22,262 +21,272 @@ namespace {
 struct WinogradIsa {
   const char* name;
   Isa isa;
-  int64_t columns, rows;  // of a tile: output channels, patches
+  int64_t columns, rows, most_rows;  // of a panel; patches at a time whose sums stay in L1, in registers
   const F32Kernels& (*products)();
-  void (*in)(const F32PatchIn& patch);
-  void (*out)(const F32PatchOut& patch);
+  const F32WinogradKernels& (*transforms)();
 };
 
-constexpr WinogradIsa kAvx512{
-    "conv_f32_winograd_avx512", Isa::avx512, 32, 14, f32_kernels_avx512, f32_winograd_in_avx512,
-    f32_winograd_out_avx512};
-constexpr WinogradIsa kAvx2{
-    "conv_f32_winograd_avx2", Isa::avx2, 16, 6, f32_kernels_avx2, f32_winograd_in_avx2,
-    f32_winograd_out_avx2};
+constexpr WinogradIsa kF32Avx512{"conv_f32_winograd_avx512", Isa::avx512,         32, 14, 14,
+                                 f32_kernels_avx512,         f32_winograd2_avx512};
+constexpr WinogradIsa kF32Avx2{"conv_f32_winograd_avx2", Isa::avx2,         16, 6, 6,
+                               f32_kernels_avx2,         f32_winograd2_avx2};
+constexpr WinogradIsa kHalfAvx512Bf16{
+    "conv_half_winograd_avx512bf16", Isa::avx512_bf16, 32, 10, 14, f32_kernels_avx512,
+    f32_winograd4_avx512bf16};
+constexpr WinogradIsa kHalfAvx512{"conv_half_winograd_avx512", Isa::avx512,         32, 10, 14,
+                                  f32_kernels_avx512,          f32_winograd4_avx512};
+constexpr WinogradIsa kHalfAvx2{"conv_half_winograd_avx2", Isa::avx2,         16, 6, 6,
+                                f32_kernels_avx2,          f32_winograd4_avx2};
 
-constexpr int64_t kMostColumns = 32, kMostRows = 14, kFusedChannels = 80;
-// With fewer, reading 16/9 the weights eats the gain: 7x7 with 512 channels has 16 patches and gains a tenth.
-constexpr int64_t kMinPatches = 40, kMinChannels = 32;
-
-int64_t patches_h(const ConvShape& s) { return div_up(s.oh, 2); }
-int64_t patches_w(const ConvShape& s) { return div_up(s.ow, 2); }
-int64_t patch_count(const ConvShape& s) { return s.n * patches_h(s) * patches_w(s); }
+template <int64_t kOutputs>
+constexpr int64_t kPlaces = (kOutputs + 2) * (kOutputs + 2);
 
 struct WinogradWeights final : PackedWeights {
-  int64_t panels = 0;
-  AlignedBuffer u;      // [panel][16][c][columns], the last panel half as wide if that is enough
+  AlignedBuffer g;      // [panel][c][9][columns] of the weights' type; the last panel as width_of() says
   AlignedBuffer bias;   // [panels * columns]
-  AlignedBuffer zeros;  // [max(c, columns)]
-  int64_t bytes() const override { return u.bytes() + bias.bytes() + zeros.bytes(); }
+  AlignedBuffer zeros;  // [columns]
+  int64_t bytes() const override { return g.bytes() + bias.bytes() + zeros.bytes(); }
+  std::vector<std::span<const std::byte>> stored() const override {
+    return {{g.data(), static_cast<size_t>(g.bytes())}};
+  }
 };
 
-/// G g G' with G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1], in double.
-void transform_filter(const double (&g)[9], double (&u)[16]) {
-  double half[4][3];
-  for (int j = 0; j < 3; ++j) {
-    const double a = g[j], b = g[3 + j], c = g[6 + j];
-    half[0][j] = a, half[1][j] = (a + b + c) / 2, half[2][j] = (a - b + c) / 2, half[3][j] = c;
+int64_t panels_of(const ConvShape& s, int64_t columns) { return div_up(s.oc, columns); }
+/// The last panel is half as wide if that is enough.
+int64_t width_of(const ConvShape& s, int64_t columns, int64_t panel) {
+  return s.oc - panel * columns <= columns / 2 ? columns / 2 : columns;
+}
+
+int64_t stored_size(const ConvSpec& spec, int64_t columns) {
+  const int64_t panels = panels_of(spec.shape, columns);
+  const int64_t outputs = (panels - 1) * columns + width_of(spec.shape, columns, panels - 1);
+  return outputs * spec.shape.c * 9 * bytes_of(spec.weights);
+}
+
+/// Calls f(at, index) for every weight: its place in the panels and in [oc][c][9].
+template <class F>
+void for_each_weight(const ConvShape& s, int64_t columns, F&& f) {
+  for (int64_t o = 0; o < s.oc; ++o) {
+    const int64_t panel = o / columns, width = width_of(s, columns, panel);
+    const int64_t column = panel * columns * s.c * 9 + o % columns;
+    for (int64_t i = 0; i < s.c * 9; ++i) f(column + i * width, o * s.c * 9 + i);
   }
-  for (int i = 0; i < 4; ++i) {
-    const double a = half[i][0], b = half[i][1], c = half[i][2];
-    u[i * 4] = a, u[i * 4 + 1] = (a + b + c) / 2, u[i * 4 + 2] = (a - b + c) / 2, u[i * 4 + 3] = c;
-  }
+}
+
+/// `to` and `from` as for_each_weight() says, or the other way round.
+template <class T>
+void to_panels(const ConvShape& s, int64_t columns, const std::byte* from, std::byte* to) {
+  for_each_weight(s, columns, [&](int64_t at, int64_t index) {
+    reinterpret_cast<T*>(to)[at] = reinterpret_cast<const T*>(from)[index];
+  });
+}
+template <class T>
+void from_panels(const ConvShape& s, int64_t columns, const std::byte* from, std::byte* to) {
+  for_each_weight(s, columns, [&](int64_t at, int64_t index) {
+    reinterpret_cast<T*>(to)[index] = reinterpret_cast<const T*>(from)[at];
+  });
 }
 
 std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeights& weights, int64_t columns) {
   const ConvShape& s = spec.shape;
   auto packed = std::make_shared<WinogradWeights>();
-  packed->panels = div_up(s.oc, columns);
-  packed->u = AlignedBuffer::zeroed(packed->panels * 16 * s.c * columns * 4);
-  packed->bias = AlignedBuffer::zeroed(packed->panels * columns * 4);
-  packed->zeros = AlignedBuffer::zeroed(std::max(s.c, columns) * 4);
-  for (int64_t o = 0; o < s.oc; ++o) {
-    const int64_t panel = o / columns, width = s.oc - panel * columns <= columns / 2 ? columns / 2 : columns;
-    float* out = packed->u.as<float>() + panel * 16 * s.c * columns + o % columns;
-    for (int64_t c = 0; c < s.c; ++c) {
-      double g[9], u[16];
-      for (int64_t t = 0; t < 9; ++t) g[t] = load_float(spec.weights, weights.weights, (o * s.c + c) * 9 + t);
-      transform_filter(g, u);
-      for (int64_t i = 0; i < 16; ++i) out[(i * s.c + c) * width] = static_cast<float>(u[i]);
-    }
-    if (spec.bias) packed->bias.as<float>()[o] = static_cast<const float*>(weights.bias)[o];
+  if (weights.stored.empty()) {
+    packed->g = AlignedBuffer::zeroed(stored_size(spec, columns));
+    const auto* from = static_cast<const std::byte*>(weights.weights);
+    spec.weights == DType::f32 ? to_panels<float>(s, columns, from, packed->g.data())
+                               : to_panels<uint16_t>(s, columns, from, packed->g.data());
+  } else {
+    packed->g = weights.stored[0].share();
   }
+  packed->bias = AlignedBuffer::zeroed(panels_of(s, columns) * columns * 4);
+  if (spec.bias) std::copy_n(static_cast<const float*>(weights.bias), s.oc, packed->bias.as<float>());
+  packed->zeros = AlignedBuffer::zeroed(columns * 4);
   return packed;
 }
 
-/// The 16 products as one matrix product, to be cut up like any other: patches x 16 c x oc.
-ConvSpec product_of(const ConvShape& s) {
-  ConvSpec spec;
-  spec.shape.w = spec.shape.ow = patch_count(s);
-  spec.shape.c = 16 * s.c, spec.shape.oc = s.oc;
-  return spec;
-}
-
-class F32Winograd final : public ConvKernel {
+/// What WinogradWalk makes of floats.
+template <int64_t kSide>
+class F32Maths {
  public:
-  F32Winograd(const ConvSpec& spec, std::shared_ptr<const WinogradWeights> weights, const WinogradIsa& isa,
-              int threads)
-      : spec_(spec),
+  using Word = float;
+  using Sum = float;
+  static constexpr int64_t kOutputs = kSide, kMostRows = 14, kMostColumns = 32, kKept = 0;
+
+  F32Maths(const ConvSpec& spec, std::shared_ptr<const WinogradWeights> weights, const WinogradIsa& isa)
+      : shape_(spec.shape),
+        src_(spec.src),
+        weights_type_(spec.weights),
         weights_(std::move(weights)),
         isa_(isa),
-        kernels_(isa.products()),
-        geometry_(f32_geometry(product_of(spec.shape), isa.rows)),
-        tasks_(f32_tasks(product_of(spec.shape).shape, geometry_, weights_->panels, isa.columns, threads)),
+        products_(isa.products()),
+        transforms_(isa.transforms()),
         epilogue_(f32_epilogue(spec)),
-        threads_(threads) {
-    constexpr int64_t kPage = 4096;
-    row_ = round_up(spec.shape.c, 16);
-    if (row_ * 4 % kPage == 0) row_ += 16;
-    // The 16 planes start in different cache sets: a patch is written to all of them at once.
-    plane_ = (round_up(patch_count(spec.shape) * row_ * 4, kPage) + 64) / 4;
+        clamps_(spec.activation.is_clamp() &&
+                (spec.residual == DType::undefined || spec.residual == spec.dst)) {}
+
+  const ConvShape& shape() const { return shape_; }
+  int64_t element_bytes() const { return bytes_of(src_); }
+  static int fill() { return 0; }
+  int64_t columns() const { return isa_.columns; }
+  int64_t rows() const { return isa_.rows; }
+  int64_t most_rows() const { return isa_.most_rows; }
+  int64_t panels() const { return panels_of(shape_, isa_.columns); }
+  int64_t channels_at_once() const { return shape_.c; }
+  int64_t channels_transformed() const { return kChannels; }
+  int64_t weight_words() const { return kPlaces<kSide> * (kChannels * isa_.columns + kLine); }
+  /// More than there are patches: 16 filters take about as long to transform as 16 channels of a patch.
+  bool has_many_weights() const { return shape_.oc > WinogradPatches(shape_, kSide).all; }
+  static bool by_places() { return true; }
+
+  void transform_in(const WinogradPixels& pixels, float* v, int64_t place) const {
+    transforms_.in(
+        {src_, reinterpret_cast<const char*>(pixels.first), pixels.row, pixels.pixel, shape_.c, v, place});
   }
 
-  int64_t scratch_bytes() const override { return fused() ? 0 : 16 * plane_ * 4; }
+  WinogradFilters<float> filters(int64_t panel, int64_t from, int64_t channels, float* u) const {
+    const int64_t width = width_of(shape_, isa_.columns, panel);
+    const int64_t place = channels * width + kLine;
+    transforms_.filters({weights_type_, filters_at(panel, from), channels, width, u, place});
+    return {u, place};
+  }
 
-  void run(const ConvBuffers& buffers, ThreadPool& pool) const override {
-    if (!fused()) {
-      const int64_t patches = patch_count(spec_.shape), grain = div_up(128 << 10, 16 * row_ * 4);
-      parallel_for(pool, patches, grain, [&](int64_t first, int64_t end) {
-        transform(buffers, first, end - first, {static_cast<float*>(buffers.scratch) + first * row_, plane_});
-      });
+  void multiply(const WinogradProducts<float>& p, float* m) const {
+    constexpr int64_t kNoOffset = 0;
+    constexpr float kInf = std::numeric_limits<float>::infinity();
+    const F32Epilogue none{{}, DType::f32, p.adds ? DType::f32 : DType::undefined, true, -kInf, kInf};
+    const int64_t width = width_of(shape_, isa_.columns, p.panel), half = (p.rows + 1) / 2;
+    F32Tile tile{};
+    tile.pixel_stride = p.v_row * 4;
+    tile.span_offset = &kNoOffset, tile.spans = 1, tile.span_length = p.channels;
+    tile.bias = weights_->zeros.as<float>(), tile.n = width, tile.ld = isa_.columns, tile.epilogue = &none;
+    const F32TileKernel kernel = products_.tiles[width == isa_.columns ? 1 : 0][p.rows - 1];
+    for (int64_t i = 0; i < p.places; ++i) {
+      const float* v = p.v + i * p.v_place;
+      float* out = m + i * p.rows * isa_.columns;
+      tile.a[0] = reinterpret_cast<const char*>(v);
+      tile.a[1] = reinterpret_cast<const char*>(v + half * p.v_row);
+      tile.dst[0] = reinterpret_cast<char*>(out);
+      tile.dst[1] = reinterpret_cast<char*>(out + half * isa_.columns);
+      tile.residual[0] = tile.dst[0], tile.residual[1] = tile.dst[1];
+      tile.b = p.filters.u + i * p.filters.place;
+      tile.ahead = next_filters(p, p.place + i);
+      kernel(tile);
     }
-    const auto tiles = static_cast<int64_t>(geometry_.tiles.size());
-    pool.run(tasks_.count(), [&](int64_t task) {
-      const int64_t block = task / tasks_.panel_blocks, part = task % tasks_.panel_blocks;
-      const int64_t first = tiles * block / tasks_.tile_blocks,
-                    end = tiles * (block + 1) / tasks_.tile_blocks;
-      if (fused()) return run_fused(buffers, first, end);
-      const int64_t first_panel = weights_->panels * part / tasks_.panel_blocks;
-      const int64_t end_panel = weights_->panels * (part + 1) / tasks_.panel_blocks;
-      for (int64_t p = first_panel; p < end_panel; ++p) {
-        // As F32Conv::panel_after().
-        const int64_t next = p + 1 < end_panel ? p + 1 : first_panel + (end_panel - first_panel) * threads_;
-        for (int64_t t = first; t < end; ++t) {
-          const F32TilePlace& place = geometry_.tiles[static_cast<size_t>(t)];
-          float* v = static_cast<float*>(buffers.scratch) + place.pixel[0] * row_;
-          const Ahead ahead{t - first < 4 && next < weights_->panels ? next : -1, t - first};
-          multiply(buffers, {v, plane_}, place, p, ahead);
-        }
-      }
-    });
+  }
+
+  void leave(const ConvBuffers& buffers, const WinogradPatches& patches,
+             const WinogradSums<float>& sums) const {
+    const int64_t columns = isa_.columns, channel = sums.panel * columns, pixel = shape_.dst_pixel();
+    F32PatchOut out{};
+    out.m_place = sums.count * columns;
+    out.columns = std::min(columns, shape_.oc - channel);
+    out.bias = weights_->bias.as<float>() + channel;
+    out.dst = static_cast<char*>(buffers.dst), out.residual = static_cast<const char*>(buffers.residual);
+    out.row = shape_.ow * pixel, out.pixel = pixel;
+    out.epilogue = &epilogue_, out.clamps = clamps_;
+    for (int64_t r = 0; r < sums.count; ++r) {
+      const WinogradPatches::Place place = patches.at(sums.first + r);
+      out.m = sums.m + r * columns;
+      out.at = ((place.image * shape_.oh + place.y) * shape_.ow + place.x) * pixel + channel;
+      out.down = std::min(kSide, shape_.oh - place.y), out.across = std::min(kSide, shape_.ow - place.x);
+      transforms_.out(out);
+    }
   }
 
  private:
-  /// Transformed patches: plane i at v + i * plane, row_ floats per patch.
-  struct Patches {
-    float* v;
-    int64_t plane;
-  };
+  /// Channels that are transformed at a time.
+  static constexpr int64_t kChannels = 128;
+  static constexpr int64_t kLine = 16;  // floats: places begin in different cache sets
 
-  /// A quarter of a panel's weights to bring into L2 meanwhile; panel -1: none.
-  struct Ahead {
-    int64_t panel, quarter;
-  };
+  /// What a tile brings in meanwhile of the filters behind these: its part of the place's share.
+  const char* next_filters(const WinogradProducts<float>& p, int64_t place) const {
+    const int64_t all = p.channels * width_of(shape_, isa_.columns, p.panel) * 9 * bytes_of(weights_type_),
+                  share = all / kPlaces<kSide>, at = p.turn * 32 * p.channels;
+    return at < share ? filters_at(p.panel, p.from) + all + place * share + at : nullptr;
+  }
 
-  /// With few channels all weights stay in L2, and the patches of one tile never leave L1 and L2.
-  bool fused() const { return tasks_.panel_blocks == 1 && spec_.shape.c <= kFusedChannels; }
+  const char* filters_at(int64_t panel, int64_t channel) const {
+    const int64_t width = width_of(shape_, isa_.columns, panel);
+    return reinterpret_cast<const char*>(weights_->g.data()) +
+           (panel * isa_.columns * shape_.c + channel * width) * 9 * bytes_of(weights_type_);
+  }
 
-  void run_fused(const ConvBuffers& buffers, int64_t first_tile, int64_t end_tile) const;
-  void transform(const ConvBuffers& buffers, int64_t first, int64_t count, Patches out) const;
-  void multiply(const ConvBuffers& buffers, Patches patches, const F32TilePlace& place, int64_t panel,
-                Ahead ahead) const;
-  void finish(const ConvBuffers& buffers, int64_t patch, int64_t panel, F32PatchOut& out) const;
-
-  ConvSpec spec_;
+  ConvShape shape_;
+  DType src_, weights_type_;
   std::shared_ptr<const WinogradWeights> weights_;
   const WinogradIsa& isa_;
-  const F32Kernels& kernels_;
-  F32Geometry geometry_;
-  F32Tasks tasks_;
+  const F32Kernels& products_;
+  const F32WinogradKernels& transforms_;
   F32Epilogue epilogue_;
-  int64_t threads_ = 1;
-  int64_t row_ = 0, plane_ = 0;  // floats between patches and between the 16 planes of V
+  bool clamps_;
 };
 
-void F32Winograd::run_fused(const ConvBuffers& buffers, int64_t first_tile, int64_t end_tile) const {
-  constexpr int64_t kPlane = kMostRows * kFusedChannels + 16;  // the 16 planes start in different cache sets
-  alignas(64) float v[16 * kPlane];
-  for (int64_t t = first_tile; t < end_tile; ++t) {
-    const F32TilePlace& place = geometry_.tiles[static_cast<size_t>(t)];
-    transform(buffers, place.pixel[0], place.rows, {v, kPlane});
-    for (int64_t p = 0; p < weights_->panels; ++p) multiply(buffers, {v, kPlane}, place, p, {-1, 0});
-  }
-}
+/// With fewer, reading more weights eats the gain: 7x7 with 512 channels has 16 patches of 2x2 and gains a
+/// tenth.
+constexpr int64_t kMinChannels = 32;
+template <int64_t kOutputs>
+constexpr int64_t kMinPatches = kOutputs == 2 ? 40 : 16;
 
-/// Patches [first, first + count), counted row by row over all images.
-void F32Winograd::transform(const ConvBuffers& buffers, int64_t first, int64_t count, Patches out) const {
-  const ConvShape& s = spec_.shape;
-  const auto* src = static_cast<const float*>(buffers.src);
-  F32PatchIn patch{};
-  patch.plane = out.plane, patch.channels = s.c;
-  for (int64_t i = first; i < first + count; ++i) {
-    const int64_t line = i / patches_w(s), n = line / patches_h(s);
-    const int64_t x = i % patches_w(s) * 2 - s.pad_left, y = line % patches_h(s) * 2 - s.pad_top;
-    for (int64_t t = 0; t < 16; ++t) {
-      const int64_t sy = y + t / 4, sx = x + t % 4;
-      const bool inside = sy >= 0 && sy < s.h && sx >= 0 && sx < s.w;
-      patch.d[t] = inside ? src + ((n * s.h + sy) * s.w + sx) * s.src_pixel() : weights_->zeros.as<float>();
-    }
-    patch.v = out.v + (i - first) * row_;
-    isa_.in(patch);
-  }
-}
-
-/// All 16 products of one tile and panel, and their outputs.
-void F32Winograd::multiply(const ConvBuffers& buffers, Patches patches, const F32TilePlace& place,
-                           int64_t panel, Ahead ahead) const {
-  const ConvShape& s = spec_.shape;
-  const int64_t columns = isa_.columns, n = std::min(columns, s.oc - panel * columns);
-  const int64_t width = n <= columns / 2 ? columns / 2 : columns;
-  alignas(64) float sums[16 * kMostRows * kMostColumns];
-  constexpr int64_t kNoOffset = 0;
-  constexpr float kInf = std::numeric_limits<float>::infinity();
-  const F32Epilogue none{{}, DType::f32, DType::undefined, true, -kInf, kInf};
-  F32Tile tile{};
-  tile.pixel_stride = row_ * 4;
-  tile.span_offset = &kNoOffset, tile.spans = 1, tile.span_length = s.c;
-  tile.bias = weights_->zeros.as<float>(), tile.n = width, tile.ld = width, tile.epilogue = &none;
-  const F32TileKernel kernel = kernels_.tiles[n <= columns / 2 ? 0 : 1][place.rows - 1];
-  const int64_t half = (place.rows + 1) / 2;
-  for (int64_t i = 0; i < 16; ++i) {
-    const float* v = patches.v + i * patches.plane;
-    float* out = sums + i * place.rows * width;
-    tile.a[0] = reinterpret_cast<const char*>(v), tile.a[1] = reinterpret_cast<const char*>(v + half * row_);
-    tile.dst[0] = reinterpret_cast<char*>(out), tile.dst[1] = reinterpret_cast<char*>(out + half * width);
-    tile.b = weights_->u.as<float>() + (panel * 16 * columns + i * width) * s.c;
-    const int64_t next = ((ahead.panel * 16 + i) * columns + ahead.quarter * columns / 4) * s.c;
-    tile.ahead = ahead.panel < 0 ? nullptr : reinterpret_cast<const char*>(weights_->u.as<float>() + next);
-    kernel(tile);
-  }
-  F32PatchOut out{};
-  out.m = sums, out.plane = place.rows * width, out.n = n;
-  out.bias = weights_->bias.as<float>() + panel * columns, out.epilogue = &epilogue_;
-  for (int64_t r = 0; r < place.rows; ++r, out.m += width) finish(buffers, place.pixel[0] + r, panel, out);
-}
-
-void F32Winograd::finish(const ConvBuffers& buffers, int64_t patch, int64_t panel, F32PatchOut& out) const {
-  const ConvShape& s = spec_.shape;
-  const int64_t x = patch % patches_w(s) * 2, line = patch / patches_w(s);
-  const int64_t y = line % patches_h(s) * 2, n = line / patches_h(s);
-  for (int64_t i = 0; i < 4; ++i) {
-    const bool inside = y + i / 2 < s.oh && x + i % 2 < s.ow;
-    const int64_t at = ((n * s.oh + y + i / 2) * s.ow + x + i % 2) * s.dst_pixel() + panel * isa_.columns;
-    out.dst[i] = inside ? static_cast<float*>(buffers.dst) + at : nullptr;
-    out.residual[i] =
-        spec_.residual == DType::undefined ? nullptr : static_cast<const float*>(buffers.residual) + at;
-  }
-  isa_.out(out);
-}
-
+template <int64_t kOutputs>
 std::string unsupported(const ConvSpec& spec) {
   const ConvShape& s = spec.shape;
-  if (s.kh != 3 || s.kw != 3) return fmt::format("window = {} x {}: wants 3 x 3", s.kh, s.kw);
-  if (s.stride_h != 1 || s.stride_w != 1 || s.dilation_h != 1 || s.dilation_w != 1)
-    return "wants stride and dilation 1";
-  if (s.groups != 1) return fmt::format("groups = {}: wants 1", s.groups);
+  if (std::string reason = winograd_unsupported(s); !reason.empty()) return reason;
   if (s.c < kMinChannels || s.oc < kMinChannels)
     return fmt::format("channels = {} to {}: wants at least {}", s.c, s.oc, kMinChannels);
-  if (patch_count(s) < kMinPatches)
-    return fmt::format("{} patches of 2 x 2 outputs: wants at least {}", patch_count(s), kMinPatches);
-  if (spec.src != DType::f32 || spec.dst != DType::f32) return "wants f32 in and out";
-  if (spec.residual != DType::undefined && spec.residual != DType::f32) return "wants an f32 residual";
+  if (const WinogradPatches patches(s, kOutputs); patches.all < kMinPatches<kOutputs>)
+    return fmt::format("{} patches of {} x {} outputs: wants at least {}", patches.all, kOutputs, kOutputs,
+                       kMinPatches<kOutputs>);
   return unsupported_float_types(spec);
 }
 
+std::string unsupported_f32(const ConvSpec& spec) {
+  if (spec.src != DType::f32 || spec.dst != DType::f32) return "wants f32 in and out";
+  if (spec.residual != DType::undefined && spec.residual != DType::f32) return "wants an f32 residual";
+  return unsupported<2>(spec);
+}
+
+std::string unsupported_half(const ConvSpec& spec) {
+  if (spec.weights != DType::bf16 && spec.weights != DType::f16)
+    return fmt::format("weights = {}: wants bf16 or f16", to_string(spec.weights));
+  if (spec.src != DType::f32 && spec.src != DType::bf16 && spec.src != DType::f16)
+    return fmt::format("src = {}: wants f32, bf16 or f16", to_string(spec.src));
+  return unsupported<4>(spec);
+}
+
 template <const WinogradIsa& kIsa>
-ConvCandidate candidate() {
-  return {kIsa.name, kIsa.isa, unsupported,
+constexpr ConvStorage kStorage{
+    [](const ConvSpec& spec) { return std::vector{stored_size(spec, kIsa.columns)}; },
+    [](const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byte* weights) {
+      spec.weights == DType::f32 ? from_panels<float>(spec.shape, kIsa.columns, parts[0].data(), weights)
+                                 : from_panels<uint16_t>(spec.shape, kIsa.columns, parts[0].data(), weights);
+    },
+    [](const ConvSpec& spec) {
+      return spec.shape.kh == 3 && spec.shape.kw == 3 && spec.shape.groups == 1
+                 ? std::string()
+                 : "wants 3 x 3 without groups";
+    }};
+
+template <int64_t kOutputs, const WinogradIsa& kIsa>
+ConvCandidate candidate(std::string (*refuses)(const ConvSpec& spec)) {
+  return {kIsa.name,
+          kIsa.isa,
+          refuses,
           [](const ConvSpec& spec, const ConvWeights& weights) { return pack(spec, weights, kIsa.columns); },
           [](const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
              int threads) -> std::unique_ptr<ConvKernel> {
-            return std::make_unique<F32Winograd>(
-                spec, std::static_pointer_cast<const WinogradWeights>(packed), kIsa, threads);
-          }};
+            auto weights = std::static_pointer_cast<const WinogradWeights>(std::move(packed));
+            return std::make_unique<WinogradWalk<F32Maths<kOutputs>>>(
+                F32Maths<kOutputs>(spec, std::move(weights), kIsa), threads);
+          },
+          kStorage<kIsa>};
 }
 
 }  // namespace
 
-ConvCandidate conv_f32_winograd_avx512() { return candidate<kAvx512>(); }
-ConvCandidate conv_f32_winograd_avx2() { return candidate<kAvx2>(); }
+ConvCandidate conv_f32_winograd_avx512() { return candidate<2, kF32Avx512>(unsupported_f32); }
+ConvCandidate conv_f32_winograd_avx2() { return candidate<2, kF32Avx2>(unsupported_f32); }
+ConvCandidate conv_half_winograd_avx512bf16() { return candidate<4, kHalfAvx512Bf16>(unsupported_half); }
+ConvCandidate conv_half_winograd_avx512() { return candidate<4, kHalfAvx512>(unsupported_half); }
+ConvCandidate conv_half_winograd_avx2() { return candidate<4, kHalfAvx2>(unsupported_half); }
 
 }  // namespace narrow::kernels

@@ -31,11 +31,13 @@ namespace narrow::kernels {
 
 constexpr int64_t kS8WinogradPoints = 36, kS8WinogradOutputs = 16;
 
-/// One patch: `row` and `pixel` bytes apart; v[36][channels]: B' d B. Channels are a multiple of 16.
+/// One patch: `row` and `pixel` bytes apart; B' d B of every channel, `v_point` elements from one of the 36
+/// to the next. Channels are a multiple of 16.
 struct S8PatchIn {
   const uint8_t* src;
   int64_t row, pixel, channels;
   int16_t* v;
+  int64_t v_point;
 };
 
 /// Sums of `pairs` pairs of channels at some of the 36 places, of some patches and the columns of a panel:

@@ -78,7 +78,7 @@ NARROW_INLINE void transform_in(const S8PatchIn& patch, int64_t c) {
   NARROW_UNROLL(6) for (int i = 0; i < 6; ++i) {
     input_six<L>(t[i]);
     NARROW_UNROLL(6)
-    for (int j = 0; j < 6; ++j) L::store(patch.v + (i * 6 + j) * patch.channels + c, t[i][j]);
+    for (int j = 0; j < 6; ++j) L::store(patch.v + (i * 6 + j) * patch.v_point + c, t[i][j]);
   }
 }
 
