@@ -21,21 +21,24 @@ namespace {
 struct WinogradIsa {
   const char* name;
   Isa isa;
-  int64_t columns, rows, most_rows;  // of a panel; patches at a time whose sums stay in L1, in registers
+  int64_t columns, most_rows;  // of a panel; patches at a time whose sums registers hold
+  /// With fewer, what is transformed outweighs what is not multiplied: 7x7 with 512 channels has 16 patches
+  /// of 2x2 and gains a tenth.
+  int64_t least_patches;
   const F32Kernels& (*products)();
   const F32WinogradKernels& (*transforms)();
 };
 
-constexpr WinogradIsa kF32Avx512{"conv_f32_winograd_avx512", Isa::avx512,         32, 14, 14,
+constexpr WinogradIsa kF32Avx512{"conv_f32_winograd_avx512", Isa::avx512,         32, 14, 40,
                                  f32_kernels_avx512,         f32_winograd2_avx512};
-constexpr WinogradIsa kF32Avx2{"conv_f32_winograd_avx2", Isa::avx2,         16, 6, 6,
+constexpr WinogradIsa kF32Avx2{"conv_f32_winograd_avx2", Isa::avx2,         16, 6, 40,
                                f32_kernels_avx2,         f32_winograd2_avx2};
 constexpr WinogradIsa kHalfAvx512Bf16{
-    "conv_half_winograd_avx512bf16", Isa::avx512_bf16, 32, 10, 14, f32_kernels_avx512,
+    "conv_half_winograd_avx512bf16", Isa::avx512_bf16, 32, 14, 25, f32_kernels_avx512,
     f32_winograd4_avx512bf16};
-constexpr WinogradIsa kHalfAvx512{"conv_half_winograd_avx512", Isa::avx512,         32, 10, 14,
+constexpr WinogradIsa kHalfAvx512{"conv_half_winograd_avx512", Isa::avx512,         32, 14, 9,
                                   f32_kernels_avx512,          f32_winograd4_avx512};
-constexpr WinogradIsa kHalfAvx2{"conv_half_winograd_avx2", Isa::avx2,         16, 6, 6,
+constexpr WinogradIsa kHalfAvx2{"conv_half_winograd_avx2", Isa::avx2,         16, 6, 4,
                                 f32_kernels_avx2,          f32_winograd4_avx2};
 
 template <int64_t kOutputs>
@@ -128,7 +131,7 @@ class F32Maths {
   int64_t element_bytes() const { return bytes_of(src_); }
   static int fill() { return 0; }
   int64_t columns() const { return isa_.columns; }
-  int64_t rows() const { return isa_.rows; }
+  int64_t rows() const { return isa_.most_rows; }
   int64_t most_rows() const { return isa_.most_rows; }
   int64_t panels() const { return panels_of(shape_, isa_.columns); }
   int64_t channels_at_once() const { return shape_.c; }
@@ -221,36 +224,33 @@ class F32Maths {
   bool clamps_;
 };
 
-/// With fewer, reading more weights eats the gain: 7x7 with 512 channels has 16 patches of 2x2 and gains a
-/// tenth.
 constexpr int64_t kMinChannels = 32;
-template <int64_t kOutputs>
-constexpr int64_t kMinPatches = kOutputs == 2 ? 40 : 16;
 
-template <int64_t kOutputs>
-std::string unsupported(const ConvSpec& spec) {
+std::string unsupported(const ConvSpec& spec, const WinogradIsa& isa, int64_t outputs) {
   const ConvShape& s = spec.shape;
   if (std::string reason = winograd_unsupported(s); !reason.empty()) return reason;
   if (s.c < kMinChannels || s.oc < kMinChannels)
     return fmt::format("channels = {} to {}: wants at least {}", s.c, s.oc, kMinChannels);
-  if (const WinogradPatches patches(s, kOutputs); patches.all < kMinPatches<kOutputs>)
-    return fmt::format("{} patches of {} x {} outputs: wants at least {}", patches.all, kOutputs, kOutputs,
-                       kMinPatches<kOutputs>);
+  if (const WinogradPatches patches(s, outputs); patches.all < isa.least_patches)
+    return fmt::format("{} patches of {} x {} outputs: wants at least {}", patches.all, outputs, outputs,
+                       isa.least_patches);
   return unsupported_float_types(spec);
 }
 
+template <const WinogradIsa& kIsa>
 std::string unsupported_f32(const ConvSpec& spec) {
   if (spec.src != DType::f32 || spec.dst != DType::f32) return "wants f32 in and out";
   if (spec.residual != DType::undefined && spec.residual != DType::f32) return "wants an f32 residual";
-  return unsupported<2>(spec);
+  return unsupported(spec, kIsa, 2);
 }
 
+template <const WinogradIsa& kIsa>
 std::string unsupported_half(const ConvSpec& spec) {
   if (spec.weights != DType::bf16 && spec.weights != DType::f16)
     return fmt::format("weights = {}: wants bf16 or f16", to_string(spec.weights));
   if (spec.src != DType::f32 && spec.src != DType::bf16 && spec.src != DType::f16)
     return fmt::format("src = {}: wants f32, bf16 or f16", to_string(spec.src));
-  return unsupported<4>(spec);
+  return unsupported(spec, kIsa, 4);
 }
 
 template <const WinogradIsa& kIsa>
@@ -260,11 +260,7 @@ constexpr ConvStorage kStorage{
       spec.weights == DType::f32 ? from_panels<float>(spec.shape, kIsa.columns, parts[0].data(), weights)
                                  : from_panels<uint16_t>(spec.shape, kIsa.columns, parts[0].data(), weights);
     },
-    [](const ConvSpec& spec) {
-      return spec.shape.kh == 3 && spec.shape.kw == 3 && spec.shape.groups == 1
-                 ? std::string()
-                 : "wants 3 x 3 without groups";
-    }};
+    [](const ConvSpec& spec) { return winograd_unsupported_weights(spec.shape); }};
 
 template <int64_t kOutputs, const WinogradIsa& kIsa>
 ConvCandidate candidate(std::string (*refuses)(const ConvSpec& spec)) {
@@ -283,10 +279,12 @@ ConvCandidate candidate(std::string (*refuses)(const ConvSpec& spec)) {
 
 }  // namespace
 
-ConvCandidate conv_f32_winograd_avx512() { return candidate<2, kF32Avx512>(unsupported_f32); }
-ConvCandidate conv_f32_winograd_avx2() { return candidate<2, kF32Avx2>(unsupported_f32); }
-ConvCandidate conv_half_winograd_avx512bf16() { return candidate<4, kHalfAvx512Bf16>(unsupported_half); }
-ConvCandidate conv_half_winograd_avx512() { return candidate<4, kHalfAvx512>(unsupported_half); }
-ConvCandidate conv_half_winograd_avx2() { return candidate<4, kHalfAvx2>(unsupported_half); }
+ConvCandidate conv_f32_winograd_avx512() { return candidate<2, kF32Avx512>(unsupported_f32<kF32Avx512>); }
+ConvCandidate conv_f32_winograd_avx2() { return candidate<2, kF32Avx2>(unsupported_f32<kF32Avx2>); }
+ConvCandidate conv_half_winograd_avx512bf16() {
+  return candidate<4, kHalfAvx512Bf16>(unsupported_half<kHalfAvx512Bf16>);
+}
+ConvCandidate conv_half_winograd_avx512() { return candidate<4, kHalfAvx512>(unsupported_half<kHalfAvx512>); }
+ConvCandidate conv_half_winograd_avx2() { return candidate<4, kHalfAvx2>(unsupported_half<kHalfAvx2>); }
 
 }  // namespace narrow::kernels

@@ -40,14 +40,24 @@ struct S8PatchIn {
   int64_t v_point;
 };
 
+/// Filters g[pairs][9][columns][2] of pairs of channels and a panel's columns, to G g G':
+/// u[pairs][columns][2], `u_point` elements from one of the 36 to the next.
+struct S8Filters {
+  const int8_t* g;
+  int64_t pairs, columns;  // live ones; of g and u as many as a panel has
+  int16_t* u;
+  int64_t u_point;
+};
+
 /// Sums of `pairs` pairs of channels at some of the 36 places, of some patches and the columns of a panel:
 /// m[points][rows][columns].
 struct S8PatchProducts {
   const int16_t* v;
   int64_t v_row, v_point;  // elements between patches, and between the 36
-  const int16_t* u;        // [36][pairs][columns][2]
+  const int16_t* u;        // [points][pairs][columns][2]
   int64_t u_point, points, pairs, rows, columns;
-  bool fetches;  // the next place's weights into L2
+  bool adds;            // to the sums in m
+  const int8_t* ahead;  // a line for each pair and point into L2; null: nothing
   int32_t* m;
 };
 
@@ -64,6 +74,7 @@ struct S8PatchOut {
 /// `in` takes u8 or s8 as the flag says; panels have as many columns as direct kernels' of the instruction
 /// set.
 struct S8WinogradKernels {
+  void (*filters)(const S8Filters& filters);
   void (*in)(const S8PatchIn& patch, bool is_signed);
   void (*products)(const S8PatchProducts& products);
   void (*out)(const S8PatchOut& patch);

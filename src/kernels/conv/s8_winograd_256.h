@@ -13,6 +13,8 @@ template <class Dots>
 struct S8Winograd256 {
   static constexpr int64_t kColumns = 16;
 
+  static void filters(const S8Filters& filters) { transform_filters<Lanes256, kColumns>(filters); }
+
   static void in(const S8PatchIn& patch, bool is_signed) {
     for (int64_t c = 0; c < patch.channels; c += Lanes256::kWords)
       is_signed ? transform_in<Lanes256, true>(patch, c) : transform_in<Lanes256, false>(patch, c);
@@ -44,7 +46,7 @@ struct S8Winograd256 {
   }
 
   static const S8WinogradKernels& kernels() {
-    static constexpr S8WinogradKernels kAll{in, products, out, finish};
+    static constexpr S8WinogradKernels kAll{filters, in, products, out, finish};
     return kAll;
   }
 
@@ -54,9 +56,14 @@ struct S8Winograd256 {
     for (int64_t point = 0; point < p.points; ++point) {
       const int16_t *v = p.v + point * p.v_point, *u = p.u + point * p.u_point;
       __m256i sum0[kM], sum1[kM];
-      NARROW_UNROLL(6) for (int m = 0; m < kM; ++m) sum0[m] = sum1[m] = _mm256_setzero_si256();
+      int32_t* to = p.m + point * kM * kColumns;
+      NARROW_UNROLL(6) for (int m = 0; m < kM; ++m) {
+        sum0[m] = p.adds ? Lanes256::load(to + m * kColumns) : _mm256_setzero_si256();
+        sum1[m] = p.adds ? Lanes256::load(to + m * kColumns + 8) : _mm256_setzero_si256();
+      }
+      const int8_t* ahead = p.ahead != nullptr ? p.ahead + point * p.pairs * 64 : p.ahead;
       for (int64_t pair = 0; pair < p.pairs; ++pair, v += 2, u += 2 * kColumns) {
-        fetch_next_place(p, u, 1);
+        if (ahead != nullptr) _mm_prefetch(reinterpret_cast<const char*>(ahead + pair * 64), _MM_HINT_T1);
         const __m256i b0 = Lanes256::load(u), b1 = Lanes256::load(u + kColumns);
         NARROW_UNROLL(6) for (int m = 0; m < kM; ++m) {
           const __m256i x = _mm256_set1_epi32(load_four(reinterpret_cast<const uint8_t*>(v + m * p.v_row)));
@@ -64,7 +71,6 @@ struct S8Winograd256 {
           sum1[m] = Dots::add(sum1[m], x, b1);
         }
       }
-      int32_t* to = p.m + point * kM * kColumns;
       NARROW_UNROLL(6) for (int m = 0; m < kM; ++m) {
         Lanes256::store(to + m * kColumns, sum0[m]);
         Lanes256::store(to + m * kColumns + 8, sum1[m]);

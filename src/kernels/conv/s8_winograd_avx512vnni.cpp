@@ -38,6 +38,8 @@ struct Lanes512 {
   }
 };
 
+void filters(const S8Filters& filters) { transform_filters<Lanes512, kColumns>(filters); }
+
 template <bool kSigned>
 void transform_patch(const S8PatchIn& patch) {
   int64_t c = 0;
@@ -60,9 +62,14 @@ void products_of(const S8PatchProducts& p) {
   for (int64_t point = 0; point < p.points; ++point) {
     const int16_t *v = p.v + point * p.v_point, *u = p.u + point * p.u_point;
     __m512i sum[kM][kV];
-    NARROW_UNROLL(28) for (int i = 0; i < kM * kV; ++i) sum[i / kV][i % kV] = _mm512_setzero_si512();
+    int32_t* to = p.m + point * kM * kColumns;
+    NARROW_UNROLL(28)
+    for (int i = 0; i < kM * kV; ++i)
+      sum[i / kV][i % kV] =
+          p.adds ? _mm512_loadu_si512(to + i / kV * kColumns + i % kV * 16) : _mm512_setzero_si512();
+    const int8_t* ahead = p.ahead != nullptr ? p.ahead + point * p.pairs * 64 : p.ahead;
     for (int64_t pair = 0; pair < p.pairs; ++pair, v += 2, u += 2 * kColumns) {
-      fetch_next_place(p, u, 2);
+      if (ahead != nullptr) _mm_prefetch(reinterpret_cast<const char*>(ahead + pair * 64), _MM_HINT_T1);
       const __m512i b0 = _mm512_loadu_si512(u), b1 = kV > 1 ? _mm512_loadu_si512(u + kColumns) : b0;
       NARROW_UNROLL(14) for (int m = 0; m < kM; ++m) {
         const __m512i x = _mm512_set1_epi32(load_four(reinterpret_cast<const uint8_t*>(v + m * p.v_row)));
@@ -70,7 +77,6 @@ void products_of(const S8PatchProducts& p) {
         if constexpr (kV > 1) sum[m][1] = _mm512_dpwssd_epi32(sum[m][1], x, b1);
       }
     }
-    int32_t* to = p.m + point * kM * kColumns;
     NARROW_UNROLL(28)
     for (int i = 0; i < kM * kV; ++i)
       _mm512_storeu_si512(to + i / kV * kColumns + i % kV * 16, sum[i / kV][i % kV]);
@@ -128,7 +134,7 @@ void finish(const S8Finish& f, const ConvRows& rows, const S8Sums& sums) {
 }  // namespace
 
 const S8WinogradKernels& s8_winograd_avx512vnni() {
-  static constexpr S8WinogradKernels kAll{in, products, out, finish};
+  static constexpr S8WinogradKernels kAll{filters, in, products, out, finish};
   return kAll;
 }
 

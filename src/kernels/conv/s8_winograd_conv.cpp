@@ -17,24 +17,17 @@ struct WinogradIsa {
   int64_t columns, rows;  // of a panel, and patches at a time whose sums stay in L1
   int64_t most_rows;      // as many as registers hold sums of
   bool on_float;
-  /// With fewer what is read (eight times the bytes of weights) and transformed outweighs what is not
-  /// multiplied.
+  /// With fewer what is transformed outweighs what is not multiplied.
   int64_t least_patches, least_channels, least_outputs;
   const S8WinogradKernels& (*kernels)();
 };
 
-constexpr WinogradIsa kAvx512{"conv_int8_winograd_avx512vnni", Isa::avx512_vnni, 32, 10, 14, true, 32, 64, 32,
+constexpr WinogradIsa kAvx512{"conv_int8_winograd_avx512vnni", Isa::avx512_vnni, 32, 10, 14, true, 25, 64, 32,
                               s8_winograd_avx512vnni};
-constexpr WinogradIsa kAvxVnni{"conv_int8_winograd_avx2vnni", Isa::avx2_vnni, 16, 6, 6, false, 32, 32, 32,
+constexpr WinogradIsa kAvxVnni{"conv_int8_winograd_avx2vnni", Isa::avx2_vnni, 16, 6, 6, false, 25, 32, 32,
                                s8_winograd_avx2vnni};
 constexpr WinogradIsa kAvx2{"conv_int8_winograd_avx2", Isa::avx2, 16, 6, 6, false, 8, 32, 16,
                             s8_winograd_avx2};
-
-/// Of transformed weights, eight times the bytes of the filters: the most, and more than what is worth
-/// reading once for every few patches.
-constexpr int64_t kMostBytes = 24 << 20, kManyBytes = 6 << 20;
-
-int64_t transformed_bytes(const ConvShape& s) { return kS8WinogradPoints * s.c * s.oc * 2; }
 
 /// What WinogradWalk makes of bytes.
 class S8Maths {
@@ -60,18 +53,22 @@ class S8Maths {
   int64_t most_rows() const { return isa_.most_rows; }
   int64_t panels() const { return weights_->panels(); }
   int64_t channels_at_once() const { return 2 * weights_->pairs_at_once(); }
-  int64_t channels_transformed() const { return channels_at_once(); }
-  static int64_t weight_words() { return 0; }
-  bool has_many_weights() const { return transformed_bytes(shape_) > kManyBytes; }
-  bool by_places() const { return has_many_weights(); }
+  int64_t channels_transformed() const { return by_places() ? kChannels : shape_.c; }
+  int64_t weight_words() const { return kS8WinogradPoints * place_of(channels_transformed()); }
+  /// More than there are patches: filters take about as long to transform as patches.
+  bool has_many_weights() const { return shape_.oc > WinogradPatches(shape_, kOutputs).all; }
+  /// Where a panel's filters and enough patches to share them would fill L2.
+  bool by_places() const { return shape_.c > kChannels; }
 
   void transform_in(const WinogradPixels& pixels, int16_t* v, int64_t place) const {
     const auto* first = reinterpret_cast<const uint8_t*>(pixels.first);
     kernels_.in({first, pixels.row, pixels.pixel, shape_.c, v, place}, is_signed_);
   }
 
-  WinogradFilters<int16_t> filters(int64_t panel, int64_t from, int64_t, int16_t*) const {
-    return {weights_->panel(panel) + from * isa_.columns, weights_->point_elements()};
+  WinogradFilters<int16_t> filters(int64_t panel, int64_t from, int64_t channels, int16_t* u) const {
+    const int64_t place = place_of(channels);
+    kernels_.filters({weights_->filters(panel, from), channels / 2, live_columns(panel), u, place});
+    return {u, place};
   }
 
   void multiply(const WinogradProducts<int16_t>& p, int32_t* m) const {
@@ -84,7 +81,8 @@ class S8Maths {
                        .pairs = p.channels / 2,
                        .rows = p.rows,
                        .columns = live_columns(p.panel),
-                       .fetches = p.turn == 0,
+                       .adds = p.adds,
+                       .ahead = next_filters(p),
                        .m = m});
   }
 
@@ -107,6 +105,20 @@ class S8Maths {
   }
 
  private:
+  /// Channels that are transformed at a time by places.
+  static constexpr int64_t kChannels = 256;
+
+  /// Words from place to place: these begin in different cache sets.
+  int64_t place_of(int64_t channels) const { return channels * isa_.columns + 32; }
+
+  /// What the first block of patches brings in meanwhile of the filters behind these: a line for each pair of
+  /// channels and place is twice what there is.
+  const int8_t* next_filters(const WinogradProducts<int16_t>& p) const {
+    const int64_t all = p.channels * 9 * isa_.columns;
+    return p.turn == 0 ? weights_->filters(p.panel, p.from) + all + p.place * (all / kS8WinogradPoints)
+                       : nullptr;
+  }
+
   int64_t live_columns(int64_t panel) const {
     return std::min(isa_.columns, shape_.oc - panel * isa_.columns);
   }
@@ -145,17 +157,24 @@ std::string unsupported(const ConvSpec& spec, const WinogradIsa& isa) {
   if (s.c < isa.least_channels || s.oc < isa.least_outputs)
     return fmt::format("channels = {} to {}: wants at least {} to {}", s.c, s.oc, isa.least_channels,
                        isa.least_outputs);
-  if (const int64_t bytes = transformed_bytes(s); bytes > kMostBytes)
-    return fmt::format("{:.1f} MB of transformed weights: wants at most {:.1f}",
-                       static_cast<double>(bytes) / 1e6, static_cast<double>(kMostBytes) / 1e6);
   if (const WinogradPatches patches(s, S8Maths::kOutputs); patches.all < isa.least_patches)
     return fmt::format("{} patches of 4 x 4 outputs: wants at least {}", patches.all, isa.least_patches);
   return {};
 }
 
 template <const WinogradIsa& kIsa>
+constexpr ConvStorage kStorage{
+    [](const ConvSpec& spec) { return s8_winograd_stored_sizes(spec, kIsa.columns); },
+    [](const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byte* weights) {
+      s8_winograd_unpack(spec, kIsa.columns, parts, weights);
+    },
+    [](const ConvSpec& spec) { return winograd_unsupported_weights(spec.shape); }};
+
+template <const WinogradIsa& kIsa>
 ConvCandidate candidate() {
-  return {kIsa.name, kIsa.isa, [](const ConvSpec& spec) { return unsupported(spec, kIsa); },
+  return {kIsa.name,
+          kIsa.isa,
+          [](const ConvSpec& spec) { return unsupported(spec, kIsa); },
           [](const ConvSpec& spec, const ConvWeights& weights) -> std::shared_ptr<const PackedWeights> {
             return std::make_shared<S8WinogradWeights>(spec, weights, kIsa.columns);
           },
@@ -163,7 +182,8 @@ ConvCandidate candidate() {
              int threads) -> std::unique_ptr<ConvKernel> {
             auto weights = std::static_pointer_cast<const S8WinogradWeights>(std::move(packed));
             return std::make_unique<WinogradWalk<S8Maths>>(S8Maths(spec, std::move(weights), kIsa), threads);
-          }};
+          },
+          kStorage<kIsa>};
 }
 
 }  // namespace

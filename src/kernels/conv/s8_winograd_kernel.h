@@ -40,11 +40,39 @@ struct Lanes256 {
   }
 };
 
-/// `lines` of weights that lie where `u` does, of the next place. Processors do not look ahead beyond a page.
-NARROW_INLINE void fetch_next_place(const S8PatchProducts& p, const int16_t* u, int lines) {
-  if (!p.fetches) return;
-  for (int line = 0; line < lines; ++line)
-    _mm_prefetch(reinterpret_cast<const char*>(u + p.u_point + 32 * line), _MM_HINT_T1);
+/// G on three words, each row times what makes it whole.
+template <class L, class V>
+NARROW_INLINE void filter_six(V a, V b, V c, V (&u)[6]) {
+  const V ends = L::add_words(a, c), wide = L::add_words(a, L::template shift_words<2>(c)),
+          twice = L::template shift_words<1>(b);
+  u[0] = L::add_words(L::template shift_words<2>(a), L::template shift_words<1>(a));
+  u[1] = L::add_words(ends, b);
+  u[2] = L::sub_words(ends, b);
+  u[3] = L::add_words(wide, twice);
+  u[4] = L::sub_words(wide, twice);
+  u[5] = L::add_words(L::template shift_words<2>(c), L::template shift_words<1>(c));
+}
+
+/// kColumns: of a panel.
+template <class L, int kColumns>
+NARROW_INLINE void transform_filters(const S8Filters& filters) {
+  using V = typename L::V;
+  constexpr int64_t kTap = 2 * kColumns;
+  for (int64_t pair = 0; pair < filters.pairs; ++pair)
+    for (int64_t i = 0; i < 2 * filters.columns; i += L::kWords) {
+      const auto* g = reinterpret_cast<const uint8_t*>(filters.g + pair * 9 * kTap + i);
+      int16_t* u = filters.u + pair * kTap + i;
+      V down[3][6];
+      NARROW_UNROLL(3)
+      for (int j = 0; j < 3; ++j)
+        filter_six<L>(L::template widen<true>(g + j * kTap), L::template widen<true>(g + (3 + j) * kTap),
+                      L::template widen<true>(g + (6 + j) * kTap), down[j]);
+      NARROW_UNROLL(6) for (int row = 0; row < 6; ++row) {
+        V out[6];
+        filter_six<L>(down[0][row], down[1][row], down[2][row], out);
+        NARROW_UNROLL(6) for (int j = 0; j < 6; ++j) L::store(u + (row * 6 + j) * filters.u_point, out[j]);
+      }
+    }
 }
 
 /// B' on six words.

@@ -10,85 +10,67 @@ namespace {
 /// With any weights, 9 * 112 * 128 * 255 < 2^25.
 constexpr int64_t kAlwaysKnown = 112, kKnownBelow = int64_t{1} << 25;
 
-/// Numbers of some filters side by side: two channels of each column.
-template <int kLanes>
-using Words = int16_t[kLanes];
-
-/// Three numbers by the rows of G.
-template <int kLanes>
-void by_rows(const Words<kLanes>& a, const Words<kLanes>& b, const Words<kLanes>& c,
-             Words<kLanes> (&out)[6]) {
-  for (int i = 0; i < kLanes; ++i) {
-    const int ends = a[i] + c[i], wide = a[i] + 4 * c[i];
-    out[0][i] = static_cast<int16_t>(6 * a[i]);
-    out[1][i] = static_cast<int16_t>(ends + b[i]);
-    out[2][i] = static_cast<int16_t>(ends - b[i]);
-    out[3][i] = static_cast<int16_t>(wide + 2 * b[i]);
-    out[4][i] = static_cast<int16_t>(wide - 2 * b[i]);
-    out[5][i] = static_cast<int16_t>(6 * c[i]);
-  }
-}
-
-/// G g G' of the filters of one panel and pair of channels: 36 rows of kLanes, `apart` elements apart.
-template <int kLanes>
-void transform(const Words<kLanes> (&g)[9], int16_t* u, int64_t apart) {
-  Words<kLanes> down[3][6], across[6];
-  for (int j = 0; j < 3; ++j) by_rows<kLanes>(g[j], g[3 + j], g[6 + j], down[j]);
-  for (int i = 0; i < 6; ++i) {
-    by_rows<kLanes>(down[0][i], down[1][i], down[2][i], across);
-    for (const auto& row : across) u = std::copy_n(row, kLanes, u) - kLanes + apart;
-  }
-}
-
-template <int kColumns>
-AlignedBuffer transformed(const ConvShape& s, const int8_t* weights) {
-  constexpr int kLanes = 2 * kColumns;
-  const int64_t panels = div_up(s.oc, kColumns), point = s.c * kColumns;
-  AlignedBuffer all(panels * kS8WinogradPoints * point * 2);
-  for (int64_t panel = 0; panel < panels; ++panel)
-    for (int64_t pair = 0; pair < s.c / 2; ++pair) {
-      Words<kLanes> g[9] = {};
-      for (int64_t column = 0; column < std::min<int64_t>(kColumns, s.oc - panel * kColumns); ++column) {
-        const int8_t* from = weights + ((panel * kColumns + column) * s.c + 2 * pair) * 9;
-        for (int64_t tap = 0; tap < 9; ++tap)
-          g[tap][2 * column] = from[tap], g[tap][2 * column + 1] = from[9 + tap];
-      }
-      transform<kLanes>(g, all.as<int16_t>() + panel * kS8WinogradPoints * point + pair * kLanes, point);
-    }
-  return all;
-}
-
-AlignedBuffer transformed(const ConvSpec& spec, const ConvWeights& source, int64_t columns) {
-  const auto* weights = static_cast<const int8_t*>(source.weights);
-  return columns == 32 ? transformed<32>(spec.shape, weights) : transformed<16>(spec.shape, weights);
-}
-
 S8Places places_of(const ConvSpec& spec, int64_t columns) {
   return {1, spec.shape.oc, round_up(spec.shape.oc, columns)};
+}
+
+/// Calls f(at, index) for every weight: its place in the panels and in [oc][c][9].
+template <class F>
+void for_each_weight(const ConvShape& s, int64_t columns, F&& f) {
+  for (int64_t o = 0; o < s.oc; ++o) {
+    const int64_t column = o / columns * columns * s.c * 9 + o % columns * 2;
+    for (int64_t c = 0; c < s.c; ++c)
+      for (int64_t tap = 0; tap < 9; ++tap)
+        f(column + (c / 2 * 9 + tap) * columns * 2 + c % 2, (o * s.c + c) * 9 + tap);
+  }
+}
+
+AlignedBuffer packed(const ConvSpec& spec, const ConvWeights& source, int64_t columns) {
+  if (!source.stored.empty()) return source.stored[0].share();
+  AlignedBuffer all = AlignedBuffer::zeroed(s8_winograd_stored_sizes(spec, columns)[0]);
+  const auto* from = static_cast<const int8_t*>(source.weights);
+  for_each_weight(spec.shape, columns,
+                  [&, to = all.as<int8_t>()](int64_t at, int64_t index) { to[at] = from[index]; });
+  return all;
 }
 
 }  // namespace
 
 S8WinogradWeights::S8WinogradWeights(const ConvSpec& spec, const ConvWeights& source, int64_t columns)
-    : S8WinogradWeights(
-          spec, source, places_of(spec, columns),
-          s8_column_sums(spec, static_cast<const int8_t*>(source.weights), places_of(spec, columns))) {
-  panels_ = div_up(spec.shape.oc, columns);
-  point_ = spec.shape.c * columns;
-  u_ = transformed(spec, source, columns);
+    : channels_(spec.shape.c),
+      panel_columns_(columns),
+      panels_(div_up(spec.shape.oc, columns)),
+      g_(packed(spec, source, columns)),
+      sums_(source.stored.empty()
+                ? s8_column_sums(spec, static_cast<const int8_t*>(source.weights), places_of(spec, columns))
+                : source.stored[1].share()),
+      columns_(spec, spec.bias ? static_cast<const int32_t*>(source.bias) : nullptr, sums_.as<int32_t>(),
+               places_of(spec, columns), false) {
+  const int64_t count = places_of(spec, columns).columns();
+  const int32_t* magnitudes = sums_.as<int32_t>() + count;
+  const int64_t most = *std::max_element(magnitudes, magnitudes + count);
+  pairs_at_once_ = (255 * most < kKnownBelow ? channels_ : kAlwaysKnown) / 2;
 }
 
-S8WinogradWeights::S8WinogradWeights(const ConvSpec& spec, const ConvWeights& source, const S8Places& places,
-                                     const AlignedBuffer& sums)
-    : columns_(spec, spec.bias ? static_cast<const int32_t*>(source.bias) : nullptr, sums.as<int32_t>(),
-               places, false) {
-  const int32_t* magnitudes = sums.as<int32_t>() + places.columns();
-  const int64_t most = *std::max_element(magnitudes, magnitudes + places.columns());
-  pairs_at_once_ = (255 * most < kKnownBelow ? spec.shape.c : kAlwaysKnown) / 2;
+std::vector<std::span<const std::byte>> S8WinogradWeights::stored() const {
+  return {{g_.data(), static_cast<size_t>(g_.bytes())}, {sums_.data(), static_cast<size_t>(sums_.bytes())}};
 }
 
-const int16_t* S8WinogradWeights::panel(int64_t index) const {
-  return u_.as<int16_t>() + index * kS8WinogradPoints * point_;
+const int8_t* S8WinogradWeights::filters(int64_t panel, int64_t channel) const {
+  return g_.as<int8_t>() + (panel * channels_ + channel) * 9 * panel_columns_;
+}
+
+std::vector<int64_t> s8_winograd_stored_sizes(const ConvSpec& spec, int64_t columns) {
+  const int64_t count = places_of(spec, columns).columns();
+  return {count * spec.shape.c * 9, count * 8};
+}
+
+void s8_winograd_unpack(const ConvSpec& spec, int64_t columns, std::span<const AlignedBuffer> parts,
+                        std::byte* weights) {
+  const auto* from = parts[0].as<int8_t>();
+  for_each_weight(
+      spec.shape, columns,
+      [&, to = reinterpret_cast<int8_t*>(weights)](int64_t at, int64_t index) { to[index] = from[at]; });
 }
 
 }  // namespace narrow::kernels

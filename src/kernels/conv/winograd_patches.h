@@ -61,13 +61,18 @@ struct WinogradSums {
   Sum* y;
 };
 
-/// Why no kernel here takes it, whatever the types; else empty.
-inline std::string winograd_unsupported(const ConvShape& s) {
+/// Why no kernel here takes such weights, whatever the types; else empty.
+inline std::string winograd_unsupported_weights(const ConvShape& s) {
   if (s.kh != 3 || s.kw != 3) return fmt::format("window = {} x {}: wants 3 x 3", s.kh, s.kw);
-  if (s.stride_h != 1 || s.stride_w != 1 || s.dilation_h != 1 || s.dilation_w != 1)
-    return "wants stride and dilation 1";
-  if (s.groups != 1) return fmt::format("groups = {}: wants 1", s.groups);
-  return {};
+  if (s.dilation_h != 1 || s.dilation_w != 1) return "wants dilation 1";
+  return s.groups != 1 ? fmt::format("groups = {}: wants 1", s.groups) : "";
+}
+
+/// The same of the whole shape.
+inline std::string winograd_unsupported(const ConvShape& s) {
+  if (s.stride_h != 1 || s.stride_w != 1)
+    return fmt::format("stride = {} x {}: wants 1", s.stride_h, s.stride_w);
+  return winograd_unsupported_weights(s);
 }
 
 }  // namespace narrow::kernels

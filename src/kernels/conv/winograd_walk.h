@@ -27,12 +27,11 @@ class WinogradWalk final : public ConvKernel {
  public:
   WinogradWalk(Maths maths, int threads)
       : maths_(std::move(maths)), shape_(maths_.shape()), patches_(shape_, Maths::kOutputs) {
-    // A third of L2 for patches, where a panel's weights are the rest of what comes by. By places patches
-    // come in order, from beyond L2, too, and enough of them share filters.
-    constexpr int64_t kSharing = 48;
-    const int64_t l2 = cpu_features().l2_bytes, room = maths_.by_places() ? l2 : l2 / 3,
-                  least = maths_.by_places() ? kSharing : maths_.rows();
-    at_once_ = std::clamp(room / (kPlaces * shape_.c * kWord), least, std::max(least, patches_.all));
+    // Half of L2 for patches, where a panel's filters are the rest of what comes by; by places they come in
+    // order, from beyond L2, too. Enough of them share filters.
+    const int64_t fit = cpu_features().l2_bytes / (kPlaces * shape_.c * kWord),
+                  sharing = maths_.by_places() ? std::clamp<int64_t>(4 * fit, 48, 96) : 96;
+    at_once_ = std::clamp(maths_.by_places() ? fit : fit / 2, sharing, std::max(sharing, patches_.all));
     deal(threads);
     at_once_ = std::min(at_once_, div_up(patches_.all, patch_tasks_));
     constexpr int64_t kLine = 32;  // words: what is `far` apart begins in different cache sets
@@ -66,7 +65,7 @@ class WinogradWalk final : public ConvKernel {
   void deal(int threads) {
     constexpr int64_t kFew = 6;
     if (maths_.has_many_weights()) {  // read or transformed once, if panels are many enough
-      panel_tasks_ = std::clamp<int64_t>(maths_.panels() / 2, 1, threads);
+      panel_tasks_ = std::min<int64_t>(threads, maths_.panels());
       patch_tasks_ = std::clamp<int64_t>(threads / panel_tasks_, 1, div_up(patches_.all, kFew));
       return;
     }
