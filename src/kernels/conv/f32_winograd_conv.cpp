@@ -13,6 +13,7 @@
 
 #include "kernels/conv/f32_conv.h"
 #include "kernels/conv/f32_winograd.h"
+#include "kernels/conv/f32_winograd_weights.h"
 #include "kernels/conv/winograd_walk.h"
 
 namespace narrow::kernels {
@@ -41,71 +42,10 @@ constexpr WinogradIsa kHalfAvx512{"conv_half_winograd_avx512", Isa::avx512,     
 constexpr WinogradIsa kHalfAvx2{"conv_half_winograd_avx2", Isa::avx2,         16, 6, 4,
                                 f32_kernels_avx2,          f32_winograd4_avx2};
 
+alignas(64) constexpr float kNoBias[32] = {};
+
 template <int64_t kOutputs>
 constexpr int64_t kPlaces = (kOutputs + 2) * (kOutputs + 2);
-
-struct WinogradWeights final : PackedWeights {
-  AlignedBuffer g;      // [panel][c][9][columns] of the weights' type; the last panel as width_of() says
-  AlignedBuffer bias;   // [panels * columns]
-  AlignedBuffer zeros;  // [columns]
-  int64_t bytes() const override { return g.bytes() + bias.bytes() + zeros.bytes(); }
-  std::vector<std::span<const std::byte>> stored() const override {
-    return {{g.data(), static_cast<size_t>(g.bytes())}};
-  }
-};
-
-int64_t panels_of(const ConvShape& s, int64_t columns) { return div_up(s.oc, columns); }
-/// The last panel is half as wide if that is enough.
-int64_t width_of(const ConvShape& s, int64_t columns, int64_t panel) {
-  return s.oc - panel * columns <= columns / 2 ? columns / 2 : columns;
-}
-
-int64_t stored_size(const ConvSpec& spec, int64_t columns) {
-  const int64_t panels = panels_of(spec.shape, columns);
-  const int64_t outputs = (panels - 1) * columns + width_of(spec.shape, columns, panels - 1);
-  return outputs * spec.shape.c * 9 * bytes_of(spec.weights);
-}
-
-/// Calls f(at, index) for every weight: its place in the panels and in [oc][c][9].
-template <class F>
-void for_each_weight(const ConvShape& s, int64_t columns, F&& f) {
-  for (int64_t o = 0; o < s.oc; ++o) {
-    const int64_t panel = o / columns, width = width_of(s, columns, panel);
-    const int64_t column = panel * columns * s.c * 9 + o % columns;
-    for (int64_t i = 0; i < s.c * 9; ++i) f(column + i * width, o * s.c * 9 + i);
-  }
-}
-
-/// `to` and `from` as for_each_weight() says, or the other way round.
-template <class T>
-void to_panels(const ConvShape& s, int64_t columns, const std::byte* from, std::byte* to) {
-  for_each_weight(s, columns, [&](int64_t at, int64_t index) {
-    reinterpret_cast<T*>(to)[at] = reinterpret_cast<const T*>(from)[index];
-  });
-}
-template <class T>
-void from_panels(const ConvShape& s, int64_t columns, const std::byte* from, std::byte* to) {
-  for_each_weight(s, columns, [&](int64_t at, int64_t index) {
-    reinterpret_cast<T*>(to)[index] = reinterpret_cast<const T*>(from)[at];
-  });
-}
-
-std::shared_ptr<const PackedWeights> pack(const ConvSpec& spec, const ConvWeights& weights, int64_t columns) {
-  const ConvShape& s = spec.shape;
-  auto packed = std::make_shared<WinogradWeights>();
-  if (weights.stored.empty()) {
-    packed->g = AlignedBuffer::zeroed(stored_size(spec, columns));
-    const auto* from = static_cast<const std::byte*>(weights.weights);
-    spec.weights == DType::f32 ? to_panels<float>(s, columns, from, packed->g.data())
-                               : to_panels<uint16_t>(s, columns, from, packed->g.data());
-  } else {
-    packed->g = weights.stored[0].share();
-  }
-  packed->bias = AlignedBuffer::zeroed(panels_of(s, columns) * columns * 4);
-  if (spec.bias) std::copy_n(static_cast<const float*>(weights.bias), s.oc, packed->bias.as<float>());
-  packed->zeros = AlignedBuffer::zeroed(columns * 4);
-  return packed;
-}
 
 /// What WinogradWalk makes of floats.
 template <int64_t kSide>
@@ -115,10 +55,9 @@ class F32Maths {
   using Sum = float;
   static constexpr int64_t kOutputs = kSide, kMostRows = 14, kMostColumns = 32, kKept = 0;
 
-  F32Maths(const ConvSpec& spec, std::shared_ptr<const WinogradWeights> weights, const WinogradIsa& isa)
+  F32Maths(const ConvSpec& spec, std::shared_ptr<const F32WinogradWeights> weights, const WinogradIsa& isa)
       : shape_(spec.shape),
         src_(spec.src),
-        weights_type_(spec.weights),
         weights_(std::move(weights)),
         isa_(isa),
         products_(isa.products()),
@@ -133,12 +72,10 @@ class F32Maths {
   int64_t columns() const { return isa_.columns; }
   int64_t rows() const { return isa_.most_rows; }
   int64_t most_rows() const { return isa_.most_rows; }
-  int64_t panels() const { return panels_of(shape_, isa_.columns); }
+  int64_t panels() const { return weights_->panels(); }
   int64_t channels_at_once() const { return shape_.c; }
   int64_t channels_transformed() const { return kChannels; }
   int64_t weight_words() const { return kPlaces<kSide> * (kChannels * isa_.columns + kLine); }
-  /// More than there are patches: 16 filters take about as long to transform as 16 channels of a patch.
-  bool has_many_weights() const { return shape_.oc > WinogradPatches(shape_, kSide).all; }
   static bool by_places() { return true; }
 
   void transform_in(const WinogradPixels& pixels, float* v, int64_t place) const {
@@ -147,9 +84,8 @@ class F32Maths {
   }
 
   WinogradFilters<float> filters(int64_t panel, int64_t from, int64_t channels, float* u) const {
-    const int64_t width = width_of(shape_, isa_.columns, panel);
-    const int64_t place = channels * width + kLine;
-    transforms_.filters({weights_type_, filters_at(panel, from), channels, width, u, place});
+    const int64_t width = weights_->width(panel), place = channels * width + kLine;
+    transforms_.filters({weights_->type(), weights_->filters(panel, from), channels, width, u, place});
     return {u, place};
   }
 
@@ -157,11 +93,11 @@ class F32Maths {
     constexpr int64_t kNoOffset = 0;
     constexpr float kInf = std::numeric_limits<float>::infinity();
     const F32Epilogue none{{}, DType::f32, p.adds ? DType::f32 : DType::undefined, true, -kInf, kInf};
-    const int64_t width = width_of(shape_, isa_.columns, p.panel), half = (p.rows + 1) / 2;
+    const int64_t width = weights_->width(p.panel), half = (p.rows + 1) / 2;
     F32Tile tile{};
     tile.pixel_stride = p.v_row * 4;
     tile.span_offset = &kNoOffset, tile.spans = 1, tile.span_length = p.channels;
-    tile.bias = weights_->zeros.as<float>(), tile.n = width, tile.ld = isa_.columns, tile.epilogue = &none;
+    tile.bias = kNoBias, tile.n = width, tile.ld = isa_.columns, tile.epilogue = &none;
     const F32TileKernel kernel = products_.tiles[width == isa_.columns ? 1 : 0][p.rows - 1];
     for (int64_t i = 0; i < p.places; ++i) {
       const float* v = p.v + i * p.v_place;
@@ -183,7 +119,7 @@ class F32Maths {
     F32PatchOut out{};
     out.m_place = sums.count * columns;
     out.columns = std::min(columns, shape_.oc - channel);
-    out.bias = weights_->bias.as<float>() + channel;
+    out.bias = weights_->bias(sums.panel);
     out.dst = static_cast<char*>(buffers.dst), out.residual = static_cast<const char*>(buffers.residual);
     out.row = shape_.ow * pixel, out.pixel = pixel;
     out.epilogue = &epilogue_, out.clamps = clamps_;
@@ -203,20 +139,14 @@ class F32Maths {
 
   /// What a tile brings in meanwhile of the filters behind these: its part of the place's share.
   const char* next_filters(const WinogradProducts<float>& p, int64_t place) const {
-    const int64_t all = p.channels * width_of(shape_, isa_.columns, p.panel) * 9 * bytes_of(weights_type_),
+    const int64_t all = p.channels * weights_->width(p.panel) * 9 * bytes_of(weights_->type()),
                   share = all / kPlaces<kSide>, at = p.turn * 32 * p.channels;
-    return at < share ? filters_at(p.panel, p.from) + all + place * share + at : nullptr;
-  }
-
-  const char* filters_at(int64_t panel, int64_t channel) const {
-    const int64_t width = width_of(shape_, isa_.columns, panel);
-    return reinterpret_cast<const char*>(weights_->g.data()) +
-           (panel * isa_.columns * shape_.c + channel * width) * 9 * bytes_of(weights_type_);
+    return at < share ? weights_->filters(p.panel, p.from) + all + place * share + at : nullptr;
   }
 
   ConvShape shape_;
-  DType src_, weights_type_;
-  std::shared_ptr<const WinogradWeights> weights_;
+  DType src_;
+  std::shared_ptr<const F32WinogradWeights> weights_;
   const WinogradIsa& isa_;
   const F32Kernels& products_;
   const F32WinogradKernels& transforms_;
@@ -255,10 +185,9 @@ std::string unsupported_half(const ConvSpec& spec) {
 
 template <const WinogradIsa& kIsa>
 constexpr ConvStorage kStorage{
-    [](const ConvSpec& spec) { return std::vector{stored_size(spec, kIsa.columns)}; },
+    [](const ConvSpec& spec) { return std::vector{f32_winograd_stored_size(spec, kIsa.columns)}; },
     [](const ConvSpec& spec, std::span<const AlignedBuffer> parts, std::byte* weights) {
-      spec.weights == DType::f32 ? from_panels<float>(spec.shape, kIsa.columns, parts[0].data(), weights)
-                                 : from_panels<uint16_t>(spec.shape, kIsa.columns, parts[0].data(), weights);
+      f32_winograd_unpack(spec, kIsa.columns, parts[0], weights);
     },
     [](const ConvSpec& spec) { return winograd_unsupported_weights(spec.shape); }};
 
@@ -267,10 +196,12 @@ ConvCandidate candidate(std::string (*refuses)(const ConvSpec& spec)) {
   return {kIsa.name,
           kIsa.isa,
           refuses,
-          [](const ConvSpec& spec, const ConvWeights& weights) { return pack(spec, weights, kIsa.columns); },
+          [](const ConvSpec& spec, const ConvWeights& weights) -> std::shared_ptr<const PackedWeights> {
+            return std::make_shared<F32WinogradWeights>(spec, weights, kIsa.columns);
+          },
           [](const ConvSpec& spec, std::shared_ptr<const PackedWeights> packed,
              int threads) -> std::unique_ptr<ConvKernel> {
-            auto weights = std::static_pointer_cast<const WinogradWeights>(std::move(packed));
+            auto weights = std::static_pointer_cast<const F32WinogradWeights>(std::move(packed));
             return std::make_unique<WinogradWalk<F32Maths<kOutputs>>>(
                 F32Maths<kOutputs>(spec, std::move(weights), kIsa), threads);
           },

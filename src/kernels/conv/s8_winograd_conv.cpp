@@ -55,8 +55,6 @@ class S8Maths {
   int64_t channels_at_once() const { return 2 * weights_->pairs_at_once(); }
   int64_t channels_transformed() const { return by_places() ? kChannels : shape_.c; }
   int64_t weight_words() const { return kS8WinogradPoints * place_of(channels_transformed()); }
-  /// More than there are patches: filters take about as long to transform as patches.
-  bool has_many_weights() const { return shape_.oc > WinogradPatches(shape_, kOutputs).all; }
   /// Where a panel's filters and enough patches to share them would fill L2.
   bool by_places() const { return shape_.c > kChannels; }
 

@@ -60,17 +60,13 @@ class WinogradWalk final : public ConvKernel {
     int64_t begin, end, panel_begin, panel_end;  // patches, panels
   };
 
-  /// Patches over the threads, and where there are too few of them panels. What takes long gets two tasks a
-  /// thread: cores are not equally fast all the time.
+  /// Threads share the filters where these are more than patches, which take about as long to transform, else
+  /// the patches. What takes long gets two tasks a thread: cores are not equally fast all the time.
   void deal(int threads) {
     constexpr int64_t kFew = 6;
-    if (maths_.has_many_weights()) {  // read or transformed once, if panels are many enough
+    if (threads == 1 || shape_.oc > patches_.all || patches_.all < kFew * threads) {
       panel_tasks_ = std::min<int64_t>(threads, maths_.panels());
       patch_tasks_ = std::clamp<int64_t>(threads / panel_tasks_, 1, div_up(patches_.all, kFew));
-      return;
-    }
-    if (threads == 1 || patches_.all < kFew * threads) {
-      panel_tasks_ = std::min<int64_t>(threads, maths_.panels());
       return;
     }
     patch_tasks_ = threads * std::clamp<int64_t>(patches_.all / (threads * at_once_), 1, 2);
