@@ -43,8 +43,8 @@ F32WinogradWeights::F32WinogradWeights(const ConvSpec& spec, const ConvWeights& 
   if (!source.stored.empty())
     g_ = source.stored[0].share();
   else
-    g_ = bytes_of(type_) == 4 ? packed<float>(spec, source, columns)
-                              : packed<uint16_t>(spec, source, columns);
+    g_ =
+        bytes_of(type_) == 4 ? packed<float>(spec, source, columns) : packed<uint16_t>(spec, source, columns);
   bias_ = AlignedBuffer::zeroed(panels() * columns * 4);
   if (spec.bias) std::copy_n(static_cast<const float*>(source.bias), outputs_, bias_.as<float>());
 }
