@@ -318,6 +318,26 @@ TEST_P(ConvCandidates, EqualTheReferenceForEveryActivation) {
       }
 }
 
+/// Packed weights are shared by kernels, whose specs are gone when they run.
+TEST_P(ConvCandidates, KeepTheirFunction) {
+  const ConvShape dense = shape_of({1, 5, 6, 11, 27, 3, 3, 1, 1, 1, 1, 1, 1, 1});
+  const ConvShape depthwise = shape_of({1, 5, 6, 27, 27, 3, 3, 1, 1, 1, 1, 1, 1, 27});
+  const ConvShape winograd = shape_of({1, 13, 12, 32, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1});
+  for (const ConvShape& shape : {dense, depthwise, winograd}) {
+    ConvSpec spec = spec_of(shape, DType::u8, DType::s8, DType::u8, kNone, {Act::gelu});
+    give_function(spec);
+    ASSERT_NE(spec.function, nullptr);
+    if (!GetParam().unsupported(spec).empty()) continue;
+    const Case c = make_case(spec, 5000);
+    const auto packed = GetParam().pack(spec, c.constants());
+    const std::weak_ptr<const ByteFunction> function = spec.function =
+        std::make_shared<ByteFunction>(*spec.function);
+    const auto kernel = GetParam().create(spec, packed, 1);
+    spec.function.reset();
+    EXPECT_FALSE(function.expired());
+  }
+}
+
 TEST_P(ConvCandidates, EveryTileHeightAndWidth) {
   uint64_t seed = 2000;
   for (int64_t m = 1; m <= 33; ++m)

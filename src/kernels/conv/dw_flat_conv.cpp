@@ -103,7 +103,7 @@ DwFlatPlan make_plan(const ConvSpec& spec, const Packed& packed) {
 class Kernel : public ConvKernel {
  public:
   Kernel(const ConvSpec& spec, std::shared_ptr<const Packed> packed, int threads)
-      : packed_(std::move(packed)), plan_(make_plan(spec, *packed_)) {
+      : packed_(std::move(packed)), function_(spec.function), plan_(make_plan(spec, *packed_)) {
     const ConvShape& s = spec.shape;
     bands_ = div_up(s.oh, plan_.rows);
     strips_ = std::min(s.ow, div_up(threads, std::max<int64_t>(1, s.n * bands_)));
@@ -143,6 +143,7 @@ class Kernel : public ConvKernel {
   int64_t task_bytes() const { return apart(4 * kDwFlatPlane); }
 
   std::shared_ptr<const Packed> packed_;
+  std::shared_ptr<const ByteFunction> function_;  // what plan_ points at
   DwFlatPlan plan_;
   int64_t bands_ = 0, strips_ = 1, width_ = 1, units_ = 0, tasks_ = 1;
 };

@@ -175,6 +175,7 @@ class Kernel : public ConvKernel {
  public:
   Kernel(const ConvSpec& spec, std::shared_ptr<const Packed> packed, const Variant& v, int threads)
       : packed_(std::move(packed)),
+        function_(spec.function),
         plan_(make_plan(spec, *packed_, v)),
         split_(spec.shape, v.chunk, plan_.groups * v.chunk * 4, threads),
         task_bytes_(apart(split_.columns() * plan_.groups * v.chunk * 4)),
@@ -192,6 +193,7 @@ class Kernel : public ConvKernel {
 
  private:
   std::shared_ptr<const Packed> packed_;
+  std::shared_ptr<const ByteFunction> function_;  // what plan_ points at
   DwInt8Plan plan_;
   DwSplit split_;
   int64_t task_bytes_;

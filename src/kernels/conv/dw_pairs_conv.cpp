@@ -105,6 +105,7 @@ class Kernel : public ConvKernel {
   Kernel(const ConvSpec& spec, std::shared_ptr<const Packed> packed, int threads)
       : packed_(std::move(packed)),
         padding_(padding_of(spec)),
+        function_(spec.function),
         plan_(make_plan(spec, *packed_, padding_)),
         split_(spec.shape, kDwPairsChunk, 1, threads) {}
 
@@ -120,6 +121,7 @@ class Kernel : public ConvKernel {
  private:
   std::shared_ptr<const Packed> packed_;
   AlignedBuffer padding_;
+  std::shared_ptr<const ByteFunction> function_;  // what plan_ points at
   DwPairsPlan plan_;
   DwSplit split_;
 };

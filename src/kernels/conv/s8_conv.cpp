@@ -72,6 +72,7 @@ class S8Conv : public ConvKernel, private ConvWalker {
         widen_(isa.widen),
         is_signed_(spec.src == DType::s8),
         fill_(spec.src_quant.zero_point),
+        function_(spec.function),
         finish_(s8_finish_of(spec, packed_->columns(), isa.on_float)),
         interleave_(interleave_plan(packed_->layout().rows_per_segment, spec.shape.c)),
         plan_(in_bytes(spec.shape, packed_->layout()), packed_->layout(),
@@ -181,6 +182,7 @@ class S8Conv : public ConvKernel, private ConvWalker {
   void (*widen_)(bool is_signed, const uint8_t* from, int64_t count, int16_t* to);
   bool is_signed_;
   int fill_;
+  std::shared_ptr<const ByteFunction> function_;  // what finish_ points at
   S8Finish finish_;
   Interleave interleave_;
   ConvWalkPlan plan_;

@@ -41,6 +41,7 @@ class S8Maths {
         weights_(std::move(weights)),
         isa_(isa),
         kernels_(isa.kernels()),
+        function_(spec.function),
         finish_(s8_finish_of(spec, weights_->columns(), isa.on_float)),
         is_signed_(spec.src == DType::s8),
         fill_(spec.src_quant.zero_point) {}
@@ -142,6 +143,7 @@ class S8Maths {
   std::shared_ptr<const S8WinogradWeights> weights_;
   const WinogradIsa& isa_;
   const S8WinogradKernels& kernels_;
+  std::shared_ptr<const ByteFunction> function_;  // what finish_ points at
   S8Finish finish_;
   bool is_signed_;
   int fill_;
