@@ -29,9 +29,9 @@ namespace {
 
 constexpr int64_t kMaxRank = 64;
 
-std::string names(const std::set<DType>& types) {
+std::string names(DTypeSet types) {
   std::string text;
-  for (const DType type : types) text += (text.empty() ? "" : ", ") + std::string(to_string(type));
+  for (const DType type : types.list()) text += (text.empty() ? "" : ", ") + std::string(to_string(type));
   return text;
 }
 

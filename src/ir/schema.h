@@ -2,12 +2,12 @@
 #pragma once
 
 #include <functional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "ir/graph.h"
+#include "tensor/dtype_set.h"
 
 namespace narrow::ir {
 
@@ -15,7 +15,7 @@ constexpr bool kOptional = true;
 
 struct Parameter {
   std::string name;
-  std::set<DType> types;  // empty: any
+  DTypeSet types;  // empty: any
   bool optional = false;
   bool variadic = false;  // the last one only: takes the rest
 };

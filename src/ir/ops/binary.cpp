@@ -38,7 +38,7 @@ Inferred infer_where(const NodeView& view) {
   return broadcast_all(view, dtype);
 }
 
-OpSchema binary(Op op, int since, const char* doc, const std::set<DType>& types, InferFunction infer) {
+OpSchema binary(Op op, int since, const char* doc, DTypeSet types, InferFunction infer) {
   return {.op = op,
           .domain = "",
           .since = since,

@@ -6,8 +6,8 @@
 namespace narrow::ir::ops {
 namespace {
 
-const std::set<DType> kIntegers{DType::s8,  DType::u8,  DType::s16, DType::u16,
-                                DType::s32, DType::u32, DType::s64, DType::u64};
+constexpr DTypeSet kIntegers{DType::s8,  DType::u8,  DType::s16, DType::u16,
+                             DType::s32, DType::u32, DType::s64, DType::u64};
 
 Inferred infer_pair(const NodeView& view) {
   NARROW_TRY(const DType dtype, common_dtype(view, {0, 1}));
@@ -42,7 +42,7 @@ OpSchema pair(Op op, int since, const char* doc, InferFunction infer = infer_pai
           .infer = infer};
 }
 
-OpSchema single(Op op, int since, const char* doc, const std::set<DType>& types, InferFunction infer) {
+OpSchema single(Op op, int since, const char* doc, DTypeSet types, InferFunction infer) {
   return {.op = op,
           .domain = "",
           .since = since,

@@ -141,7 +141,7 @@ OpSchema quantize_rows() {
 }
 
 OpSchema fused(Op op, const char* doc, std::vector<std::string> names, InferFunction infer) {
-  const std::set<DType> bias{DType::f32, DType::f64, DType::f16, DType::bf16, DType::s32};
+  constexpr DTypeSet bias{DType::f32, DType::f64, DType::f16, DType::bf16, DType::s32};
   return {.op = op,
           .domain = "narrow",
           .since = 1,

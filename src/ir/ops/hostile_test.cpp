@@ -78,8 +78,8 @@ class Chaos {
   }
   DType dtype(const Parameter& parameter) {
     if (parameter.types.empty()) return static_cast<DType>(1 + random_.next() % 13);
-    return *std::next(parameter.types.begin(),
-                      static_cast<std::ptrdiff_t>(random_.next() % parameter.types.size()));
+    const std::vector<DType> types = parameter.types.list();
+    return types[random_.next() % types.size()];
   }
   Value* input(Graph& graph, const Parameter& parameter) {
     if (chance(parameter.optional ? 0.3 : 0.01)) return nullptr;

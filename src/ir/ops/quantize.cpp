@@ -8,15 +8,10 @@
 namespace narrow::ir::ops {
 namespace {
 
-const std::set<DType> kQuantized{DType::u8,         DType::s8,     DType::u16,       DType::s16,
-                                 DType::u4,         DType::s4,     DType::u2,        DType::s2,
-                                 DType::f4e2m1,     DType::f6e2m3, DType::f6e3m2,    DType::f8e4m3fn,
-                                 DType::f8e4m3fnuz, DType::f8e5m2, DType::f8e5m2fnuz};
-
-std::set<DType> with(std::set<DType> types, std::initializer_list<DType> more) {
-  types.insert(more);
-  return types;
-}
+constexpr DTypeSet kQuantized{DType::u8,         DType::s8,     DType::u16,       DType::s16,
+                              DType::u4,         DType::s4,     DType::u2,        DType::s2,
+                              DType::f4e2m1,     DType::f6e2m3, DType::f6e3m2,    DType::f8e4m3fn,
+                              DType::f8e4m3fnuz, DType::f8e5m2, DType::f8e5m2fnuz};
 
 /// Scale (or zero point) i of x: a scalar or [1], a number per index along axis, or, with block_size, one per
 /// block.
@@ -100,8 +95,8 @@ Inferred infer_matmul_integer(const NodeView& view) {
   return typed(DType::s32, dims);
 }
 
-const std::set<DType> kQuantizable = with(kFloats, {DType::s32});
-const std::set<DType> kDequantizable = with(kQuantized, {DType::s32});
+constexpr DTypeSet kQuantizable = kFloats.with({DType::s32});
+constexpr DTypeSet kDequantizable = kQuantized.with({DType::s32});
 
 OpSchema quantize_linear() {
   return {
@@ -110,7 +105,7 @@ OpSchema quantize_linear() {
       .since = 10,
       .doc = "y = saturate(round_half_even(x / y_scale) + y_zero_point), per tensor, along axis or in blocks",
       .inputs = {{"x", kQuantizable},
-                 {"y_scale", with(kQuantizable, {DType::f8e8m0})},
+                 {"y_scale", kQuantizable.with({DType::f8e8m0})},
                  {"y_zero_point", kQuantized, kOptional}},
       .outputs = {{"y", kQuantized}},
       .infer = infer_quantize};
@@ -122,7 +117,7 @@ OpSchema dequantize_linear() {
           .since = 10,
           .doc = "y = (x - x_zero_point) * x_scale, per tensor, along axis or in blocks",
           .inputs = {{"x", kDequantizable},
-                     {"x_scale", with(kFloats, {DType::f8e8m0})},
+                     {"x_scale", kFloats.with({DType::f8e8m0})},
                      {"x_zero_point", kDequantizable, kOptional}},
           .outputs = {{"y", kFloats}},
           .infer = infer_dequantize};

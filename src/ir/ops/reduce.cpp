@@ -42,7 +42,7 @@ Inferred infer_reduce(const NodeView& view) {
   return Types{ranked(dtype, reduced(dims, axes, keepdims))};
 }
 
-OpSchema reduce(Op op, const char* doc, const std::set<DType>& types = kNumbers) {
+OpSchema reduce(Op op, const char* doc, DTypeSet types = kNumbers) {
   return {.op = op,
           .domain = "",
           .since = 1,

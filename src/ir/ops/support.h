@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -22,21 +21,20 @@ __extension__ typedef __int128 Wide;
 /// No tensor of narrow has more dimensions.
 constexpr int64_t kMaxRank = 64;
 
-inline const std::set<DType> kFloats{DType::f32, DType::f64, DType::f16, DType::bf16};
+constexpr DTypeSet kFloats{DType::f32, DType::f64, DType::f16, DType::bf16};
 /// u8 and s8 only with a Quantization: integers that stand for real numbers.
-inline const std::set<DType> kReals{DType::f32, DType::f64, DType::f16, DType::bf16, DType::u8, DType::s8};
-inline const std::set<DType> kNumbers{DType::f32, DType::f64, DType::f16, DType::bf16,
-                                      DType::s8,  DType::u8,  DType::s16, DType::u16,
-                                      DType::s32, DType::u32, DType::s64, DType::u64};
-inline const std::set<DType> kInt8{DType::u8, DType::s8};
-inline const std::set<DType> kInt8Or16{DType::u8, DType::s8, DType::u16, DType::s16};
-inline const std::set<DType> kIndex{DType::s32, DType::s64};
-inline const std::set<DType> kS64{DType::s64};
-inline const std::set<DType> kS32{DType::s32};
-inline const std::set<DType> kF32{DType::f32};
-inline const std::set<DType> kU8{DType::u8};
-inline const std::set<DType> kBool{DType::boolean};
-inline const std::set<DType> kAny{};
+constexpr DTypeSet kReals{DType::f32, DType::f64, DType::f16, DType::bf16, DType::u8, DType::s8};
+constexpr DTypeSet kNumbers{DType::f32, DType::f64, DType::f16, DType::bf16, DType::s8,  DType::u8,
+                            DType::s16, DType::u16, DType::s32, DType::u32,  DType::s64, DType::u64};
+constexpr DTypeSet kInt8{DType::u8, DType::s8};
+constexpr DTypeSet kInt8Or16{DType::u8, DType::s8, DType::u16, DType::s16};
+constexpr DTypeSet kIndex{DType::s32, DType::s64};
+constexpr DTypeSet kS64{DType::s64};
+constexpr DTypeSet kS32{DType::s32};
+constexpr DTypeSet kF32{DType::f32};
+constexpr DTypeSet kU8{DType::u8};
+constexpr DTypeSet kBool{DType::boolean};
+constexpr DTypeSet kAny{};
 
 // --- types
 

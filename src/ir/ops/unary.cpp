@@ -42,7 +42,7 @@ Inferred infer_swiglu(const NodeView& view) {
   return Types{shaped_like(view.type(0), dtype)};
 }
 
-OpSchema unary(Op op, int since, const char* doc, const std::set<DType>& types, InferFunction infer) {
+OpSchema unary(Op op, int since, const char* doc, DTypeSet types, InferFunction infer) {
   return {.op = op,
           .domain = "",
           .since = since,
