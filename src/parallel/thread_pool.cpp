@@ -105,6 +105,7 @@ ThreadPool::Job ThreadPool::publish(int64_t first, int64_t count, Call call, voi
   board_.count.store(count, std::memory_order_release);
   board_.tag.store(next, std::memory_order_release);
   if (state_.parked.load(std::memory_order_relaxed) > 0) {
+    state_.caller_cpu.store(current_cpu(), std::memory_order_relaxed);
     const std::lock_guard lock(mutex_);
     wake_.notify_all();
   }
@@ -192,6 +193,8 @@ ThreadPool::Job ThreadPool::await_job(uint64_t seen) {
     state_.parked.fetch_add(1);
     wake_.wait(lock, [&] { return board_.tag.load() != seen || state_.stop.load(); });
     state_.parked.fetch_sub(1);
+    lock.unlock();
+    if (cpus_.empty() && current_cpu() == state_.caller_cpu.load(std::memory_order_relaxed)) leave_cpu();
   }
   return {seen, nullptr, nullptr, 0, 0};
 }

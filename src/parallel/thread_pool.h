@@ -80,6 +80,7 @@ class ThreadPool {
     std::atomic<bool> stop{false};
     std::atomic<bool> failed{false};  // a task of this job threw; who set it writes exception_
     std::atomic<int> parked{0};       // workers; changed under mutex_
+    std::atomic<int> caller_cpu{-1};  // when it last woke workers
   };
   void run_job(int64_t count, Call call, void* context);
   void run_shares(int64_t first, int64_t count, Call call, void* context);

@@ -129,6 +129,19 @@ std::vector<std::vector<int>> share_out(const std::vector<Core>& cores, int team
   return shares;
 }
 
+int current_cpu() { return sched_getcpu(); }
+
+void leave_cpu() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  const int here = sched_getcpu();
+  cpu_set_t others = allowed;
+  if (here < 0) return;
+  CPU_CLR(here, &others);
+  if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
+    sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
 bool pin_this_thread(int cpu) {
   if (cpu < 0 || cpu >= kMostCpus) return false;
   cpu_features(), usable_cores();  // count processors while there are many

@@ -26,6 +26,12 @@ const std::vector<Core>& usable_cores();
 /// known or there are fewer processors than teams.
 std::vector<std::vector<int>> share_out(const std::vector<Core>& cores, int teams, int threads);
 
+/// Where the calling thread runs just now; -1: the system does not say.
+int current_cpu();
+
+/// Moves the calling thread to another of its allowed processors, if it has one; it may come back.
+void leave_cpu();
+
 /// Keeps the calling thread, and threads it starts from now on, on one processor. False: the system refused.
 bool pin_this_thread(int cpu);
 

@@ -138,5 +138,25 @@ TEST(PinThisThread, LeavesOneProcessor) {
   EXPECT_EQ(allowed_cpus(), before);
 }
 
+/// The system may send it back at once, but not every time.
+TEST(LeaveCpu, GoesToAnotherProcessorAndMayGoAnywhere) {
+  const std::vector<int> before = allowed_cpus();
+  if (before.empty()) GTEST_SKIP() << "the system does not say which processors are allowed";
+  std::thread([&] {
+    int moved = 0;
+    for (int i = 0; i < 100; ++i) {
+      const int here = current_cpu();
+      leave_cpu();
+      if (current_cpu() != here) ++moved;
+    }
+    EXPECT_EQ(moved > 0, before.size() > 1);
+    EXPECT_EQ(allowed_cpus(), before);
+    ASSERT_TRUE(pin_this_thread(before.back()));
+    leave_cpu();
+    EXPECT_EQ(current_cpu(), before.back());
+    EXPECT_EQ(allowed_cpus(), std::vector<int>{before.back()});
+  }).join();
+}
+
 }  // namespace
 }  // namespace narrow
