@@ -125,25 +125,25 @@ Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& opt
   return no_kernel(c.node, choice);
 }
 
-std::vector<Tactic> choices_for_plan(const ir::Graph& graph, const PlanOptions& options) {
+std::vector<Tactic> choices_for_plan(const PlanKeys& keys, const PlanOptions& options) {
   std::vector<Tactic> choices;
-  for (const std::string& key : {bands_key(graph), fetching_key(graph), merging_key(graph)})
+  for (const std::string& key : {keys.bands, keys.fetching, keys.merging})
     if (Tactic tactic = choice_for_plan(options, key); !tactic.empty()) choices.push_back(std::move(tactic));
   return choices;
 }
 
-bool takes_bands(const ir::Graph& graph, const PlanOptions& options) {
-  const Tactic tactic = choice_for_plan(options, bands_key(graph));
+bool takes_bands(const PlanKeys& keys, const PlanOptions& options) {
+  const Tactic tactic = choice_for_plan(options, keys.bands);
   return tactic.empty() || tactic[0].kernel != kWholeImages;
 }
 
-bool fetches_ahead(const ir::Graph& graph, const PlanOptions& options) {
-  const Tactic tactic = choice_for_plan(options, fetching_key(graph));
+bool fetches_ahead(const PlanKeys& keys, const PlanOptions& options) {
+  const Tactic tactic = choice_for_plan(options, keys.fetching);
   return !tactic.empty() && tactic[0].kernel == kFetchedAhead;
 }
 
-bool takes_merging(const ir::Graph& graph, const PlanOptions& options) {
-  const Tactic tactic = choice_for_plan(options, merging_key(graph));
+bool takes_merging(const PlanKeys& keys, const PlanOptions& options) {
+  const Tactic tactic = choice_for_plan(options, keys.merging);
   return !tactic.empty() && tactic[0].kernel == kMerged;
 }
 

@@ -21,17 +21,17 @@ const Implementation* preferred(const NodeCase& c, const PlanOptions& options);
 Result<std::unique_ptr<Kernel>> choose(const NodeCase& c, const PlanOptions& options, StepChoice& choice);
 
 /// What was timed of choices made once for the whole graph.
-std::vector<Tactic> choices_for_plan(const ir::Graph& graph, const PlanOptions& options);
+std::vector<Tactic> choices_for_plan(const PlanKeys& keys, const PlanOptions& options);
 
 /// Where it was timed: whether the graph's images go through it faster in bands. True where it was not.
-bool takes_bands(const ir::Graph& graph, const PlanOptions& options);
+bool takes_bands(const PlanKeys& keys, const PlanOptions& options);
 
 /// Where it was timed: whether weights are better fetched while the step before computes. False where it was
 /// not.
-bool fetches_ahead(const ir::Graph& graph, const PlanOptions& options);
+bool fetches_ahead(const PlanKeys& keys, const PlanOptions& options);
 
 /// Where it was timed: whether parallel convolutions are faster merged. False where it was not.
-bool takes_merging(const ir::Graph& graph, const PlanOptions& options);
+bool takes_merging(const PlanKeys& keys, const PlanOptions& options);
 
 /// Whether the kernel that a convolution, Concat, Split or Slice gets anyway serves with the pitches of the
 /// case: another one would cost more than the copies it saves.

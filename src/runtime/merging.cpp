@@ -16,7 +16,7 @@ std::optional<ir::Graph> with_merged_convolutions(const ir::Graph& graph) {
 }
 
 void merge_where_faster(ir::Graph& graph, const PlanOptions& options) {
-  if (!takes_merging(graph, options)) return;
+  if (!takes_merging(PlanKeys(graph), options)) return;
   if (std::optional<ir::Graph> merged = with_merged_convolutions(graph)) graph = std::move(*merged);
 }
 

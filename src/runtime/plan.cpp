@@ -32,11 +32,16 @@ Status check_static(const ir::Graph& graph) {
 class Planner {
  public:
   Planner(Plan& plan, const PlanOptions& options, PackCache& packs, ThreadPool& pool)
-      : plan_(plan), options_(options), packs_(packs), pool_(pool), order_(plan.graph.nodes()) {}
+      : plan_(plan),
+        options_(options),
+        packs_(packs),
+        pool_(pool),
+        order_(plan.graph.nodes()),
+        keys_(plan.graph) {}
 
   Status make() {
     plan_.sections = plan_slices(plan_.graph, order_, options_.slices, options_.threads);
-    if (has_bands(plan_.sections) && !takes_bands(plan_.graph, options_))
+    if (has_bands(plan_.sections) && !takes_bands(keys_, options_))
       plan_.sections = plan_slices(plan_.graph, order_, options_.slices.without_bands(), options_.threads);
     for (Section& section : plan_.sections) cut(section);
     const CanPitch can_pitch = [&](const ir::Node& node, const Pitches& pitches) {
@@ -46,8 +51,8 @@ class Planner {
     };
     storage_ = assign_storage(plan_.graph, order_, plan_.sections, can_pitch);
     for (const Section& section : plan_.sections) NARROW_DO(add_steps(section));
-    if (fetches_ahead(plan_.graph, options_)) fetch_ahead();
-    plan_.info.choices = choices_for_plan(plan_.graph, options_);
+    if (fetches_ahead(keys_, options_)) fetch_ahead();
+    plan_.info.choices = choices_for_plan(keys_, options_);
     plan_.copies = storage_.copies;
     plan_.arena_bytes = storage_.arena_bytes;
     plan_.info.arena_bytes = storage_.arena_bytes;
@@ -283,6 +288,7 @@ class Planner {
   PackCache& packs_;
   ThreadPool& pool_;
   std::vector<ir::Node*> order_;
+  const PlanKeys keys_;
   std::map<int64_t, std::vector<ir::Node*>> of_images_;
   std::map<size_t, std::vector<std::vector<Part>>> parts_;  // of the section that begins there: [band][step]
   Storage storage_;

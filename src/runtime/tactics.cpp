@@ -37,12 +37,9 @@ std::string graph_key(const ir::Graph& graph) {
   return hash_hex(keys);
 }
 
-}  // namespace
-
-std::string bands_key(const ir::Graph& graph) { return "Bands of " + graph_key(graph); }
-std::string fetching_key(const ir::Graph& graph) { return "Weights of " + graph_key(graph); }
-std::string merging_key(const ir::Graph& graph) {
-  std::string formats;  // which go together depends on them, too: passes/merge_parallel_convs.cpp
+/// Which convolutions go together depends on formats, too: passes/merge_parallel_convs.cpp.
+std::string formats_key(const ir::Graph& graph) {
+  std::string formats;
   for (const ir::Node* node : graph.nodes_of(ir::Op::FusedConv)) {
     const Quantization* quant = node->output()->type.quant.get();
     if (quant == nullptr || !quant->per_tensor()) continue;
@@ -51,7 +48,16 @@ std::string merging_key(const ir::Graph& graph) {
     formats += fmt::format(" {}", quant->zero_point[0]);
     if (!any_scale) formats += fmt::format("/{}", quant->scale[0]);
   }
-  return "Convolutions of " + graph_key(graph) + " " + hash_hex(formats);
+  return hash_hex(formats);
+}
+
+}  // namespace
+
+PlanKeys::PlanKeys(const ir::Graph& graph) {
+  const std::string key = graph_key(graph);
+  bands = "Bands of " + key;
+  fetching = "Weights of " + key;
+  merging = "Convolutions of " + key + " " + formats_key(graph);
 }
 
 std::string machine_key(Isa isa) { return cpu_features().model + " " + to_string(isa); }

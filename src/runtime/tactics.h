@@ -24,17 +24,19 @@ void put_fastest_first(Tactic& tactic, double margin);
 
 /// Everything the time of a step depends on but machine and threads: op, attributes, types.
 std::string case_key(const ir::Node& node);
-/// The same of a whole graph, for choices made once for all of it: whether its large images go through it in
-/// bands, whether weights are fetched while the step before computes, and whether convolutions that read the
-/// same value are one. Each is a tactic of the two below.
-std::string bands_key(const ir::Graph& graph);
+/// The same of a whole graph, for choices made once for all of it. Each is a tactic of the two below.
+struct PlanKeys {
+  explicit PlanKeys(const ir::Graph& graph);
+  std::string bands;     // whether large images go through the graph in bands
+  std::string fetching;  // whether weights are fetched while the step before computes
+  /// Whether convolutions that read the same value are one: of the graph before; where merging won, of the
+  /// merged one too.
+  std::string merging;
+};
 constexpr const char* kInBands = "in bands";
 constexpr const char* kWholeImages = "whole images";
-std::string fetching_key(const ir::Graph& graph);
 constexpr const char* kFetchedAhead = "fetched ahead";
 constexpr const char* kOnDemand = "on demand";
-/// Of the graph before; where merging won, of the merged one too.
-std::string merging_key(const ir::Graph& graph);
 constexpr const char* kMerged = "parallel convolutions merged";
 constexpr const char* kApart = "each convolution apart";
 

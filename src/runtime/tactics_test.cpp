@@ -49,13 +49,14 @@ TEST(Tactics, ComeBackFromJson) {
 /// Which convolutions go together depends on zero points, and on scales behind what is neither none nor relu.
 TEST(Tactics, MergingIsAskedOfFormatsToo) {
   const auto key = [](const char* scale, int zero, const char* activation) {
-    return merging_key(graph_from(fmt::format(R"(graph g(%x: u8[1,2,2,2]<0.5,3>) {{
+    return PlanKeys(graph_from(fmt::format(R"(graph g(%x: u8[1,2,2,2]<0.5,3>) {{
   @w: s8[1,2,1,1]<0.25,0> = [7, 8]
   %y: u8[1,2,2,1]<{},{}> = FusedConv(%x, @w) {{activation="{}", channels_last=1, out_dtype="u8"}}
   return %y as "y"
 }}
 )",
-                                              scale, zero, activation)));
+                                           scale, zero, activation)))
+        .merging;
   };
   EXPECT_EQ(key("0.5", 1, "relu"), key("0.25", 1, "relu"));
   EXPECT_NE(key("0.5", 1, "relu"), key("0.5", 2, "relu"));
@@ -292,7 +293,7 @@ TEST_P(Merging, IsTakenWhereItWon) {
   TacticCache cache(folder_, usable_isa(), 2);
   ASSERT_TRUE(timed.tune(shapes_, cache).ok());
   Session apart = session();
-  const std::string key = merging_key(*apart.engine_graph(shapes_).value());
+  const std::string key = PlanKeys(*apart.engine_graph(shapes_).value()).merging;
   ASSERT_TRUE(timed.tactics()->cases.contains(key));
   ASSERT_NE(cache.find(key), nullptr);
   ASSERT_EQ(cache.find(key)->size(), 2U);

@@ -21,7 +21,7 @@ inline std::shared_ptr<const runtime::Tactics> merging_tactics(runtime::Session&
   EXPECT_TRUE(graph.ok()) << (graph.ok() ? "" : graph.error().message());
   const char* lost = won == runtime::kMerged ? runtime::kApart : runtime::kMerged;
   runtime::Tactics tactics{runtime::machine_key(isa), {}};
-  tactics.cases[runtime::merging_key(**graph)] = {{won, 1}, {lost, 2}};
+  tactics.cases[runtime::PlanKeys(**graph).merging] = {{won, 1}, {lost, 2}};
   return std::make_shared<const runtime::Tactics>(std::move(tactics));
 }
 

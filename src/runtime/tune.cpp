@@ -137,9 +137,10 @@ Tactics tune_graph(const ir::Graph& graph, const PlanOptions& options, ThreadPoo
     if (known == nullptr) cache.add(key, tactic);
     tactics.cases[key] = std::move(tactic);
   };
+  const PlanKeys keys(graph);
   if (has_bands(plan_slices(graph, graph.nodes(), options.slices, options.threads)))
-    answer(bands_key(graph), kInBands, kWholeImages);
-  if (has_convolutions(graph)) answer(fetching_key(graph), kOnDemand, kFetchedAhead);
+    answer(keys.bands, kInBands, kWholeImages);
+  if (has_convolutions(graph)) answer(keys.fetching, kOnDemand, kFetchedAhead);
   return tactics;
 }
 
@@ -148,7 +149,7 @@ Tactics tune_graph(const ir::Graph& graph, const PlanOptions& options, ThreadPoo
 Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& pool, TacticCache& cache) {
   const std::optional<ir::Graph> merged = with_merged_convolutions(graph);
   if (!merged) return tune_graph(graph, options, pool, cache);
-  const std::string key = merging_key(graph);
+  const std::string key = PlanKeys(graph).merging;
   if (cache.find(key) == nullptr) {
     const PlanAnswer apart{kApart, graph, tune_graph(graph, options, pool, cache)},
         as_one{kMerged, *merged, tune_graph(*merged, options, pool, cache)};
@@ -163,7 +164,8 @@ Tactics tune(const ir::Graph& graph, const PlanOptions& options, ThreadPool& poo
   const bool wins = tactic[0].kernel == kMerged;
   Tactics tactics = tune_graph(wins ? *merged : graph, options, pool, cache);
   tactics.cases[key] = tactic;
-  if (wins) tactics.cases[merging_key(*merged)] = tactic;  // for `narrow explain`: the graph before is gone
+  if (wins)
+    tactics.cases[PlanKeys(*merged).merging] = tactic;  // for `narrow explain`: the graph before is gone
   return tactics;
 }
 
