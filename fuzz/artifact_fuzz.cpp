@@ -17,16 +17,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::memcpy(bytes.data() + kChecksumAt, &sum, sizeof(sum));
   }
   const std::filesystem::path& file = fuzz::file_of(bytes, ".narrow");
-  const Result<artifact::Package> package = artifact::read(file);
-  fuzz::check_error(package);
-  if (!package.ok()) return 0;
-  NARROW_CHECK(is_utf8(json_text(package->about)));
+  const Result<artifact::Opened> opened = artifact::read(file);
+  fuzz::check_error(opened);
+  if (!opened.ok()) return 0;
+  NARROW_CHECK(is_utf8(json_text(opened->about)));
   const Result<artifact::Ledger> ledger = artifact::read_ledger(file);
   fuzz::check_error(ledger);
   ir::Blob blob;
-  (void)ir::print(package->graph, &blob);
-  if (package->engine) {
-    const Result<ir::Graph> engine = package->engine->load();
+  const Result<ir::Graph> portable = opened->portable();
+  fuzz::check_error(portable);
+  if (portable.ok()) (void)ir::print(*portable, &blob);
+  if (opened->engine) {
+    const Result<ir::Graph> engine = opened->engine->load();
     fuzz::check_error(engine);
     if (engine.ok()) (void)ir::print(*engine, &blob);
   }

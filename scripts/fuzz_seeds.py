@@ -38,16 +38,32 @@ PACKED = b'''graph g(%x: f32[1,16]) {
   @w: f32[16,9] = packed 1
   @s: s8[16,16] = packed 2
   @t: u4[16,16] = packed 3
-  %y = MatMul(%x, @w)
+  %y: f32[1,9] = MatMul(%x, @w)
   return %y as "y", @v as "v", @s as "s", @t as "t"
 }
 '''
 
 
+def ports(text):
+    """The header's "inputs" and "outputs" of a graph whose values have plain names."""
+    types = dict(re.findall(r"%([\w./]+): (\w+(?:\[[^\]]*\])?(?:<[^>]*>)?)", text))
+    types |= {f"@{name}": kind for name, kind in re.findall(r"@([\w./]+): (\w+\[[^\]]*\](?:<[^>]*>)?) =", text)}
+    inputs = re.findall(r"%([\w./]+):", text[:text.index("{")])
+    returned = re.findall(r"([%@])([\w./]+) as \"([^\"]*)\"", text[text.rindex("return"):])
+    return {"inputs": [{"name": name, "type": types[name]} for name in inputs],
+            "outputs": [{"name": name, "type": types.get(value if kind == "%" else f"@{value}", "undefined")}
+                        for kind, value, name in returned]}
+
+
+def format_version():
+    """The last byte of the magic."""
+    return int(re.search(r"kMagic = .*'\\(\d+)'}", (ROOT / "src/artifact/container.h").read_text())[1], 8)
+
+
 def artifact(text):
     """Fixed part, padding to 4096, blob, graph, header; the target sets the checksum itself."""
     blob = bytes(range(128)) + bytes(64 * 64)
-    header = {"format": "narrow", "about": {"recipe": {"nodes": {}}}, "metadata": {"opset": "17"},
+    header = {"format": "narrow", "about": {"recipe": {"nodes": {}}}, **ports(text.decode()),
               "packed": [{"kernel": "conv_int8_avx2", "dtype": "s8", "dims": [3, 8, 3, 3, 1, 1, 1], "parts": [128, 0]},
                          {"kernel": "conv_f32_avx2", "dtype": "f32", "dims": [9, 16, 1, 1, 1, 1, 1], "parts": [0], "transposed": True},
                          {"sparse": "mask", "dtype": "s8", "shape": [16, 16], "bits": 8, "axis": 0, "run": 1, "mask": 0, "kept": 128},
@@ -57,7 +73,7 @@ def artifact(text):
               "engine": {"offset": 4096 + len(blob), "size": len(text), "shapes": {"x": [1, 16]}}}
     encoded = json.dumps(header).encode()
     encoded += b" " * (1 if (4096 + len(blob) + len(text) + len(encoded)) % 16 == 0 else 0)
-    fixed = b"NARROW\0\4" + struct.pack("<QQQ", 4096 + len(blob) + len(text), len(encoded), 0)
+    fixed = b"NARROW\0" + bytes([format_version()]) + struct.pack("<QQQ", 4096 + len(blob) + len(text), len(encoded), 0)
     return fixed.ljust(4096, b"\0") + blob + text + encoded
 
 

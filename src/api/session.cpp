@@ -47,9 +47,10 @@ struct Session::State {
   inner::TensorMap in, out;  // of the last run; both empty or both of the same shapes' run
 
   explicit State(inner::Session opened) : session(std::move(opened)) {
-    for (const ir::Value* input : session.inputs()) inputs.push_back(info_of(input->name, input->type));
-    for (const ir::GraphOutput& output : session.outputs())
-      outputs.push_back(info_of(output.name, output.value->type));
+    for (const ir::Port& input : session.interface().inputs)
+      inputs.push_back(info_of(input.name, input.type));
+    for (const ir::Port& output : session.interface().outputs)
+      outputs.push_back(info_of(output.name, output.type));
   }
   Status compute(const Tensors& given);
   Status plan_and_compute(const Tensors& given);

@@ -17,17 +17,31 @@
 namespace narrow::artifact {
 namespace {
 
-Json metadata_json(const ir::Graph& graph) {
-  Json json = Json::object();
-  for (const auto& [key, value] : graph.metadata) json[key] = value;
-  return json;
+Json ports_json(const std::vector<ir::Port>& ports) {
+  Json list = Json::array();
+  for (const ir::Port& port : ports) list.push_back({{"name", port.name}, {"type", ir::print(port.type)}});
+  return list;
 }
 
-void read_metadata(const Json& header, ir::Graph& graph) {
-  const auto metadata = header.find("metadata");
-  if (metadata == header.end() || !metadata->is_object()) return;
-  for (const auto& [key, value] : metadata->items())
-    if (value.is_string()) graph.metadata[key] = value.get<std::string>();
+/// A list of the header.
+Result<std::vector<ir::Port>> read_ports(const Json& header, const char* name, const std::string& subject) {
+  const auto damaged = [&] {
+    return Error{Code::invalid_model, subject,
+                 std::string("a list '") + name + "' of names and types in the header", "something else",
+                 "the file is damaged; build it again"};
+  };
+  std::vector<ir::Port> ports;
+  const auto list = header.find(name);
+  if (list == header.end() || !list->is_array()) return damaged();
+  for (const Json& json : *list) {
+    const bool texts = json.is_object() && json.contains("name") && json["name"].is_string() &&
+                       json.contains("type") && json["type"].is_string();
+    if (!texts) return damaged();
+    Result<ir::TensorType> type = ir::parse_type(json["type"].get_ref<const std::string&>());
+    if (!type.ok()) return damaged();
+    ports.push_back({json["name"].get<std::string>(), std::move(type).value()});
+  }
+  return ports;
 }
 
 Error in_file(Error error, const std::filesystem::path& path) {
@@ -110,7 +124,11 @@ Status write(const std::filesystem::path& path, const Package& package) {
     contents = contents_of(package, &engine);
   }
   if (!contents) contents = contents_of(package, nullptr);
-  Json header = {{"format", "narrow"}, {"about", package.about}, {"metadata", metadata_json(package.graph)}};
+  const ir::Interface interface = ir::interface_of(package.graph);
+  Json header = {{"format", "narrow"},
+                 {"about", package.about},
+                 {"inputs", ports_json(interface.inputs)},
+                 {"outputs", ports_json(interface.outputs)}};
   if (!contents->packed.empty()) header["packed"] = contents->packed;
   if (!contents->engine.empty()) {
     for (const auto& [name, shape] : package.engine->shapes) header["engine"]["shapes"][name] = shape;
@@ -127,32 +145,27 @@ struct PackedOrWidened {
   Tensor widened;
 };
 
-/// Constants that are kept packed, as the graphs of a file name them.
+/// Constants that are kept packed, as the graphs of a file name them: all share one tensor.
 class PackedConstants {
  public:
-  PackedConstants(const std::vector<PackedOrWidened>& list, std::string subject)
-      : subject_(std::move(subject)) {
-    for (const PackedOrWidened& one : list) tensors_.push_back(one.widened);
+  /// Sets `constant` of what is packed.
+  PackedConstants(std::vector<PackedOrWidened>& list, std::string subject) : subject_(std::move(subject)) {
+    for (PackedOrWidened& one : list) {
+      if (one.packed) one.packed->constant = deferred_constant(*one.packed);
+      tensors_.push_back(one.packed ? one.packed->constant : one.widened);
+    }
   }
 
-  /// The first graph that names one makes it; others share it.
-  Result<Tensor> get(int64_t number, DType dtype, const Shape& shape,
-                     const std::vector<PackedOrWidened>* list) {
-    const std::string name = subject_ + ": packed " + std::to_string(number);
+  Result<Tensor> get(int64_t number, DType dtype, const Shape& shape) const {
     const bool known = number >= 0 && number < static_cast<int64_t>(tensors_.size());
-    Tensor* tensor = known ? &tensors_[static_cast<size_t>(number)] : nullptr;
-    if (tensor != nullptr && !tensor->defined() && list != nullptr) {
-      NARROW_TRY(*tensor,
-                 deferred_constant(*(*list)[static_cast<size_t>(number)].packed, dtype, shape, name));
-    }
+    const Tensor* tensor = known ? &tensors_[static_cast<size_t>(number)] : nullptr;
     if (tensor == nullptr || tensor->dtype() != dtype || tensor->elements() != elements_of(shape))
-      return Error{Code::invalid_model, name,
+      return Error{Code::invalid_model, subject_ + ": packed " + std::to_string(number),
                    std::string("a packed constant ") + to_string(dtype) + to_string(shape),
                    tensor == nullptr ? "only " + std::to_string(tensors_.size()) : "another",
                    "the file is damaged; build it again"};
     return tensor->reshaped(shape);
   }
-  const Tensor& at(size_t number) const { return tensors_[number]; }
 
  private:
   std::vector<Tensor> tensors_;
@@ -188,67 +201,75 @@ std::map<std::string, Shape> engine_shapes(const Json& header) {
   return shapes;
 }
 
-Result<ir::Graph> parse_verified(std::string_view text, std::span<const std::byte> blob,
-                                 const std::shared_ptr<const MappedFile>& file,
-                                 const ir::PackedSource& source, const std::filesystem::path& path) {
-  Result<ir::Graph> graph = ir::parse(text, blob, file, source);
-  if (!graph.ok()) return in_file(std::move(graph).error(), path);
-  if (Status status = ir::verify(*graph); !status.ok()) return in_file(std::move(status).error(), path);
-  return graph;
-}
+/// What both graphs of a file are read from.
+struct Source {
+  std::shared_ptr<const MappedFile> file;
+  std::filesystem::path path;
+  std::span<const std::byte> blob;
+  PackedConstants packed;
 
-Result<Package> from_sections(Sections sections, const std::shared_ptr<const MappedFile>& file,
-                              const std::filesystem::path& path) {
-  Package package;
-  NARROW_TRY(std::vector<PackedOrWidened> packed, read_packed(sections, file, path.string()));
-  const auto constants = std::make_shared<PackedConstants>(packed, path.string());
-  const ir::PackedSource source = [&](int64_t number, DType dtype, const Shape& shape) {
-    return constants->get(number, dtype, shape, &packed);
-  };
-  NARROW_TRY(package.graph, parse_verified(sections.graph, sections.blob, file, source, path));
-  for (size_t i = 0; i < packed.size(); ++i) {
-    if (!packed[i].packed) continue;
-    if (!constants->at(i).defined()) {  // the engine's graph alone reads it
-      const kernels::ConvSpec& spec = packed[i].packed->spec;
-      const kernels::ConvShape& s = spec.shape;
-      const Shape shape =
-          packed[i].packed->transposed ? Shape{s.c, s.oc} : Shape{s.oc, s.c / s.groups, s.kh, s.kw};
-      NARROW_DO(constants->get(static_cast<int64_t>(i), spec.weights, shape, &packed));
-    }
-    packed[i].packed->constant = constants->at(i);
-    package.packed.push_back(std::move(*packed[i].packed));
+  Result<ir::Graph> graph(std::string_view text) const {
+    const ir::PackedSource constants = [this](int64_t number, DType dtype, const Shape& shape) {
+      return packed.get(number, dtype, shape);
+    };
+    Result<ir::Graph> graph = ir::parse(text, blob, file, constants);
+    if (!graph.ok()) return in_file(std::move(graph).error(), path);
+    if (Status status = ir::verify(*graph); !status.ok()) return in_file(std::move(status).error(), path);
+    return graph;
   }
-  read_metadata(sections.header, package.graph);
+};
+
+Result<Opened> from_sections(Sections sections, const std::shared_ptr<const MappedFile>& file,
+                             const std::filesystem::path& path) {
+  Opened opened;
+  NARROW_TRY(opened.interface.inputs, read_ports(sections.header, "inputs", path.string()));
+  NARROW_TRY(opened.interface.outputs, read_ports(sections.header, "outputs", path.string()));
+  NARROW_TRY(std::vector<PackedOrWidened> list, read_packed(sections, file, path.string()));
+  PackedConstants constants(list, path.string());
+  for (PackedOrWidened& one : list)
+    if (one.packed) opened.packed.push_back(std::move(*one.packed));
+  const auto source = std::make_shared<const Source>(Source{file, path, sections.blob, std::move(constants)});
+  opened.portable = [source, text = sections.graph, interface = opened.interface]() -> Result<ir::Graph> {
+    NARROW_TRY(ir::Graph graph, source->graph(text));
+    if (ir::interface_of(graph) != interface)
+      return Error{Code::invalid_model, source->path.string(), "the inputs and outputs its header names",
+                   "a graph of others", "the file is damaged; build it again"};
+    return graph;
+  };
   if (!sections.engine.empty())
-    package.engine =
-        EngineGraph{engine_shapes(sections.header),
-                    [text = sections.engine, blob = sections.blob, file, constants, path] {
-                      const ir::PackedSource shared = [&](int64_t number, DType dtype, const Shape& shape) {
-                        return constants->get(number, dtype, shape, nullptr);
-                      };
-                      return parse_verified(text, blob, file, shared, path);
-                    }};
-  package.about = std::move(sections.header["about"]);
-  return package;
+    opened.engine = EngineGraph{engine_shapes(sections.header),
+                                [source, text = sections.engine] { return source->graph(text); }};
+  opened.about = std::move(sections.header["about"]);
+  return opened;
 }
 
-/// The sum is computed while the graph is read, by threads of its own, which bring the file's pages in as
-/// they meet them; a file that is damaged is that, whatever else is wrong with it.
-Result<Package> read_any(const std::filesystem::path& path) {
+/// A file that is damaged is that, whatever else is wrong with it.
+Result<Opening> start(const std::filesystem::path& path) {
   NARROW_TRY(const auto file, MappedFile::open(path));
   NARROW_TRY(Sections sections, unpack(file->bytes(), path.string()));
-  std::future<Status> intact =
-      std::async(std::launch::async, [&] { return check_sum(file->bytes(), path.string()); });
-  Result<Package> package =
+  Opening opening;
+  opening.intact =
+      std::async(std::launch::async, [file, name = path.string()] { return check_sum(file->bytes(), name); });
+  Result<Opened> opened =
       within_memory(path.string(), [&] { return from_sections(std::move(sections), file, path); });
-  NARROW_DO(intact.get());
-  return package;
+  if (!opened.ok()) {
+    NARROW_DO(opening.intact.get());
+    return std::move(opened).error();
+  }
+  opening.file = std::move(opened).value();
+  return opening;
 }
 
 }  // namespace
 
-Result<Package> read(const std::filesystem::path& path) {
-  return within_memory(path.string(), [&] { return read_any(path); });
+Result<Opening> start_reading(const std::filesystem::path& path) {
+  return within_memory(path.string(), [&] { return start(path); });
+}
+
+Result<Opened> read(const std::filesystem::path& path) {
+  NARROW_TRY(Opening opening, start_reading(path));
+  NARROW_DO(opening.intact.get());
+  return std::move(opening.file);
 }
 
 bool is_artifact(const std::filesystem::path& path) {

@@ -12,7 +12,7 @@
 
 namespace narrow::artifact {
 
-constexpr std::array<char, 8> kMagic = {'N', 'A', 'R', 'R', 'O', 'W', '\0', '\6'};
+constexpr std::array<char, 8> kMagic = {'N', 'A', 'R', 'R', 'O', 'W', '\0', '\7'};
 constexpr size_t kVersionAt = 7;  // within the magic
 constexpr int64_t kFixedBytes = 32;
 constexpr int64_t kBlobAt = 4096;  // a page: a mapped blob's 64-byte offsets are 64-byte addresses

@@ -201,7 +201,8 @@ const char* to_string(Bytes kind) {
 
 Result<Ledger> read_ledger(const std::filesystem::path& path) {
   return within_memory(path.string(), [&]() -> Result<Ledger> {
-    NARROW_DO(read(path));  // what is no artifact is refused as everywhere
+    NARROW_TRY(const Opened opened, read(path));  // what is no artifact is refused as everywhere
+    NARROW_DO(opened.portable());
     NARROW_TRY(const auto file, MappedFile::open(path));
     return ledger_of(file, path.string());
   });

@@ -124,18 +124,14 @@ Result<PackedConstant> packed_from_json(const Json& json, std::span<const std::b
   return packed;
 }
 
-Result<Tensor> deferred_constant(const PackedConstant& packed, DType dtype, const Shape& shape,
-                                 const std::string& subject) {
+Tensor deferred_constant(const PackedConstant& packed) {
   const ConvShape& s = packed.spec.shape;
-  const bool fits =
-      packed.transposed ? shape == Shape{s.c, s.oc} : narrow::elements_of(shape) == elements_of(s);
-  if (dtype != packed.spec.weights || !fits)
-    return damaged(subject, fmt::format("{} {}", to_string(packed.spec.weights), elements_of(s)),
-                   fmt::format("{}{}", to_string(dtype), to_string(shape)));
+  const Shape shape = packed.transposed ? Shape{s.c, s.oc} : Shape{s.oc, s.c / s.groups, s.kh, s.kw};
   PackedConstant source{{}, packed.kernel, packed.spec, packed.transposed, {}};
   for (const AlignedBuffer& part : packed.parts) source.parts.push_back(part.share());
   auto shared = std::make_shared<const PackedConstant>(std::move(source));
-  return Tensor::deferred(dtype, shape, [shared](std::byte* out) { unpack_constant(*shared, out); });
+  return Tensor::deferred(packed.spec.weights, shape,
+                          [shared](std::byte* out) { unpack_constant(*shared, out); });
 }
 
 }  // namespace narrow::artifact

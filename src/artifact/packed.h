@@ -35,8 +35,8 @@ Json to_json(const PackedConstant& packed, std::span<const int64_t> offsets);
 /// Everything but `constant`; parts borrow `blob`, whose owner they keep. Errors: invalid_model.
 Result<PackedConstant> packed_from_json(const Json& json, std::span<const std::byte> blob,
                                         const std::shared_ptr<const void>& owner, const std::string& subject);
-/// A constant that unpacks on its first read. Error invalid_model when the type or the shape does not fit.
-Result<Tensor> deferred_constant(const PackedConstant& packed, DType dtype, const Shape& shape,
-                                 const std::string& subject);
+/// The constant in the order of the graph, [oc, c/groups, kh, kw] or [c, oc], which unpacks on its first
+/// read.
+Tensor deferred_constant(const PackedConstant& packed);
 
 }  // namespace narrow::artifact

@@ -167,14 +167,14 @@ TEST_F(SparseFile, GraphsShareWhatIsPutTogether) {
   const auto back = read(path_);
   ASSERT_TRUE(back.ok()) << back.error().message();
   EXPECT_TRUE(back->packed.empty());
+  const auto graph = back->portable();
+  ASSERT_TRUE(graph.ok()) << graph.error().message();
   for (const char* name : {"w", "s", "z"})
-    EXPECT_TRUE(
-        back->graph.find_value(name)->constant().same_bits(package.graph.find_value(name)->constant()))
+    EXPECT_TRUE(graph->find_value(name)->constant().same_bits(package.graph.find_value(name)->constant()))
         << name;
   const auto engine = back->engine->load();
   ASSERT_TRUE(engine.ok()) << engine.error().message();
-  EXPECT_EQ(engine->find_value("w")->constant().identity(),
-            back->graph.find_value("w")->constant().identity());
+  EXPECT_EQ(engine->find_value("w")->constant().identity(), graph->find_value("w")->constant().identity());
 }
 
 TEST_F(SparseFile, TheLedgerSumsToTheFile) {
@@ -212,13 +212,17 @@ TEST_F(SparseFile, DamageIsRefused) {
   blob += std::string(4096 / 4, '\7');
   const Json good = {{"sparse", "mask"}, {"dtype", "s8"}, {"shape", {16, 256}}, {"bits", 8},
                      {"axis", 1},        {"run", 1},      {"mask", 0},          {"kept", 512}};
-  const auto attempt = [&](const Json& json, std::string_view bytes) {
-    EXPECT_TRUE(write_file(path_, pack(bytes, graph, {{"packed", Json::array({json})}})).ok());
-    return read(path_);
+  const auto attempt = [&](const Json& json, std::string_view bytes) -> Result<ir::Graph> {
+    const Json header = {{"packed", Json::array({json})},
+                         {"inputs", Json::array()},
+                         {"outputs", Json::array({{{"name", "w"}, {"type", "s8[16,256]"}}})}};
+    EXPECT_TRUE(write_file(path_, pack(bytes, graph, header)).ok());
+    NARROW_TRY(const Opened opened, read(path_));
+    return opened.portable();
   };
   const auto whole = attempt(good, blob);
   ASSERT_TRUE(whole.ok()) << whole.error().message();
-  const auto values = whole->graph.find_value("w")->constant().data<int8_t>();
+  const auto values = whole->find_value("w")->constant().data<int8_t>();
   for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], i % 4 == 0 ? 7 : 0) << i;
   const auto expect_refused = [&](const char* key, const Json& value, const char* part) {
     Json changed = good;

@@ -162,7 +162,7 @@ Result<int64_t> batch_within(const CalibrateOptions& options, runtime::Session& 
   for (int64_t batch = dataset.batch_of(std::min(options.batch, dataset.size()));; batch /= 2) {
     NARROW_TRY(const data::Batch first, dataset.read(0, batch, pool));
     NARROW_TRY(const runtime::CarriedStates states,
-               runtime::CarriedStates::create(dataset.info().states, session.graph()));
+               runtime::CarriedStates::create(dataset.info().states, session.interface()));
     NARROW_TRY(const int64_t bytes, memory_for(session, states.with(first.inputs)));
     if (bytes <= options.memory) return batch;
     if (batch == dataset.batch_of(1))
@@ -190,7 +190,8 @@ Result<Profile> calibrate(const ir::Graph& graph, const std::string& model_hash,
   if (options.memory > 0) {
     NARROW_TRY(batch_size, batch_within(options, session, dataset, *pool));
   }
-  NARROW_TRY(runtime::CarriedStates states, runtime::CarriedStates::create(dataset.info().states, graph));
+  NARROW_TRY(runtime::CarriedStates states,
+             runtime::CarriedStates::create(dataset.info().states, ir::interface_of(graph)));
   for (int64_t first = 0; first < total; first += batch_size) {
     report(progress, "calibrate", first, total);
     NARROW_TRY(const data::Batch batch, dataset.read(first, std::min(batch_size, total - first), *pool));

@@ -74,7 +74,7 @@ class Chooser {
                   available = std::max<int64_t>(1, dataset.size() / batch);
     const bool sequence = !dataset.info().states.empty();
     NARROW_TRY(runtime::CarriedStates states,
-               runtime::CarriedStates::create(dataset.info().states, session_.graph()));
+               runtime::CarriedStates::create(dataset.info().states, session_.interface()));
     for (int64_t b = 0; b < batches; ++b) {
       const int64_t first = sequence ? b * batch : b * available / batches * batch;
       NARROW_TRY(const data::Batch sample,

@@ -53,9 +53,12 @@ Result<Pools> make_pools(const Options& o) {
   return pools;
 }
 
-Result<TensorMap> inputs_for(const Options& o, const runtime::Session& session, ThreadPool& pool) {
-  if (o.data.empty()) return bench::random_inputs(session.graph(), o.batch, o.length, o.common.seed);
-  NARROW_TRY(const auto dataset, data::open_dataset(o.data, verify::input_specs(session)));
+Result<TensorMap> inputs_for(const Options& o, runtime::Session& session, ThreadPool& pool) {
+  if (o.data.empty()) {
+    NARROW_TRY(const ir::Graph* graph, session.graph());
+    return bench::random_inputs(*graph, o.batch, o.length, o.common.seed);
+  }
+  NARROW_TRY(const auto dataset, data::open_dataset(o.data, verify::input_specs(session.interface())));
   const int64_t count = dataset->batch_of(o.batch);
   if (dataset->size() < count)
     return Error{.code = Code::invalid_data,
@@ -64,7 +67,7 @@ Result<TensorMap> inputs_for(const Options& o, const runtime::Session& session, 
                  .got = fmt::format("{}", dataset->size())};
   NARROW_TRY(const data::Batch batch, dataset->read(0, count, pool));
   NARROW_TRY(const runtime::CarriedStates states,
-             runtime::CarriedStates::create(dataset->info().states, session.graph()));
+             runtime::CarriedStates::create(dataset->info().states, session.interface()));
   return states.with(batch.inputs);
 }
 

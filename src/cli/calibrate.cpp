@@ -34,7 +34,8 @@ Status write_tensorrt_cache(const std::string& path, const calib::Profile& profi
 Result<int> run(const Options& o) {
   NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.model));
   const pipeline::Model& model = original.model;
-  NARROW_TRY(const auto dataset, data::open_dataset(o.data, verify::input_specs(model.graph)));
+  NARROW_TRY(const auto dataset,
+             data::open_dataset(o.data, verify::input_specs(ir::interface_of(model.graph))));
   auto pool = std::make_shared<ThreadPool>(o.common.threads);
   NARROW_TRY(const calib::RangeOptions ranges, parse_ranges(o.method, o.percentile));
   NARROW_TRY(const calib::Profile profile,

@@ -108,7 +108,7 @@ std::string text_of(const calib::DataCheck& check, int64_t layers) {
 Result<int> run(const Options& o) {
   NARROW_TRY(const calib::RangeOptions ranges, parse_ranges(o.method, o.percentile));
   NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.model));
-  const std::vector<data::InputSpec> inputs = verify::input_specs(original.model.graph);
+  const std::vector<data::InputSpec> inputs = verify::input_specs(ir::interface_of(original.model.graph));
   NARROW_TRY(const auto calibration, data::open_dataset(o.calibration, inputs));
   NARROW_TRY(const auto evaluation, data::open_dataset(o.evaluation, inputs));
   NARROW_TRY(const calib::DataCheck check,

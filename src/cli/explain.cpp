@@ -74,7 +74,7 @@ Result<Json> explain_plan(const Options& o, const fs::path& file, std::string& t
   auto pool = std::make_shared<ThreadPool>(o.common.threads);
   NARROW_TRY(runtime::Session session, runtime::Session::open(file, pool));
   NARROW_TRY(const runtime::PlanInfo info,
-             session.plan_info(pipeline::default_shapes(session.graph(), o.batch, o.length)));
+             session.plan_info(pipeline::default_shapes(session.interface(), o.batch, o.length)));
   std::vector<std::vector<std::string>> rows;
   Json steps = Json::array();
   Rejections rejections;
@@ -250,8 +250,8 @@ Result<int> run(const Options& o) {
     NARROW_TRY(json, explain_folder(o, text));
   } else {
     if (artifact::is_artifact(o.path)) {
-      NARROW_TRY(const artifact::Package package, artifact::read(o.path));
-      const Json& recipe = member(package.about, "recipe");
+      NARROW_TRY(const artifact::Opened file, artifact::read(o.path));
+      const Json& recipe = member(file.about, "recipe");
       explain_recipe(recipe, text);
       add_lines(member(recipe, "notes"), text);
       text += "\n";

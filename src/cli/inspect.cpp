@@ -42,9 +42,9 @@ std::string why_not_int8(const ir::Node& node, const quant::IntegerRegions& regi
 
 Result<ir::Graph> load(const std::string& path, Json& about) {
   if (artifact::is_artifact(path)) {
-    NARROW_TRY(artifact::Package package, artifact::read(path));
-    about = package.about;
-    return std::move(package.graph);
+    NARROW_TRY(artifact::Opened file, artifact::read(path));
+    about = std::move(file.about);
+    return file.portable();
   }
   NARROW_TRY(pipeline::Model model, pipeline::load_model(path));
   about = {{"hash", model.hash}, {"bytes", model.file_bytes}};

@@ -123,7 +123,8 @@ Result<int> run(const Options& o) {
   auto pool = std::make_shared<ThreadPool>(o.common.threads);
   NARROW_TRY(runtime::Session session, runtime::Session::open(file, pool));
   const bench::Roofs before = pipeline::measure_roofs(pool->threads());
-  const TensorMap inputs = bench::random_inputs(session.graph(), o.batch, o.length, o.common.seed);
+  NARROW_TRY(const ir::Graph* graph, session.graph());
+  const TensorMap inputs = bench::random_inputs(*graph, o.batch, o.length, o.common.seed);
   NARROW_TRY(bench::Profile profile, bench::profile(session, inputs, o.repetitions, make_progress(o.common)));
   profile.set_roofs(bench::higher(before, pipeline::measure_roofs(pool->threads())));
   const Json machine = bench::environment(pool->threads());

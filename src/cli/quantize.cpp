@@ -80,7 +80,7 @@ Result<int> run(const Options& o) {
   } else {
     std::unique_ptr<data::Dataset> dataset;
     if (!o.data.empty()) {
-      NARROW_TRY(dataset, data::open_dataset(o.data, verify::input_specs(model.graph)));
+      NARROW_TRY(dataset, data::open_dataset(o.data, verify::input_specs(ir::interface_of(model.graph))));
     }
     NARROW_TRY(
         pipeline::Quantized quantized,

@@ -113,10 +113,11 @@ Result<int> run(const Options& o) {
   NARROW_TRY(const pipeline::Original original, pipeline::load_original(o.reference));
   const pipeline::Model& model = original.model;
   NARROW_TRY(runtime::Session reference, runtime::Session::create(model.graph, pool));
-  NARROW_TRY(const auto dataset, data::open_dataset(o.data, verify::input_specs(model.graph)));
-  for (const ir::GraphOutput& output : reference.outputs())
-    if (std::none_of(build.outputs().begin(), build.outputs().end(),
-                     [&](const ir::GraphOutput& b) { return b.name == output.name; }))
+  NARROW_TRY(const auto dataset,
+             data::open_dataset(o.data, verify::input_specs(ir::interface_of(model.graph))));
+  const std::vector<ir::Port>& made = build.interface().outputs;
+  for (const ir::Port& output : reference.interface().outputs)
+    if (std::none_of(made.begin(), made.end(), [&](const ir::Port& b) { return b.name == output.name; }))
       return Error{.code = Code::invalid_argument,
                    .subject = o.artifact,
                    .expected = "the outputs of " + o.reference,
@@ -173,12 +174,13 @@ Result<int> run(const Options& o) {
   runtime::SessionOptions observe;
   observe.observe_all = true;
   NARROW_TRY(runtime::Session observed, runtime::Session::create(model.graph, pool, observe));
-  const std::set<std::string> rescaled = verify::rescaled_of(build.graph());
+  NARROW_TRY(const ir::Graph* portable, build.graph());
+  const std::set<std::string> rescaled = verify::rescaled_of(*portable);
   NARROW_TRY(const std::vector<verify::LayerReport> layers,
              verify::compare_layers(observed, build, *dataset, o.layer_samples, *pool,
                                     make_progress(o.common), rescaled));
   std::vector<std::string> findings = verify::findings(layers);
-  const std::vector<std::string> hazards = verify::hazards(build.graph(), layers);
+  const std::vector<std::string> hazards = verify::hazards(*portable, layers);
   findings.insert(findings.end(), hazards.begin(), hazards.end());
   std::string text = figures_text(figures) + layers_text(layers) + "\n";
   if (!rescaled.empty())

@@ -69,4 +69,9 @@ Result<Graph> parse(std::string_view text, std::span<const std::byte> blob = {},
                     std::shared_ptr<const void> owner = nullptr, const PackedSource& packed = {},
                     std::vector<Placement>* placements = nullptr);
 
+/// A type alone, with all its scales in the text.
+std::string print(const TensorType& type);
+/// Errors: invalid_model.
+Result<TensorType> parse_type(std::string_view text);
+
 }  // namespace narrow::ir

@@ -33,7 +33,7 @@ Status open_inputs(BuildState& s) {
   s.result.summary = summarize(s.model.graph);
   s.result.model_hash = s.model.hash;
   s.result.passes = s.model.passes;
-  const auto inputs = verify::input_specs(s.model.graph);
+  const auto inputs = verify::input_specs(ir::interface_of(s.model.graph));
   NARROW_TRY(s.calib, data::open_dataset(s.options.calib, inputs));
   s.result.calib_hash = s.calib->info().hash;
   if (!s.options.eval.empty()) {
@@ -43,7 +43,7 @@ Status open_inputs(BuildState& s) {
   NARROW_DO(begin_proof(s));
   NARROW_TRY(const data::Batch sample, s.calib->read(0, s.calib->batch_of(1), *s.pool));
   NARROW_TRY(const runtime::CarriedStates states,
-             runtime::CarriedStates::create(s.calib->info().states, s.model.graph));
+             runtime::CarriedStates::create(s.calib->info().states, ir::interface_of(s.model.graph)));
   for (const auto& [name, tensor] : states.with(sample.inputs)) s.shapes[name] = tensor.shape();
   s.origin = {{"tool", "narrow 0.1.0"}, {"model", s.model.hash}, {"calibration_data", s.calib->info().hash}};
   return {};

@@ -46,7 +46,7 @@ Status keep_plans(BuildState& s, const std::vector<bench::Contestant>& timed) {
 Status repeat_inputs(BuildState& s) {
   NARROW_TRY(const data::Batch sample, s.layer_data().read(0, s.layer_data().batch_of(1), *s.pool));
   NARROW_TRY(const runtime::CarriedStates states,
-             runtime::CarriedStates::create(s.layer_data().info().states, s.model.graph));
+             runtime::CarriedStates::create(s.layer_data().info().states, ir::interface_of(s.model.graph)));
   const TensorMap inputs = states.with(sample.inputs);
   s.timed_inputs = s.layer_data().info().largest_batch > 0 ? inputs : repeat(inputs, s.options.batch);
   return {};

@@ -72,7 +72,7 @@ class Debugger {
     model_ = std::move(original.model);
     if (options_.precision == Precision::int8) given_ = std::move(original.given);
     result_.notes = std::move(original.notes);
-    const auto inputs = verify::input_specs(model_.graph);
+    const auto inputs = verify::input_specs(ir::interface_of(model_.graph));
     NARROW_TRY(calib_, data::open_dataset(options_.calib, inputs));
     NARROW_TRY(eval_, data::open_dataset(options_.eval, inputs));
     NARROW_TRY(profile_, calibrate_model(model_, *calib_, pool_, {.memory = options_.memory}, options_.ranges,

@@ -101,24 +101,24 @@ Result<Original> load_original(const std::filesystem::path& path) {
   return original;
 }
 
-std::map<std::string, Shape> default_shapes(const ir::Graph& graph, int64_t batch, int64_t free) {
+std::map<std::string, Shape> default_shapes(const ir::Interface& model, int64_t batch, int64_t free) {
   // A symbol is one number wherever it stands: [batch, seq] beside a state [2, batch, 64].
   std::map<std::string, int64_t> numbers;
-  for (const ir::Value* input : graph.inputs())
-    if (!input->type.dims.empty() && !input->type.dims[0].symbol.empty())
-      numbers[input->type.dims[0].symbol] = batch;
+  for (const ir::Port& input : model.inputs)
+    if (!input.type.dims.empty() && !input.type.dims[0].symbol.empty())
+      numbers[input.type.dims[0].symbol] = batch;
   std::map<std::string, Shape> shapes;
-  for (const ir::Value* input : graph.inputs()) {
+  for (const ir::Port& input : model.inputs) {
     Shape shape;
-    for (size_t i = 0; i < input->type.dims.size(); ++i) {
-      const ir::Dim& dim = input->type.dims[i];
+    for (size_t i = 0; i < input.type.dims.size(); ++i) {
+      const ir::Dim& dim = input.type.dims[i];
       const auto number = numbers.find(dim.symbol);
       shape.push_back(dim.known()                                      ? dim.value
                       : !dim.symbol.empty() && number != numbers.end() ? number->second
                       : i == 0                                         ? batch
                                                                        : free);
     }
-    shapes[input->name] = shape;
+    shapes[input.name] = shape;
   }
   return shapes;
 }
@@ -128,7 +128,7 @@ ir::Graph bound_to_one_sample(const ir::Graph& graph) {
   // Sizes that follow from shapes are constants now; without them some dimensions would stay unknown.
   const passes::PassContext context{.evaluate = runtime::reference::evaluate};
   const std::array fold = {*passes::find_pass("fold_constants")};
-  if (!ir::bind_shapes(bound, default_shapes(graph, 1, 1)).ok() ||
+  if (!ir::bind_shapes(bound, default_shapes(ir::interface_of(graph), 1, 1)).ok() ||
       !passes::run_passes(bound, fold, context).ok())
     return graph.clone();
   return bound;

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "ir/graph.h"
+#include "ir/interface.h"
 #include "passes/pass.h"
 #include "pipeline/given_pairs.h"
 
@@ -44,7 +45,7 @@ struct ModelSummary {
 ModelSummary summarize(const ir::Graph& graph);
 
 /// A shape per input for planning: the first free dimension is `batch`, others `free`.
-std::map<std::string, Shape> default_shapes(const ir::Graph& graph, int64_t batch, int64_t free);
+std::map<std::string, Shape> default_shapes(const ir::Interface& model, int64_t batch, int64_t free);
 /// The graph with every free dimension 1, for counting; as it is when it cannot be bound so.
 ir::Graph bound_to_one_sample(const ir::Graph& graph);
 

@@ -32,11 +32,11 @@ Status read_graph_text(const fs::path& path) {
 Status run_model(const fs::path& path) {
   NARROW_TRY(runtime::Session session, runtime::Session::open(path, std::make_shared<ThreadPool>(2)));
   TensorMap inputs;
-  for (const ir::Value* input : session.inputs()) {
+  for (const ir::Port& input : session.interface().inputs) {
     Shape shape;
-    for (const ir::Dim& dim : input->type.dims)
+    for (const ir::Dim& dim : input.type.dims)
       shape.push_back(std::min<int64_t>(dim.known() ? dim.value : 1, 64));
-    inputs[input->name] = Tensor::zeros(input->type.dtype, shape);
+    inputs[input.name] = Tensor::zeros(input.type.dtype, shape);
   }
   NARROW_DO(session.run(inputs));
   return {};

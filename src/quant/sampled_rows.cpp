@@ -73,7 +73,8 @@ Result<std::map<std::string, Tensor>> sample_rows(const ir::Graph& graph, const 
                 available = std::max<int64_t>(1, dataset.size() / batch);
   RowKeeper keeper(values, std::max<int64_t>(1, options.rows / batches));
   const bool sequence = !dataset.info().states.empty();
-  NARROW_TRY(runtime::CarriedStates states, runtime::CarriedStates::create(dataset.info().states, graph));
+  NARROW_TRY(runtime::CarriedStates states,
+             runtime::CarriedStates::create(dataset.info().states, ir::interface_of(graph)));
   for (int64_t b = 0; b < batches; ++b) {
     const int64_t first = sequence ? b * batch : b * available / batches * batch;
     NARROW_TRY(const data::Batch sample, dataset.read(first, std::min(batch, dataset.size() - first), *pool));

@@ -66,7 +66,9 @@ passes::PassContext engine_context(const SessionOptions& options) {
 }  // namespace
 
 struct Session::State {
-  ir::Graph graph;
+  ir::Interface interface;
+  std::optional<ir::Graph> portable;
+  std::function<Result<ir::Graph>()> read_portable;  // of an artifact, once
   std::shared_ptr<ThreadPool> pool;
   SessionOptions options;
   PackCache packs;
@@ -77,11 +79,13 @@ struct Session::State {
   Workspace workspace;
   std::vector<Tensor> inputs, outputs;  // of the run in progress, in the graph's order
 
+  Result<const ir::Graph*> graph();
   Result<Engine> engine_for(const EngineKey& key);
   Result<Engine> make_engine(const ShapeMap& shapes, const PlanOptions& how);
   Result<std::shared_ptr<const Plan>> plan_of(ir::Graph bound, const PlanOptions& how);
   PlanOptions plan_options() const;
   bool has_image_for(const ShapeMap& shapes) const;
+  Status get_ready();
   Result<Engine> make_split_engine(ir::Graph bound, const PlanOptions& how);
   Result<TensorMap> run_interpreted(const std::vector<Tensor>& given, Observer* observer);
   /// Sets `inputs` and `last`.
@@ -98,6 +102,13 @@ bool has_static_inputs(const ir::Graph& graph) {
                      [](const ir::Value* input) { return input->type.is_static(); });
 }
 }  // namespace
+
+Result<const ir::Graph*> Session::State::graph() {
+  if (!portable) {
+    NARROW_TRY(portable, within_memory(kSubject, read_portable));
+  }
+  return &*portable;
+}
 
 Result<Engine> Session::State::engine_for(const EngineKey& key) {
   return within_memory(kSubject, [&]() -> Result<Engine> {
@@ -121,7 +132,8 @@ Result<Engine> Session::State::make_engine(const ShapeMap& shapes, const PlanOpt
     NARROW_TRY(std::shared_ptr<const Plan> plan, make_plan(std::move(ready), how, packs, *pool));
     return Engine{.plan = std::move(plan), .interpreter = nullptr};
   }
-  ir::Graph bound = graph.clone();
+  NARROW_TRY(const ir::Graph* model, graph());
+  ir::Graph bound = model->clone();
   NARROW_DO(ir::bind_shapes(bound, shapes));
   const passes::PassContext context{.evaluate = reference::evaluate};
   if (has_static_inputs(bound) && depends_on_data(bound)) {  // as long as nothing is folded
@@ -130,7 +142,7 @@ Result<Engine> Session::State::make_engine(const ShapeMap& shapes, const PlanOpt
     if (open && options.observe_all)
       return Engine{.plan = nullptr,
                     .interpreter = std::make_shared<Interpreter>(std::move(bound), pool, options)};
-    bound = graph.clone();
+    bound = model->clone();
     NARROW_DO(ir::bind_shapes(bound, shapes));
     if (open) return make_split_engine(std::move(bound), how);
   }
@@ -176,7 +188,7 @@ Result<TensorMap> Session::State::run_interpreted(const std::vector<Tensor>& giv
   const Engine& engine = *last;
   if (!engine.plan) return engine.interpreter->run(given, observer);
   NARROW_TRY(TensorMap known, execute(*engine.plan, given, workspace, *pool, observer));
-  for (size_t i = 0; i < given.size(); ++i) known.emplace(graph.inputs()[i]->name, given[i]);
+  for (size_t i = 0; i < given.size(); ++i) known.emplace(interface.inputs[i].name, given[i]);
   std::vector<Tensor> rest;
   for (const ir::Value* input : engine.interpreter->graph().inputs()) rest.push_back(known.at(input->name));
   return engine.interpreter->run(rest, observer);
@@ -187,6 +199,18 @@ bool Session::State::has_image_for(const ShapeMap& shapes) const {
   return image && image->shapes == shapes && !options.observe_all && options.disabled_passes.empty();
 }
 
+/// Of an artifact that was just opened: a plan for the shapes it was built for, without the portable graph;
+/// where it has none such, every plan starts from that graph. Why there is no plan for those shapes, a run of
+/// them says.
+Status Session::State::get_ready() {
+  if (!image || !has_image_for(image->shapes)) {
+    NARROW_DO(graph());
+    return {};
+  }
+  (void)engine_for({image->shapes});
+  return {};
+}
+
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
@@ -195,7 +219,8 @@ Session::~Session() = default;
 Result<Session> Session::create(const ir::Graph& graph, std::shared_ptr<ThreadPool> pool,
                                 const SessionOptions& options) {
   auto state = std::make_unique<State>();
-  state->graph = graph.clone();
+  state->interface = ir::interface_of(graph);
+  state->portable = graph.clone();
   state->pool = std::move(pool);
   state->options = options;
   return Session(std::move(state));
@@ -205,18 +230,21 @@ Result<Session> Session::open(const std::filesystem::path& path, std::shared_ptr
                               const SessionOptions& options) {
   return within_memory(path.string(), [&]() -> Result<Session> {
     if (artifact::is_artifact(path)) {
-      NARROW_TRY(artifact::Package package, artifact::read(path));
+      NARROW_TRY(artifact::Opening opening, artifact::start_reading(path));
+      artifact::Opened& file = opening.file;
       auto state = std::make_unique<State>();
-      state->graph = std::move(package.graph);
+      state->interface = std::move(file.interface);
+      state->read_portable = std::move(file.portable);
       state->pool = std::move(pool);
       state->options = options;
-      state->image = std::move(package.engine);
-      Session session(std::move(state));
-      if (options.tactics == nullptr && package.about.contains("tactics"))
-        session.state_->options.tactics =
-            std::make_shared<Tactics>(tactics_from_json(package.about["tactics"]));
-      for (artifact::PackedConstant& packed : package.packed) session.state_->packs.add(std::move(packed));
-      return session;
+      state->image = std::move(file.engine);
+      if (options.tactics == nullptr && file.about.contains("tactics"))
+        state->options.tactics = std::make_shared<Tactics>(tactics_from_json(file.about["tactics"]));
+      for (artifact::PackedConstant& packed : file.packed) state->packs.add(std::move(packed));
+      Status ready = state->get_ready();
+      NARROW_DO(opening.intact.get());
+      NARROW_DO(ready);
+      return Session(std::move(state));
     }
     NARROW_TRY(onnx::ImportedModel model, onnx::import_file(path));
     const passes::PassContext context{.evaluate = reference::evaluate};
@@ -227,7 +255,8 @@ Result<Session> Session::open(const std::filesystem::path& path, std::shared_ptr
 
 Status Session::tune(const std::map<std::string, Shape>& shapes, TacticCache& cache) {
   State& state = *state_;
-  ir::Graph bound = state.graph.clone();
+  NARROW_TRY(const ir::Graph* model, state.graph());
+  ir::Graph bound = model->clone();
   NARROW_DO(ir::bind_shapes(bound, shapes));
   if (!has_static_inputs(bound) || depends_on_data(bound)) return {};
   const passes::PassContext context = engine_context(state.options);
@@ -252,9 +281,8 @@ const Tactics* Session::tactics() const { return state_->options.tactics.get(); 
 
 std::vector<artifact::PackedConstant> Session::packed_constants() const { return state_->packs.storable(); }
 
-const std::vector<ir::Value*>& Session::inputs() const { return state_->graph.inputs(); }
-const std::vector<ir::GraphOutput>& Session::outputs() const { return state_->graph.outputs(); }
-const ir::Graph& Session::graph() const { return state_->graph; }
+const ir::Interface& Session::interface() const { return state_->interface; }
+Result<const ir::Graph*> Session::graph() { return state_->graph(); }
 
 namespace {
 
@@ -266,7 +294,7 @@ bool castable(DType from, DType to) {
   return is_integer(to) && (is_integer(from) || from == DType::boolean);
 }
 
-Error bad_input(const ir::Value& input, std::string expected, std::string got) {
+Error bad_input(const ir::Port& input, std::string expected, std::string got) {
   return {.code = Code::invalid_data,
           .subject = "input '" + input.name + "'",
           .expected = std::move(expected),
@@ -282,34 +310,35 @@ bool fits(const Shape& shape, const ir::TensorType& type) {
   return true;
 }
 
-/// The given tensors in the order of the graph's inputs, checked and cast.
-Status collect_inputs(const ir::Graph& graph, const TensorMap& given, std::vector<Tensor>& tensors) {
-  tensors.resize(graph.inputs().size());
+/// The given tensors in the order of the model's inputs, checked and cast.
+Status collect_inputs(const std::vector<ir::Port>& inputs, const TensorMap& given,
+                      std::vector<Tensor>& tensors) {
+  tensors.resize(inputs.size());
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const ir::Value* input = graph.inputs()[i];
-    const auto it = given.find(input->name);
+    const ir::Port& input = inputs[i];
+    const auto it = given.find(input.name);
     if (it == given.end()) {
       std::vector<std::string> names;
       for (const auto& [name, tensor] : given) names.push_back(name);
-      return bad_input(*input, "a tensor " + ir::to_string(input->type),
+      return bad_input(input, "a tensor " + ir::to_string(input.type),
                        names.empty() ? "nothing" : fmt::format("only {}", fmt::join(names, ", ")));
     }
     const Tensor& tensor = it->second;
-    if (!castable(tensor.dtype(), input->type.dtype))
-      return bad_input(*input, to_string(input->type.dtype), to_string(tensor.dtype()));
-    if (!fits(tensor.shape(), input->type))
-      return bad_input(*input, ir::to_string(input->type), to_string(tensor.shape()));
-    if (tensor.dtype() == input->type.dtype)
+    if (!castable(tensor.dtype(), input.type.dtype))
+      return bad_input(input, to_string(input.type.dtype), to_string(tensor.dtype()));
+    if (!fits(tensor.shape(), input.type))
+      return bad_input(input, ir::to_string(input.type), to_string(tensor.shape()));
+    if (tensor.dtype() == input.type.dtype)
       tensors[i] = tensor;
     else
-      tensors[i] = cast(tensor, input->type.dtype);
-    if (is_narrow(input->type.dtype) && !same_values(tensors[i], tensor))
-      return bad_input(*input, std::string("numbers that ") + to_string(input->type.dtype) + " holds",
+      tensors[i] = cast(tensor, input.type.dtype);
+    if (is_narrow(input.type.dtype) && !same_values(tensors[i], tensor))
+      return bad_input(input, std::string("numbers that ") + to_string(input.type.dtype) + " holds",
                        "others");
   }
-  for (const auto& [name, tensor] : given) {
-    const ir::Value* value = graph.find_value(name);
-    if (value == nullptr || !value->is_graph_input())
+  for (const auto& pair : given) {
+    const std::string& name = pair.first;
+    if (std::none_of(inputs.begin(), inputs.end(), [&](const ir::Port& input) { return input.name == name; }))
       return Error{.code = Code::invalid_data,
                    .subject = "input '" + name + "'",
                    .expected = "a name of the model's inputs",
@@ -355,10 +384,10 @@ Status copy_into(const TensorMap& results, TensorMap& outputs) {
 }  // namespace
 
 Status Session::State::start(const TensorMap& given, bool whole) {
-  NARROW_DO(collect_inputs(graph, given, inputs));
+  NARROW_DO(collect_inputs(interface.inputs, given, inputs));
   if (last && last_whole == whole && is_engine_for(*last, inputs)) return {};
   EngineKey key{.shapes = {}, .whole = whole};
-  for (size_t i = 0; i < inputs.size(); ++i) key.shapes[graph.inputs()[i]->name] = inputs[i].shape();
+  for (size_t i = 0; i < inputs.size(); ++i) key.shapes[interface.inputs[i].name] = inputs[i].shape();
   NARROW_TRY(last, engine_for(key));
   last_whole = whole;
   return {};

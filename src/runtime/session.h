@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "ir/graph.h"
+#include "ir/interface.h"
 #include "parallel/thread_pool.h"
 #include "runtime/slices.h"
 #include "runtime/tactics.h"
@@ -112,16 +113,17 @@ class Session {
   /// From a portable graph (standard ONNX, Q/DQ and casts honoured).
   static Result<Session> create(const ir::Graph& graph, std::shared_ptr<ThreadPool> pool,
                                 const SessionOptions& options = {});
-  /// From an .onnx or .narrow file.
+  /// From an .onnx or .narrow file; of that, plans for the shapes it was built for at once.
   static Result<Session> open(const std::filesystem::path& path, std::shared_ptr<ThreadPool> pool,
                               const SessionOptions& options = {});
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  const std::vector<ir::Value*>& inputs() const;  // of the portable graph: names, types, symbolic dims
-  const std::vector<ir::GraphOutput>& outputs() const;
-  const ir::Graph& graph() const;
+  const ir::Interface& interface() const;  // of the portable graph: symbolic dims
+  /// The portable graph, which an artifact keeps as text until somebody asks: for this, or for shapes it was
+  /// not built for. Errors: invalid_model.
+  Result<const ir::Graph*> graph();
 
   /// Missing, unknown, mistyped or misshapen inputs are errors invalid_data. Integer and float element types
   /// are cast to the input's type when that loses nothing of the kind (u8 pixels into f32).

@@ -7,6 +7,8 @@
 #include <set>
 
 #include "artifact/artifact.h"
+#include "artifact/container.h"
+#include "base/file.h"
 #include "runtime/reference/reference.h"
 #include "runtime/test_graphs.h"
 
@@ -426,6 +428,98 @@ TEST(Session, AnswersTheSameFromPackedWeights) {
   for (const auto& cases : {testing_graphs::float_graphs(), testing_graphs::narrow_graphs()})
     for (const GraphCase& given : cases)
       for (const Isa isa : {Isa::plain, Isa::avx2, usable_isa()}) expect_same_from_artifact(given, isa);
+}
+
+/// Kernels of one batch size after another share packed weights and nothing that one of them owns.
+TEST(Session, AnswersTheSameAfterAnotherBatchSize) {
+  const ir::Graph graph = graph_from(R"(graph g(%x: f32[N,4,6,6]) {
+  meta "narrow.activations" = "parabolas"
+  @s: f32[] = [0.03]
+  @z: u8[] = [120]
+  @t: f32[] = [0.02]
+  @o: u8[] = [20]
+  @w: s8[4,4,1,1] = [1,-2,3,100,-50,60,7,8,-9,10,11,-12,127,-127,15,16]
+  @ws: f32[4] = [0.01,0.02,0.003,0.015]
+  %q = QuantizeLinear(%x, @s, @z)
+  %d = DequantizeLinear(%q, @s, @z)
+  %wd = DequantizeLinear(@w, @ws) {axis=0}
+  %c = Conv(%d, %wd)
+  %g = Sigmoid(%c)
+  %m = Mul(%c, %g)
+  %mq = QuantizeLinear(%m, @t, @o)
+  %y = DequantizeLinear(%mq, @t, @o)
+  return %y as "y"
+}
+)");
+  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512_vnni, usable_isa()}) {
+    if (!runs_here(isa)) continue;
+    Session session = session_of(graph, up_to(isa));
+    for (const int64_t batch : {1, 3, 2, 1}) {
+      const TensorMap inputs = inputs_for(graph, 1, batch);
+      Session fresh = session_of(graph, up_to(isa));
+      expect_same_bits(run(session, inputs), run(fresh, inputs));
+    }
+  }
+}
+
+/// A file of a model with a free batch, with the engine's graph for two samples.
+class SessionOfAFile : public testing::Test {
+ protected:
+  std::filesystem::path path_ =
+      std::filesystem::path(testing::TempDir()) / ("narrow_opened_" + std::to_string(::getpid()) + ".narrow");
+  const ir::Graph graph_ = graph_from(
+      "graph g(%x: f32[N,32]) {\n  @w: f32[32,64] = blob 0 8192\n  %y = MatMul(%x, @w)\n  return %y as "
+      "\"y\"\n}\n");
+
+  void SetUp() override {
+    Session maker = session_of(graph_);
+    auto engine = maker.engine_image({{"x", {2, 32}}});
+    ASSERT_TRUE(engine.ok() && engine->has_value());
+    const artifact::Package package{.graph = graph_.clone(),
+                                    .about = {},
+                                    .packed = maker.packed_constants(),
+                                    .engine = std::move(*engine)};
+    ASSERT_TRUE(artifact::write(path_, package).ok());
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+  Result<Session> open(const SessionOptions& options = {}) const {
+    return Session::open(path_, std::make_shared<ThreadPool>(2), options);
+  }
+  /// Another text in place of the portable graph's.
+  void replace_portable(const std::string& text) const {
+    const auto file = MappedFile::open(path_).value();
+    const auto found = artifact::unpack(file->bytes(), "x");
+    ASSERT_TRUE(found.ok());
+    const std::string blob(reinterpret_cast<const char*>(found->blob.data()), found->blob.size());
+    ASSERT_TRUE(write_file(path_, artifact::pack(blob, text, found->header, found->engine)).ok());
+  }
+};
+
+TEST_F(SessionOfAFile, ReadsThePortableGraphWhenSomebodyAsks) {
+  replace_portable("this is no graph");
+  auto session = open();
+  ASSERT_TRUE(session.ok()) << session.error().message();
+  EXPECT_EQ(session->interface(), ir::interface_of(graph_));
+  Session direct = session_of(graph_);
+  const TensorMap two = inputs_for(graph_, 1, 2);
+  expect_same_bits(run(*session, two), run(direct, two));
+  const auto three = session->run(inputs_for(graph_, 1, 3));
+  ASSERT_FALSE(three.ok());
+  EXPECT_EQ(three.error().code, Code::invalid_model);
+  EXPECT_EQ(session->graph().error().code, Code::invalid_model);
+  expect_same_bits(run(*session, two), run(direct, two));  // the session serves on
+  // Whoever observes all values starts from that graph.
+  EXPECT_EQ(open(observe_all()).error().code, Code::invalid_model);
+}
+
+TEST_F(SessionOfAFile, DamageIsWhatOpeningSpeaksOf) {
+  std::string content(MappedFile::open(path_).value()->text());
+  content[artifact::kBlobAt + 100] ^= 1;
+  ASSERT_TRUE(write_file(path_, content).ok());
+  const auto session = open();
+  ASSERT_FALSE(session.ok());
+  EXPECT_EQ(session.error().code, Code::invalid_model);
+  EXPECT_THAT(session.error().message(), testing::HasSubstr("checksum"));
 }
 
 TEST(Session, KeepsWhatItPackedWithoutReadingTheGraphsOrder) {

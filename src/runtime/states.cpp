@@ -22,17 +22,17 @@ Tensor zeros_of(const ir::TensorType& type) {
 }  // namespace
 
 Result<CarriedStates> CarriedStates::create(const std::map<std::string, std::string>& states,
-                                            const ir::Graph& graph) {
+                                            const ir::Interface& model) {
   CarriedStates carried;
   for (const auto& pair : states) {
     const std::string &input = pair.first, &output = pair.second;
-    const auto value = std::find_if(graph.inputs().begin(), graph.inputs().end(),
-                                    [&](const ir::Value* v) { return v->name == input; });
-    if (value == graph.inputs().end()) return no_such("an input", input);
-    const bool given_back = std::any_of(graph.outputs().begin(), graph.outputs().end(),
-                                        [&](const ir::GraphOutput& o) { return o.name == output; });
+    const auto port = std::find_if(model.inputs.begin(), model.inputs.end(),
+                                   [&](const ir::Port& p) { return p.name == input; });
+    if (port == model.inputs.end()) return no_such("an input", input);
+    const bool given_back = std::any_of(model.outputs.begin(), model.outputs.end(),
+                                        [&](const ir::Port& p) { return p.name == output; });
     if (!given_back) return no_such("an output", output);
-    carried.values_[input] = zeros_of((*value)->type);
+    carried.values_[input] = zeros_of(port->type);
   }
   carried.output_of_ = states;
   return carried;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "ir/graph.h"
+#include "ir/interface.h"
 #include "tensor/tensor.h"
 
 namespace narrow::runtime {
@@ -15,7 +15,7 @@ class CarriedStates {
   /// `states`: input name -> the output that is its next value. All start as zeros, free dimensions as 1.
   /// Errors: invalid_data when the model has no such input or output.
   static Result<CarriedStates> create(const std::map<std::string, std::string>& states,
-                                      const ir::Graph& graph);
+                                      const ir::Interface& model);
 
   /// `inputs` and the states as they stand.
   TensorMap with(const TensorMap& inputs) const;

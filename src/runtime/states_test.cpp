@@ -17,7 +17,7 @@ ir::Graph accumulator() {
 
 TEST(CarriedStates, StartAsZerosAndFollowTheOutputs) {
   const ir::Graph graph = accumulator();
-  auto states = CarriedStates::create({{"h", "h_out"}}, graph);
+  auto states = CarriedStates::create({{"h", "h_out"}}, ir::interface_of(graph));
   ASSERT_TRUE(states.ok()) << states.error().message();
   auto session = Session::create(graph, std::make_shared<ThreadPool>(1));
   ASSERT_TRUE(session.ok());
@@ -35,9 +35,10 @@ TEST(CarriedStates, StartAsZerosAndFollowTheOutputs) {
 }
 
 TEST(CarriedStates, NamesMustBeTheModels) {
-  EXPECT_FALSE(CarriedStates::create({{"nobody", "h_out"}}, accumulator()).ok());
-  EXPECT_FALSE(CarriedStates::create({{"h", "nobody"}}, accumulator()).ok());
-  EXPECT_TRUE(CarriedStates::create({}, accumulator()).ok());
+  const ir::Interface model = ir::interface_of(accumulator());
+  EXPECT_FALSE(CarriedStates::create({{"nobody", "h_out"}}, model).ok());
+  EXPECT_FALSE(CarriedStates::create({{"h", "nobody"}}, model).ok());
+  EXPECT_TRUE(CarriedStates::create({}, model).ok());
 }
 
 }  // namespace

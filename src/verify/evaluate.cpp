@@ -39,15 +39,16 @@ std::vector<int64_t> random_units(const data::Dataset& dataset, uint64_t seed) {
 Result<Evaluation> evaluate(runtime::Session& reference, const std::vector<Contestant>& builds,
                             const data::Dataset& dataset, ThreadPool& pool, const Progress& progress,
                             const OutputSink& sink, const EvaluationOrder& order) {
-  ScoreSpec spec{.first_output = reference.outputs().at(0).name, .outputs = {}, .data = dataset.info()};
-  for (const ir::GraphOutput& output : reference.outputs()) spec.outputs.push_back(output.name);
+  ScoreSpec spec{
+      .first_output = reference.interface().outputs.at(0).name, .outputs = {}, .data = dataset.info()};
+  for (const ir::Port& output : reference.interface().outputs) spec.outputs.push_back(output.name);
   Evaluation result;
   result.builds.resize(builds.size());
   // Each answers with its own states, as it would when deployed.
   std::vector<runtime::CarriedStates> states;
   for (size_t i = 0; i <= builds.size(); ++i) {
     NARROW_TRY(runtime::CarriedStates carried,
-               runtime::CarriedStates::create(dataset.info().states, reference.graph()));
+               runtime::CarriedStates::create(dataset.info().states, reference.interface()));
     states.push_back(std::move(carried));
   }
   const int64_t total = dataset.size();
@@ -73,19 +74,15 @@ Result<Evaluation> evaluate(runtime::Session& reference, const std::vector<Conte
   return result;
 }
 
-std::vector<data::InputSpec> input_specs(const ir::Graph& graph) {
+std::vector<data::InputSpec> input_specs(const ir::Interface& model) {
   std::vector<data::InputSpec> specs;
-  for (const ir::Value* input : graph.inputs()) {
+  for (const ir::Port& input : model.inputs) {
     data::InputSpec spec{
-        .name = input->name, .dtype = input->type.dtype, .dims = {}, .ranked = input->type.ranked};
-    for (const ir::Dim& dim : input->type.dims) spec.dims.push_back(dim.value);
+        .name = input.name, .dtype = input.type.dtype, .dims = {}, .ranked = input.type.ranked};
+    for (const ir::Dim& dim : input.type.dims) spec.dims.push_back(dim.value);
     specs.push_back(std::move(spec));
   }
   return specs;
-}
-
-std::vector<data::InputSpec> input_specs(const runtime::Session& session) {
-  return input_specs(session.graph());
 }
 
 }  // namespace narrow::verify

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "data/dataset.h"
+#include "ir/interface.h"
 #include "runtime/session.h"
 #include "verify/scores.h"
 
@@ -44,7 +45,6 @@ Result<Evaluation> evaluate(runtime::Session& reference, const std::vector<Conte
                             const OutputSink& sink = {}, const EvaluationOrder& order = {});
 
 /// The model's inputs in the form data sets are checked against.
-std::vector<data::InputSpec> input_specs(const runtime::Session& session);
-std::vector<data::InputSpec> input_specs(const ir::Graph& graph);
+std::vector<data::InputSpec> input_specs(const ir::Interface& model);
 
 }  // namespace narrow::verify

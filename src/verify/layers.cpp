@@ -183,7 +183,7 @@ class Samples {
     const int64_t step = dataset_.batch_of(1);
     const bool sequence = !dataset_.info().states.empty();
     NARROW_TRY(runtime::CarriedStates states,
-               runtime::CarriedStates::create(dataset_.info().states, reference_.graph()));
+               runtime::CarriedStates::create(dataset_.info().states, reference_.interface()));
     for (int64_t i = 0; i < total_; i += step) {
       report(progress_, stage, i, total_);
       // Spread over the data set: neighbours are often alike. A sequence is taken from its start.

@@ -209,7 +209,7 @@ TEST_F(Layers, EvaluateScoresEverySampleAndShowsEveryBatch) {
                 other = make_figures(evaluation->builds.at(1), evaluation->reference, 1);
   EXPECT_EQ(equal.by_name.at("sqnr").value, 200);
   EXPECT_LT(other.by_name.at("sqnr").value, 40);
-  const auto specs = input_specs(fp32);
+  const auto specs = input_specs(fp32.interface());
   ASSERT_EQ(specs.size(), 1U);
   EXPECT_EQ(specs[0].dims, (Shape{-1, 4, 5, 5}));
   const auto stopped =

@@ -17,8 +17,9 @@ int64_t bytes_of(const TensorMap& tensors) {
 }
 
 ScoreSpec spec_of(const runtime::Session& reference, const data::Dataset& dataset) {
-  ScoreSpec spec{.first_output = reference.outputs().at(0).name, .outputs = {}, .data = dataset.info()};
-  for (const ir::GraphOutput& output : reference.outputs()) spec.outputs.push_back(output.name);
+  ScoreSpec spec{
+      .first_output = reference.interface().outputs.at(0).name, .outputs = {}, .data = dataset.info()};
+  for (const ir::Port& output : reference.interface().outputs) spec.outputs.push_back(output.name);
   return spec;
 }
 
@@ -34,7 +35,7 @@ Result<ReferenceAnswers> ReferenceAnswers::create(runtime::Session& reference, c
                 wanted = samples > 0 ? std::min(samples, size) : size, pieces = (wanted + step - 1) / step,
                 stride = sequence ? step : std::max(step, size / std::max<int64_t>(1, pieces));
   NARROW_TRY(runtime::CarriedStates states,
-             runtime::CarriedStates::create(dataset.info().states, reference.graph()));
+             runtime::CarriedStates::create(dataset.info().states, reference.interface()));
   for (int64_t i = 0; i < pieces; ++i) {
     report(progress, "fp32 answers", i, pieces);
     Piece piece;
@@ -102,7 +103,7 @@ Result<std::vector<SampleScore>> ReferenceAnswers::score(runtime::Session& build
                                                          const OutputSink& sink) const {
   std::vector<SampleScore> scores;
   NARROW_TRY(runtime::CarriedStates states,
-             runtime::CarriedStates::create(dataset_->info().states, build.graph()));
+             runtime::CarriedStates::create(dataset_->info().states, build.interface()));
   for (const Piece& piece : pieces_) {
     NARROW_TRY(const data::Batch batch, batch_of(piece));
     NARROW_TRY(const TensorMap outputs, build.run(states.with(batch.inputs)));

@@ -21,7 +21,8 @@ Result<std::set<std::string>> rescaled_values(const ir::Graph& original, const i
   observe.observe_all = true;
   NARROW_TRY(runtime::Session before, runtime::Session::create(original, pool, observe));
   NARROW_TRY(runtime::Session after, runtime::Session::create(changed, pool, observe));
-  NARROW_TRY(runtime::CarriedStates states, runtime::CarriedStates::create(dataset.info().states, original));
+  NARROW_TRY(runtime::CarriedStates states,
+             runtime::CarriedStates::create(dataset.info().states, ir::interface_of(original)));
   std::map<std::string, Distortion> distances;
   std::set<std::string> names;
   const int64_t step = dataset.batch_of(1);

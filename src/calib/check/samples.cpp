@@ -240,7 +240,7 @@ Result<SetSamples> run_samples(const ir::Graph& graph, const data::Dataset& data
   session_options.observe_all = true;
   NARROW_TRY(runtime::Session session, runtime::Session::create(graph, pool, session_options));
   NARROW_TRY(runtime::CarriedStates states,
-             runtime::CarriedStates::create(dataset.info().states, session.graph()));
+             runtime::CarriedStates::create(dataset.info().states, session.interface()));
   SetSamples set{
       .selection = selection, .values = {}, .order = {}, .answers = {}, .sketches = {}, .snapshots = {}};
   Recorder recorder(set, counting, options, *pool);
@@ -270,7 +270,7 @@ Result<SetSamples> run_samples(const ir::Graph& graph, const data::Dataset& data
     if (std::find(options.snapshots.begin(), options.snapshots.end(), at + 1) != options.snapshots.end())
       set.snapshots.push_back(snapshot_of(set, at + 1, options.ranges, *pool));
     if (options.moments_only) continue;
-    add_answers(set.answers, outputs.at(session.outputs().front().name));
+    add_answers(set.answers, outputs.at(session.interface().outputs.front().name));
     set.sketches.emplace_back(kSketch, 0.0);
     for (const auto& [name, output] : outputs)
       if (is_float(output.dtype())) add_to_sketch(set.sketches.back(), output);

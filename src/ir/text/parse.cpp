@@ -40,6 +40,12 @@ class Parser {
     return graph;
   }
 
+  Result<TensorType> type() {
+    NARROW_TRY(TensorType type, parse_type());
+    if (!in_.at_end()) return in_.error("the end of the type");
+    return type;
+  }
+
  private:
   Result<Graph> parse_graph(int depth);
   Status parse_input(Graph& graph);
@@ -498,5 +504,7 @@ Result<Graph> parse(std::string_view text, std::span<const std::byte> blob, std:
                     const PackedSource& packed, std::vector<Placement>* placements) {
   return Parser(text, blob, std::move(owner), packed, placements).file();
 }
+
+Result<TensorType> parse_type(std::string_view text) { return Parser(text, {}, nullptr, {}, nullptr).type(); }
 
 }  // namespace narrow::ir

@@ -40,6 +40,18 @@ class Printer {
     returns(graph, indent);
     out_ += indent + "}";
   }
+  void type(const TensorType& type) {
+    out_ += narrow::to_string(type.dtype);
+    if (type.ranked) {
+      out_ += '[';
+      for (size_t i = 0; i < type.dims.size(); ++i) {
+        if (i > 0) out_ += ',';
+        dim(type.dims[i]);
+      }
+      out_ += ']';
+    }
+    if (type.quant != nullptr) quantization(*type.quant);
+  }
 
  private:
   template <class... Args>
@@ -99,18 +111,6 @@ class Printer {
     out_ += q.per_tensor() ? ',' : ';';
     for (size_t i = 0; i < q.zero_point.size(); ++i) write("{}{}", i > 0 ? "," : "", q.zero_point[i]);
     out_ += '>';
-  }
-  void type(const TensorType& type) {
-    out_ += narrow::to_string(type.dtype);
-    if (type.ranked) {
-      out_ += '[';
-      for (size_t i = 0; i < type.dims.size(); ++i) {
-        if (i > 0) out_ += ',';
-        dim(type.dims[i]);
-      }
-      out_ += ']';
-    }
-    if (type.quant != nullptr) quantization(*type.quant);
   }
   void typed(const Value& value) {
     reference(&value);
@@ -257,6 +257,12 @@ std::string print(const Graph& graph, Blob* blob) {
   Printer printer(blob);
   printer.graph(graph, "");
   return printer.take() + "\n";
+}
+
+std::string print(const TensorType& type) {
+  Printer printer(nullptr);
+  printer.type(type);
+  return printer.take();
 }
 
 }  // namespace narrow::ir
