@@ -20,7 +20,7 @@ class Resident:
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env=environment)
         said = self.answer()
-        self.empty_mb, self.peak_mb = said["empty_mb"], said["peak_mb"]
+        self.empty_mb, self.peak_mb, self.opened = said["empty_mb"], said["peak_mb"], [said["open_ms"]]
 
     def answer(self) -> dict:
         line = self.process.stdout.readline()
@@ -45,7 +45,7 @@ class Visitor:
 
     def __init__(self, build: Build, command: list[str], environment: dict[str, str]):
         self.environment = environment
-        self.build, self.command, self.medians, self.empty_mb, self.peak_mb = build, command, [], 0, 0
+        self.build, self.command, self.medians, self.opened, self.empty_mb, self.peak_mb = build, command, [], [], 0, 0
 
     def visit(self, seconds: float):
         done = subprocess.run([*self.command, "--seconds", str(seconds)], capture_output=True, text=True,
@@ -54,6 +54,7 @@ class Visitor:
             raise SystemExit(f"narrow {self.build.label}: exit {done.returncode}: {last_line(done.stderr)}")
         said = json.loads(last_line(done.stdout))
         self.medians.append(said["median_ms"])
+        self.opened.append(said["load_ms"] + said["first_ms"])
         self.peak_mb = max(self.peak_mb, said["rss_mb"])
 
     def close(self):
@@ -72,4 +73,4 @@ def record(contestant) -> dict:
     build = contestant.build
     return {"runtime": build.runtime, "precision": build.precision, "label": build.label,
             "median_ms": statistics.median(contestant.medians), "rounds_ms": contestant.medians,
-            "peak_mb": contestant.peak_mb, "empty_mb": contestant.empty_mb}
+            "open_ms": statistics.median(contestant.opened), "peak_mb": contestant.peak_mb, "empty_mb": contestant.empty_mb}

@@ -24,10 +24,13 @@ class Work:
     precision: str
     batch: int
     rivals: tuple[str, ...]  # precisions of the others' builds, of which the fastest counts
-    wanted: float  # times faster than that
+    wanted: float | str  # times faster than that; or in words
     isa: str | None = None  # all capped to this
+    measure: str = "median_ms"  # or open_ms: from the file to the first result
 
     def title(self) -> str:
+        if self.measure == "open_ms":
+            return f"{self.model} {self.precision}, open to first result"
         capped = f", {self.isa} at most" if self.isa else ""
         against = f" against {' and '.join(self.rivals)}" if self.rivals not in (NARROW, (self.precision,)) else ""
         return f"{self.model} {self.precision}{capped}{against}"
@@ -45,6 +48,7 @@ def works(also: list[str]) -> list[Work]:
     rows += [Work(name, "int8", 1, ("int8",), 1.5) for name in also]
     rows += [Work(name, "fp32", 1, ("fp32",), 1) for name in ["resnet50", "mobilenet_v2", *SHORT]]
     rows += [Work("resnet50", "int8", 1, ("fp32",), 12)]
+    rows += [Work("resnet50", "int8", 1, NARROW, "under 10 ms", measure="open_ms")]
     rows += [Work("resnet50", "int8", 1, ("ort int8",), 1, isa) for isa in ("avx512_vnni", "avx2_vnni", "avx2")]
     return rows
 
@@ -65,12 +69,13 @@ def fits(record: dict, rival: str) -> bool:
 
 def row(work: Work, result: dict) -> str:
     own = next(r for r in result["records"] if r["runtime"] == "narrow" and r["precision"] == work.precision)
+    measure = work.measure
     others = [r for r in result["records"] if any(fits(r, rival) for rival in work.rivals)]
     if not others:
-        return f"| {work.title()} | {work.batch} | {own['median_ms']:.2f} | none ran | – | {work.wanted:g} | {own['peak_mb']:.0f} | – |"
-    best = min(others, key=lambda r: r["median_ms"])
-    return (f"| {work.title()} | {work.batch} | {own['median_ms']:.2f} | {best['median_ms']:.2f} "
-            f"({best['runtime']} {best['label']}) | {best['median_ms'] / own['median_ms']:.2f} | {work.wanted:g} | "
+        return f"| {work.title()} | {work.batch} | {own[measure]:.2f} | none ran | – | {work.wanted} | {own['peak_mb']:.0f} | – |"
+    best = min(others, key=lambda r: r[measure])
+    return (f"| {work.title()} | {work.batch} | {own[measure]:.2f} | {best[measure]:.2f} "
+            f"({best['runtime']} {best['label']}) | {best[measure] / own[measure]:.2f} | {work.wanted} | "
             f"{own['peak_mb']:.0f} | {min(r['peak_mb'] for r in others):.0f} |")
 
 
