@@ -81,6 +81,7 @@ struct Session::State {
 
   Result<const ir::Graph*> graph();
   Result<Engine> engine_for(const EngineKey& key);
+  Result<bool> is_open(const ir::Graph& bound) const;
   Result<Engine> make_engine(const ShapeMap& shapes, const PlanOptions& how);
   Result<std::shared_ptr<const Plan>> plan_of(ir::Graph bound, const PlanOptions& how);
   PlanOptions plan_options() const;
@@ -126,6 +127,15 @@ Result<Engine> Session::State::engine_for(const EngineKey& key) {
   });
 }
 
+/// Whether shapes depend on data where all that follows from the inputs' shapes is folded.
+Result<bool> Session::State::is_open(const ir::Graph& bound) const {
+  if (!has_static_inputs(bound) || !depends_on_data(bound)) return false;
+  ir::Graph folded = bound.clone();
+  const passes::PassContext context{.evaluate = reference::evaluate};
+  NARROW_DO(passes::run_passes(folded, passes::observable_passes(), context, options.disabled_passes));
+  return depends_on_data(folded);
+}
+
 Result<Engine> Session::State::make_engine(const ShapeMap& shapes, const PlanOptions& how) {
   if (has_image_for(shapes)) {
     NARROW_TRY(ir::Graph ready, image->load());
@@ -135,17 +145,14 @@ Result<Engine> Session::State::make_engine(const ShapeMap& shapes, const PlanOpt
   NARROW_TRY(const ir::Graph* model, graph());
   ir::Graph bound = model->clone();
   NARROW_DO(ir::bind_shapes(bound, shapes));
-  const passes::PassContext context{.evaluate = reference::evaluate};
-  if (has_static_inputs(bound) && depends_on_data(bound)) {  // as long as nothing is folded
+  NARROW_TRY(const bool open, is_open(bound));
+  if (open && options.observe_all) {
+    const passes::PassContext context{.evaluate = reference::evaluate};
     NARROW_DO(passes::run_passes(bound, passes::observable_passes(), context, options.disabled_passes));
-    const bool open = depends_on_data(bound);
-    if (open && options.observe_all)
-      return Engine{.plan = nullptr,
-                    .interpreter = std::make_shared<Interpreter>(std::move(bound), pool, options)};
-    bound = model->clone();
-    NARROW_DO(ir::bind_shapes(bound, shapes));
-    if (open) return make_split_engine(std::move(bound), how);
+    return Engine{.plan = nullptr,
+                  .interpreter = std::make_shared<Interpreter>(std::move(bound), pool, options)};
   }
+  if (open) return make_split_engine(std::move(bound), how);
   NARROW_TRY(std::shared_ptr<const Plan> plan, plan_of(std::move(bound), how));
   return Engine{.plan = std::move(plan), .interpreter = nullptr};
 }
@@ -258,7 +265,8 @@ Status Session::tune(const std::map<std::string, Shape>& shapes, TacticCache& ca
   NARROW_TRY(const ir::Graph* model, state.graph());
   ir::Graph bound = model->clone();
   NARROW_DO(ir::bind_shapes(bound, shapes));
-  if (!has_static_inputs(bound) || depends_on_data(bound)) return {};
+  NARROW_TRY(const bool open, state.is_open(bound));
+  if (open || !has_static_inputs(bound)) return {};
   const passes::PassContext context = engine_context(state.options);
   NARROW_DO(passes::run_passes(bound, passes::engine_passes(), context, state.options.disabled_passes));
   state.options.tactics =

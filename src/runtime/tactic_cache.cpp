@@ -11,7 +11,7 @@
 namespace narrow::runtime {
 namespace {
 
-constexpr const char* kVersion = "narrow 0.1.0 tactics 9";  // of the kernels' speed: raised when they change
+constexpr const char* kVersion = "narrow 0.1.0 tactics 10";  // of the kernels' speed: raised when they change
 
 std::filesystem::path folder_in(const char* variable, const char* below) {
   const char* value = std::getenv(variable);

@@ -120,6 +120,34 @@ TEST_F(TacticsFolder, TunedSessionsSayWhatLost) {
   EXPECT_THAT(info->steps[0].rejected[0].reason, HasSubstr("takes"));
 }
 
+/// Shapes that the model computes out of its inputs' shapes are known once these are; those out of data are
+/// not.
+TEST_F(TacticsFolder, TunedWhereShapesFollowFromTheInputs) {
+  if (usable_isa() < Isa::avx512) GTEST_SKIP() << "one vector kernel for a float product: nothing to choose";
+  const auto cases = [&](const char* shape) {
+    const ir::Graph graph = graph_from(fmt::format(R"(graph g(%x: f32[N,32]) {{
+  @w: f32[32,64] = blob 0 8192
+  @all: s64[1] = [-1]
+  %y = MatMul(%x, @w)
+  {}
+  %z = Reshape(%y, %s)
+  return %z as "z"
+}}
+)",
+                                                   shape));
+    Session session = Session::create(graph, std::make_shared<ThreadPool>(1)).value();
+    TacticCache cache(folder_, usable_isa(), 1);
+    EXPECT_TRUE(session.tune({{"x", {2, 32}}}, cache).ok());
+    return session.tactics() == nullptr ? size_t{0} : session.tactics()->cases.size();
+  };
+  EXPECT_EQ(cases("%s = Shape(%y)"), 1U);
+  EXPECT_EQ(cases("%n = NonZero(%x)\n  %m = Shape(%n) {start=0, end=0}\n  %s = Concat(%m, @all) {axis=0}"),
+            1U);
+  EXPECT_EQ(cases("%m = ReduceMax(%x) {keepdims=0}\n  %c = Cast(%m) {to=7}\n  %r = Reshape(%c, @all)\n"
+                  "  %o = Sub(%r, %r)\n  %s = Add(%o, @all)"),
+            0U);
+}
+
 /// The cache decides, whatever the clock would say.
 TEST_F(TacticsFolder, TheCacheAndTheArtifactAreBelieved) {
   if (usable_isa() < Isa::avx512) GTEST_SKIP() << "one vector kernel for a float product: nothing to choose";

@@ -129,8 +129,6 @@ std::vector<F32Panel> F32Conv::list_panels() const {
 void F32Conv::run_task(const ConvBuffers& buffers, Range tiles, Range panels) const {
   F32Tile tile{};
   tile.pixel_stride = geometry_.pixel_stride;
-  tile.span_offset = geometry_.span_offset.data();
-  tile.spans = static_cast<int64_t>(geometry_.span_offset.size());
   tile.span_length = geometry_.span_length;
   tile.ld = spec_.shape.dst_pixel(), tile.epilogue = &epilogue_;
   // Small weights stay in L1 and L2 while whole rows of dst are written; large ones pass once per task.
@@ -164,6 +162,8 @@ const char* F32Conv::panel_after(int64_t p, Range panels) const {
 inline void F32Conv::run_tile(const ConvBuffers& buffers, int64_t t, int64_t p, F32Tile& tile) const {
   const F32TilePlace& place = geometry_.tiles[static_cast<size_t>(t)];
   const F32Panel& panel = panels_[static_cast<size_t>(p)];
+  const std::vector<F32Span>& spans = geometry_.live[place.live];
+  tile.span = spans.data(), tile.spans = static_cast<int64_t>(spans.size());
   tile.b = panel.b, tile.bias = panel.bias, tile.n = panel.n;
   const auto* image =
       static_cast<const char*>(geometry_.copied ? buffers.scratch : buffers.src) + panel.source;

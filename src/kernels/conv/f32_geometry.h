@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/conv/conv.h"
+#include "kernels/conv/f32_tile.h"
 
 namespace narrow::kernels {
 
@@ -15,6 +16,7 @@ struct F32TilePlace {
   int64_t rows = 0;
   int64_t pixel[2] = {0, 0};  // output pixel, counted over the whole dst
   int64_t source[2] = {0, 0};
+  size_t live = 0;  // of F32Geometry::live
 };
 
 /// Outputs are `lines` rows of `width` neighbouring pixels; inputs of neighbours are pixel_stride bytes
@@ -28,10 +30,11 @@ struct F32Geometry {
 
   int64_t lines = 0, width = 0, lines_per_image = 0;
   int64_t pixel_stride = 0, line_stride = 0, image_stride = 0;  // bytes
-  std::vector<int64_t> span_offset;                             // as in F32Tile
-  int64_t span_length = 0;
+  std::vector<F32Span> spans;  // all of the weights
+  int64_t span_length = 0, spans_per_row = 0;
 
   std::vector<F32TilePlace> tiles;
+  std::vector<std::vector<F32Span>> live;  // those that tiles need; the first are all
 
   int64_t image_bytes(const ConvShape& shape) const { return shape.n * image_h * image_w * image_c * 4; }
 };

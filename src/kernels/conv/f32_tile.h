@@ -18,15 +18,20 @@ struct F32Epilogue {
   float low = 0, high = 0;            // the clamp's bounds when plain
 };
 
+/// K is cut into spans of contiguous floats.
+struct F32Span {
+  int64_t offset;  // bytes from a pixel to its span
+  int64_t number;  // among all spans of the weights
+};
+
 /// One tile. Its m pixels lie in two runs of equally spaced pixels: the first ceil(m/2) start at a[0], the
-/// rest at a[1]; their outputs start at dst[0] and dst[1], `ld` elements apart. K is cut into spans of
-/// contiguous floats: span s of a pixel starts `span_offset[s]` bytes after the pixel.
+/// rest at a[1]; their outputs start at dst[0] and dst[1], `ld` elements apart.
 struct F32Tile {
   const char* a[2];
   int64_t pixel_stride;        // bytes between neighbouring pixels of a run
-  const int64_t* span_offset;  // [spans], bytes
+  const F32Span* span;         // [spans]: those in which some pixel of the tile meets more than padding
   int64_t spans, span_length;  // floats
-  const float* b;              // [spans * span_length][columns of the kernel], 64-byte aligned
+  const float* b;              // [all spans * span_length][columns of the kernel], 64-byte aligned
   const float* bias;           // [columns of the kernel]
   int64_t n;                   // live columns
   char* dst[2];
@@ -40,7 +45,7 @@ struct F32Tile {
 using F32TileKernel = void (*)(const F32Tile& tile);
 
 /// The kernels of one ISA. Every output element is one chain of fused multiply-adds over k = 0, 1, ..., so
-/// all tile sizes and ISAs give the same bits.
+/// all tile sizes and ISAs give the same bits: products with padding, left out or not, change none.
 struct F32Kernels {
   int64_t lanes;                  // of one vector; a panel has 2 * lanes columns, a narrow one `lanes`
   int64_t max_rows;               // of a tile

@@ -20,13 +20,13 @@ void tile(const F32Tile& t) {
   NARROW_UNROLL for (int r = 0; r < M; ++r) NARROW_UNROLL for (int v = 0; v < NV; ++v) acc[r][v] = V::zero();
 
   const int64_t stride = t.pixel_stride;
-  const float* b = t.b;
   const int64_t length = t.span_length;
-  const char* ahead = t.ahead != nullptr ? t.ahead : reinterpret_cast<const char*>(b);
+  const char* ahead = t.ahead != nullptr ? t.ahead : reinterpret_cast<const char*>(t.b);
   const int64_t ahead_step = t.ahead != nullptr ? 128 : 0;
   for (int64_t span = 0; span < t.spans; ++span) {
-    const char* a0 = t.a[0] + t.span_offset[span];
-    const char* a1 = t.a[1] + t.span_offset[span];
+    const char* a0 = t.a[0] + t.span[span].offset;
+    const char* a1 = t.a[1] + t.span[span].offset;
+    const float* b = t.b + t.span[span].number * length * NV * kLanes;
     const auto step = [&](int64_t k) __attribute__((always_inline)) {
       F columns[NV];
       NARROW_UNROLL for (int v = 0; v < NV; ++v) columns[v] = V::load(b + (k * NV + v) * kLanes);

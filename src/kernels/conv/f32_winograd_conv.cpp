@@ -90,13 +90,13 @@ class F32Maths {
   }
 
   void multiply(const WinogradProducts<float>& p, float* m) const {
-    constexpr int64_t kNoOffset = 0;
+    constexpr F32Span kWhole{0, 0};
     constexpr float kInf = std::numeric_limits<float>::infinity();
     const F32Epilogue none{{}, DType::f32, p.adds ? DType::f32 : DType::undefined, true, -kInf, kInf};
     const int64_t width = weights_->width(p.panel), half = (p.rows + 1) / 2;
     F32Tile tile{};
     tile.pixel_stride = p.v_row * 4;
-    tile.span_offset = &kNoOffset, tile.spans = 1, tile.span_length = p.channels;
+    tile.span = &kWhole, tile.spans = 1, tile.span_length = p.channels;
     tile.bias = kNoBias, tile.n = width, tile.ld = isa_.columns, tile.epilogue = &none;
     const F32TileKernel kernel = products_.tiles[width == isa_.columns ? 1 : 0][p.rows - 1];
     for (int64_t i = 0; i < p.places; ++i) {
