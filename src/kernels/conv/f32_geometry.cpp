@@ -92,7 +92,8 @@ struct Reach {
 std::vector<Reach> reaches(int64_t taps, int64_t dilation, int64_t stride, int64_t pad, int64_t extent) {
   std::vector<Reach> list;
   for (int64_t tap = 0; tap < taps; ++tap) {
-    const int64_t before = pad - tap * dilation;  // the first output's place, counted backwards from the source
+    const int64_t before =
+        pad - tap * dilation;  // the first output's place, counted backwards from the source
     list.push_back({before > 0 ? div_up(before, stride) : 0,
                     extent - 1 + before < 0 ? -1 : (extent - 1 + before) / stride});
   }
@@ -132,7 +133,8 @@ class LiveSpans {
     for (const F32Span& span : g_.spans) {
       const int64_t tap = span.number % g_.spans_per_row, taps = g_.spans_per_row == 1 ? s_.kw : 1;
       bool meets = false;
-      for (int64_t j = tap; j < tap + taps; ++j) meets = meets || columns_[static_cast<size_t>(j)].meets(x, x + count);
+      for (int64_t j = tap; j < tap + taps; ++j)
+        meets = meets || columns_[static_cast<size_t>(j)].meets(x, x + count);
       meets = meets && rows_[static_cast<size_t>(span.number / g_.spans_per_row)].meets(y, y + 1);
       live |= uint64_t{meets} << span.number;
     }

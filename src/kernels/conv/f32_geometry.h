@@ -30,7 +30,7 @@ struct F32Geometry {
 
   int64_t lines = 0, width = 0, lines_per_image = 0;
   int64_t pixel_stride = 0, line_stride = 0, image_stride = 0;  // bytes
-  std::vector<F32Span> spans;  // all of the weights
+  std::vector<F32Span> spans;                                   // all of the weights
   int64_t span_length = 0, spans_per_row = 0;
 
   std::vector<F32TilePlace> tiles;

@@ -45,8 +45,9 @@ bool meets_source(const ConvShape& s, const F32Geometry& g, const F32TilePlace& 
 }
 
 TEST(F32Geometry, TilesHaveTheSpansTheyNeed) {
-  for (const ConvShape& s : {square(14, 3, 1), square(7, 3, 1), square(16, 3, 12, 12), square(33, 3, 6, 6),
-                             square(15, 3, 1, 1, 2), square(5, 7, 3, 1, 2), square(9, 5, 4, 2), square(6, 1, 0)})
+  for (const ConvShape& s :
+       {square(14, 3, 1), square(7, 3, 1), square(16, 3, 12, 12), square(33, 3, 6, 6), square(15, 3, 1, 1, 2),
+        square(5, 7, 3, 1, 2), square(9, 5, 4, 2), square(6, 1, 0)})
     for (const int64_t rows : {6, 14}) {
       const F32Geometry g = f32_geometry(spec_of(s), rows);
       ASSERT_EQ(g.live[0].size(), g.spans.size());
