@@ -98,6 +98,22 @@ struct Session::State {
 namespace {
 constexpr const char* kSubject = "model";  // of errors when memory runs out
 
+/// An artifact's two graphs are to be of one model.
+Status check_image(const ir::Interface& image, const ir::Interface& model) {
+  const auto alike = [](const ir::Port& a, const ir::Port& b) {
+    return a.name == b.name && a.type.dtype == b.type.dtype;
+  };
+  const auto all = [&](const std::vector<ir::Port>& a, const std::vector<ir::Port>& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), alike);
+  };
+  if (all(image.inputs, model.inputs) && all(image.outputs, model.outputs)) return {};
+  return Error{.code = Code::invalid_model,
+               .subject = "the engine's graph",
+               .expected = "the model's inputs and outputs",
+               .got = "others",
+               .hint = "the file is damaged; build it again"};
+}
+
 bool has_static_inputs(const ir::Graph& graph) {
   return std::all_of(graph.inputs().begin(), graph.inputs().end(),
                      [](const ir::Value* input) { return input->type.is_static(); });
@@ -139,6 +155,7 @@ Result<bool> Session::State::is_open(const ir::Graph& bound) const {
 Result<Engine> Session::State::make_engine(const ShapeMap& shapes, const PlanOptions& how) {
   if (has_image_for(shapes)) {
     NARROW_TRY(ir::Graph ready, image->load());
+    NARROW_DO(check_image(ir::interface_of(ready), interface));
     NARROW_TRY(std::shared_ptr<const Plan> plan, make_plan(std::move(ready), how, packs, *pool));
     return Engine{.plan = std::move(plan), .interpreter = nullptr};
   }

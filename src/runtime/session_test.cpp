@@ -485,18 +485,20 @@ class SessionOfAFile : public testing::Test {
   Result<Session> open(const SessionOptions& options = {}) const {
     return Session::open(path_, std::make_shared<ThreadPool>(2), options);
   }
-  /// Another text in place of the portable graph's.
-  void replace_portable(const std::string& text) const {
+  /// Other texts in place of the graphs'.
+  void replace(const std::optional<std::string>& portable, const std::optional<std::string>& engine) const {
     const auto file = MappedFile::open(path_).value();
     const auto found = artifact::unpack(file->bytes(), "x");
     ASSERT_TRUE(found.ok());
     const std::string blob(reinterpret_cast<const char*>(found->blob.data()), found->blob.size());
-    ASSERT_TRUE(write_file(path_, artifact::pack(blob, text, found->header, found->engine)).ok());
+    const std::string_view first = portable ? std::string_view(*portable) : found->graph,
+                           second = engine ? std::string_view(*engine) : found->engine;
+    ASSERT_TRUE(write_file(path_, artifact::pack(blob, first, found->header, second)).ok());
   }
 };
 
 TEST_F(SessionOfAFile, ReadsThePortableGraphWhenSomebodyAsks) {
-  replace_portable("this is no graph");
+  replace("this is no graph", {});
   auto session = open();
   ASSERT_TRUE(session.ok()) << session.error().message();
   EXPECT_EQ(session->interface(), ir::interface_of(graph_));
@@ -510,6 +512,21 @@ TEST_F(SessionOfAFile, ReadsThePortableGraphWhenSomebodyAsks) {
   expect_same_bits(run(*session, two), run(direct, two));  // the session serves on
   // Whoever observes all values starts from that graph.
   EXPECT_EQ(open(observe_all()).error().code, Code::invalid_model);
+}
+
+TEST_F(SessionOfAFile, TheEnginesGraphIsOfTheSameModel) {
+  for (const char* engine : {"graph g() {\n  @c: f32[1] = [3]\n  return @c as \"y\"\n}\n",
+                             "graph g(%x: s64[2,32]) {\n  return %x as \"y\"\n}\n",
+                             "graph g(%x: f32[2,32]) {\n  return %x as \"z\"\n}\n",
+                             "graph g(%x: f32[2,32]) {\n  return %x as \"y\", %x as \"z\"\n}\n"}) {
+    replace({}, engine);
+    auto session = open();
+    ASSERT_TRUE(session.ok()) << session.error().message();
+    const auto outputs = session->run(inputs_for(graph_, 1, 2));
+    ASSERT_FALSE(outputs.ok()) << engine;
+    EXPECT_EQ(outputs.error().code, Code::invalid_model);
+    EXPECT_TRUE(session->run(inputs_for(graph_, 1, 3)).ok());
+  }
 }
 
 TEST_F(SessionOfAFile, DamageIsWhatOpeningSpeaksOf) {
