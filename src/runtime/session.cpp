@@ -30,8 +30,8 @@ namespace {
 /// What an engine is made for.
 struct EngineKey {
   ShapeMap shapes;
-  bool whole = false;  // nothing is sliced, for an observer's sake
-  auto operator<=>(const EngineKey&) const = default;
+  bool whole = false;                                  // nothing is sliced, for an observer's sake
+  auto operator<=>(const EngineKey&) const = default;  // NOLINT(modernize-use-nullptr): the 0 of its own code
 };
 
 /// What runs for some input shapes: a plan, or the interpreter, or the one and then the other where shapes

@@ -97,7 +97,10 @@ TEST_F(Layers, TheGuiltyLayerIsToldFromItsVictims) {
 /// weights is off.
 ir::Graph rescaled_between_two_and_three() {
   ir::Graph graph = with_other_weights([](std::span<float> w) {
-    for (size_t i = 0; i < w.size(); ++i) w[i] *= std::pow(4.0F, static_cast<float>(i / 36));
+    for (size_t i = 0; i < w.size(); ++i) {
+      const size_t channel = i / 36;
+      w[i] *= std::pow(4.0F, static_cast<float>(channel));
+    }
   });
   Tensor w = graph.find_value("w3")->constant().clone();
   auto values = w.mutable_data<float>();
